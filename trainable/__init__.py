@@ -1,6 +1,6 @@
 """Trains one configuration; knows neither tuner nor search_spaces.
 
-    train, predict, preset, diagnose       the commands; command_line and process are what they share
+    train, predict, preset, diagnose       the commands; console/ is what they share
     config                                 the one conversion from parameters to a typed configuration
     run_setup, run                         opens the data and begins a run; the interface of one
     training_run                           a run of a task: epochs, checkpoints, endings, the test

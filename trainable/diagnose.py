@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from trainable.build_trainer import build_trainer
-from trainable.command_line import run_main
 from trainable.config import TrialConfig
+from trainable.console.command_line import run_main
+from trainable.console.process import log_to
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
 from trainable.models.output import ModelOutput, as_model_output
-from trainable.process import log_to
 from trainable.reporting.output_folder import read_curve
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task

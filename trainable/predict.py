@@ -24,8 +24,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from trainable.command_line import run_main
 from trainable.config import TrialConfig
+from trainable.console.command_line import run_main
+from trainable.console.process import log_to
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
@@ -34,7 +35,6 @@ from trainable.models.output import ModelOutput, as_model_output
 from trainable.models.weight_files import named_as, read_state_dict
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
-from trainable.process import log_to
 from trainable.reporting.output_folder import CONFIG, WEIGHTS
 from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward

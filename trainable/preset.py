@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainable.command_line import run_main
 from trainable.configuration.config_options import add_config_options, params_of, with_params
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.mapping_file import read_mapping
 from trainable.configuration.reference import find, is_reference, references_of
+from trainable.console.command_line import run_main
+from trainable.console.process import log_to
 from trainable.loop.loop_config import LoopConfig
-from trainable.process import log_to
 from trainable.remote.local_source import absolute_source
 from trainable.run_setup import open_data
 from trainable.tasks.registry import TASKS, get_task, installed_tasks

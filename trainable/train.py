@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from trainable.command_line import error_line, run_main
 from trainable.config import TrialConfig, flat_params
 from trainable.configuration.config_options import params_of, with_params
 from trainable.configuration.reference import references_of
+from trainable.console.command_line import error_line, run_main
+from trainable.console.process import log_to
 from trainable.preset import read_training_config
-from trainable.process import log_to
 from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
 from trainable.reporting.output_folder import (
     CHECKPOINT,

@@ -10,8 +10,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainable.command_line import run_main
 from trainable.configuration.fields import unknown_name
+from trainable.console.command_line import run_main
 from tuner.records.code_version import code_version
 
 PROG = "vision-tuner"

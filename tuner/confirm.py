@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from trainable import process
-from trainable.command_line import error_line, run_main
+from trainable.console import process
+from trainable.console.command_line import error_line, run_main
 from tuner import formatting
 from tuner.api.searches import load_libraries
 from tuner.ray.address import cluster_address

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainable.command_line import error_line, run_main
 from trainable.configuration.run_config import RunConfig
+from trainable.console.command_line import error_line, run_main
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.parallel.tensor_tree import map_tensors

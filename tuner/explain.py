@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from trainable.command_line import run_main
-from trainable.reporting.visible_text import visible
+from trainable.console.command_line import run_main
+from trainable.console.visible_text import visible
 from tuner import formatting
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import measure_importance

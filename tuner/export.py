@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from trainable.command_line import error_line, run_main
 from trainable.config import from_params
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
+from trainable.console.command_line import error_line, run_main
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import run_epochs

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from trainable.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main
 from tuner.records import read_search
 from tuner.views.training_data import is_training, read_training
 

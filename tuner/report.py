@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from trainable.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main
+from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
-from trainable.reporting.visible_text import to_csv_cell, visible
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import Importance, measure_importance
 from tuner.records import SearchRecord, TrialRecord, locked, read_search

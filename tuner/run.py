@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 
 from trainable.config import to_dict
-from trainable.process import silenced
+from trainable.console.process import silenced
 from trainable.reporting.tracking import tracker_errors
 from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig

@@ -17,9 +17,9 @@ from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from search_spaces.stub_trials import in_words
-from trainable.command_line import error_line, run_main
 from trainable.configuration.fields import parse_assignments
-from trainable.process import freeze_imports
+from trainable.console.command_line import error_line, run_main
+from trainable.console.process import freeze_imports
 from tuner import formatting
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainable.command_line import error_line
+from trainable.console.command_line import error_line
 from tuner import formatting
 from tuner.budget.time_left import TimeLeft, time_left
 from tuner.records import SearchRecord, read_search

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from trainable.process import collector_paused, freeze_imports
+from trainable.console.process import collector_paused, freeze_imports
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_what_is_frozen_is_not_looked_through_again_and_what_comes_later_is():
 
 
 def test_a_process_that_froze_a_library_which_counts_leaks_ends_without_a_word():
-    code = "from trainable.process import freeze_imports\nimport torchvision\nfreeze_imports()"
+    code = "from trainable.console.process import freeze_imports\nimport torchvision\nfreeze_imports()"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout + ended.stderr == ""
 

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 
-from trainable import process
+from trainable.console import process
 from tuner.api import searches
 from tuner.ray.cluster import restored_environment
 from tuner.search import main

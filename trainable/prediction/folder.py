@@ -13,11 +13,11 @@ from typing import Self
 
 from PIL import Image
 
+from trainable.console.visible_text import from_csv_cell, to_csv_cell
 from trainable.prediction.base import Prediction, Predictor, Row
 from trainable.prediction.coco import write_json
 from trainable.prediction.drawing import canvas
 from trainable.reporting.output_folder import check_writable
-from trainable.reporting.visible_text import from_csv_cell, to_csv_cell
 
 TABLE, MADE_WITH, OVERLAYS = "predictions.csv", "predicted_with.json", "overlays"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from trainable.process import collector_paused, freeze_imports
+from trainable.console.process import collector_paused, freeze_imports
 
 with collector_paused():
     import torch

@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainable.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main
 from trainable.data.io.counted import counted
 from trainable.reporting.output_folder import read_curve
 

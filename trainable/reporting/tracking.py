@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from trainable.process import silenced
+from trainable.console.process import silenced
 
 TRACKERS = ("mlflow", "wandb")
 """Names of packages, and of the extras that install them."""

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from trainable import process
-from trainable.process import collector_paused
+from trainable.console import process
+from trainable.console.process import collector_paused
 from trainable.remote.uri import is_uri
 from trainable.reporting.waiting import Waiting
 from tuner.api.keywords import SearchOptions, path_of, settings_from

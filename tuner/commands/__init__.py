@@ -1,4 +1,4 @@
 """The commands that `vision-tuner` alone has: resume, open, completion. The others are modules that `python -m` runs
-too. May import trainable.command_line, trainable.reporting.visible_text, tuner.__main__, tuner.records, tuner.report,
-tuner.search, tuner.search_options and tuner.views.html.
+too. May import trainable.console, tuner.__main__, tuner.records, tuner.report, tuner.search, tuner.search_options and
+tuner.views.html.
 """

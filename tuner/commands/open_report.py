@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from trainable.command_line import error_line
-from trainable.reporting.visible_text import visible
+from trainable.console.command_line import error_line
+from trainable.console.visible_text import visible
 from tuner.records import locked
 from tuner.records.settings import read_settings
 from tuner.report import REPORT, write_report

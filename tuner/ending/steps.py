@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from trainable.process import silenced
+from trainable.console.process import silenced
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.confirmation.training import Progress, confirm, log_training

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainable.configuration.reference import Reference
-from trainable.process import silenced
+from trainable.console.process import silenced
 from trainable.reporting.tracking import QUIET
 from trainable.reporting.waiting import Waiting
 from tuner import formatting

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainable import process
+from trainable.console import process
 from tuner.policy.outcomes import Outcome
 from tuner.records import TrialResources, trial_name
 from tuner.views.choice import make_view

@@ -1,3 +1,3 @@
 """Images with one label each: class folders, batches, dirty variants of clean pictures. May import
-trainable.command_line, trainable.data.drawing, trainable.data.io and trainable.techniques.augment.two_views.
+trainable.console.command_line, trainable.data.drawing, trainable.data.io and trainable.techniques.augment.two_views.
 """

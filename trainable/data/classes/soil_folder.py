@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainable.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
 from trainable.data.drawing.dirt import SEVERITIES, soiled
 from trainable.data.io.counted import counted

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from trainable.command_line import run_main
+from trainable.console.command_line import run_main
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes
 
 _TEXTURE_GAPS = {"easy": 1.2, "default": SceneConfig().texture_gap, "hard": 0.5, "very hard": 0.3}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from trainable.command_line import error_line
+from trainable.console.command_line import error_line
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import subprocess, sys
 from pathlib import Path
-from trainable.command_line import run_main
+from trainable.console.command_line import run_main
 
 def main():
     record = Path(sys.argv[1]).open("w")

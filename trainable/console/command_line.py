@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from trainable.reporting.visible_text import visible
+from trainable.console.visible_text import visible
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

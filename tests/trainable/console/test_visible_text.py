@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from trainable.process import VisibleFormatter
-from trainable.reporting.visible_text import from_csv_cell, to_csv_cell, visible
+from trainable.console.process import VisibleFormatter
+from trainable.console.visible_text import from_csv_cell, to_csv_cell, visible
 
 
 @pytest.mark.parametrize("harmful", ["\x1b[2J", "\x1b]0;title\x07", "\r", "\x9b31m", "\u202e", "\udcff", "\x00"])

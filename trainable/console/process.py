@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
-from trainable.reporting.visible_text import visible
+from trainable.console.visible_text import visible
 
 OURS = ("trainable", "tuner")
 
