@@ -39,6 +39,8 @@ class Candidate:
     stated_size: tuple[int, int] | None
     """Height and width that the file states."""
     is_predicted: bool = False
+    is_in_fractions: bool = False
+    """Of the sides of the picture, so that crowns lie on it whichever way it is turned."""
 
     @property
     def rank(self) -> tuple[bool, int, int, str]:
@@ -188,7 +190,9 @@ def _gather_yolo(
                 continue
             where = _keep_problems(found, file, annotated)
             (picture,) = annotated.pictures.values()
-            found.add(own[0], Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=None))
+            shapes = tuple(picture.shapes)
+            one = Candidate(file=file, where=where, shapes=shapes, stated_size=None, is_in_fractions=True)
+            found.add(own[0], one)
 
 
 def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> str:

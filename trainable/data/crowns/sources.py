@@ -8,7 +8,7 @@ from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, gather
-from trainable.data.crowns.stated_sizes import check_stated_sizes
+from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
@@ -81,7 +81,7 @@ def find_sources(root: Path) -> CrownSources:
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
     findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
-    findings += check_turns({file: headers[file] for file in chosen})
+    findings += check_turned(chosen, headers) + check_turns({file: headers[file] for file in chosen})
     found = [
         CrownImage(
             name=names.unique_name(file),

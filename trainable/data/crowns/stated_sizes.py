@@ -1,6 +1,9 @@
-"""Is a picture of the size that its annotations state? Crowns of another size would be cut at the wrong places."""
+"""Is a picture of the size that its annotations state? Crowns of another size would be cut at the wrong places.
 
-from collections.abc import Mapping
+Where they state none, a picture that EXIF turns by a quarter has two sizes that they may be of.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainable.data.crowns.gathering import Candidate
@@ -12,6 +15,8 @@ _OTHER = "Export the annotations at the size of these pictures, or put the pictu
 _TURNED = "Two readings fit: save these pictures without EXIF turn, then state that size and annotate what you see."
 _SWAPPED = "Width and height are swapped there; the crowns lie on the pictures and are read as they are."
 _ROUNDED = "So small a difference moves no crown by more than a pixel; nothing to do."
+_BEFORE = "Take the EXIF turn out of these pictures, whose pixels stay as they are, or annotate what you see."
+_EITHER = "Read as turned, as you see them: check it, or save these pictures without EXIF turn and annotate those."
 _MAX_NAMED = 3
 
 
@@ -31,6 +36,44 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
             sizes = f"{picture.as_posix()} is {wide_by_high(size)}, stated {wide_by_high(stated)}"
             kinds.setdefault((candidate.where, action), []).append(sizes)
     return [_finding(where, action, pictures) for (where, action), pictures in kinds.items()]
+
+
+def check_turned(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
+    """Of each file that states no size: an error where crowns fit only the picture before its EXIF turn, a warning
+    where they fit it before and after.
+    """
+    turned: dict[str, list[Path]] = {}
+    for picture, candidate in chosen.items():
+        states_size = candidate.stated_size or any(shape.run_length for shape in candidate.shapes)
+        if headers[picture].is_turned and candidate.shapes and not states_size:
+            turned.setdefault(candidate.where, []).append(picture)
+    findings = (_check_turned(where, pictures, chosen, headers) for where, pictures in turned.items())
+    return [finding for finding in findings if finding is not None]
+
+
+def _check_turned(
+    where: str, pictures: Sequence[Path], chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]
+) -> Finding | None:
+    """One program wrote the file: where some crowns fit in one way alone, all of them are meant so."""
+    after = {one for one in pictures if _lies_within(chosen[one], headers[one].size)}
+    before = {
+        one for one in pictures if chosen[one].is_in_fractions or _lies_within(chosen[one], headers[one].size[::-1])
+    }
+    is_before = bool(before - after) and len(before - after) >= len(after - before)
+    doubtful = [one for one in pictures if one in (before - after if is_before else before & after)]
+    if not doubtful or (after - before and not is_before):
+        return None
+    first, shape = doubtful[0], chosen[doubtful[0]].shapes[0]
+    left, top, right, bottom = shape.box
+    box = f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
+    pictures_are = counted(len(doubtful), "picture is", "pictures are")
+    fit = "only before the turn" if is_before else "before and after the turn"
+    problem = (
+        f"{pictures_are} turned by EXIF; no size is stated, and the crowns fit {fit}: {first.as_posix()} is "
+        f"{wide_by_high(headers[first].size)} as you see it, {shape.place} reaches {box}"
+    )
+    severity = Severity.ERROR if is_before else Severity.WARNING
+    return Finding(file=where, problem=problem, action=_BEFORE if is_before else _EITHER, severity=severity)
 
 
 def _action(candidate: Candidate, stated: tuple[int, int], header: Header) -> str:
