@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainable.data.classes.class_names import twin_names
 from trainable.data.io.copies import marks_copies
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
     COMMON_ENDINGS,
@@ -20,7 +20,22 @@ from trainable.data.io.folder_layout import (
 from trainable.data.io.split_names import split_of
 
 _MOST_NAMED = 5
+_MASK = re.compile(r"(?i)(?P<picture>.+)[-_](mask|seg|label)([-_]?[0-9]+)?")
 _FOLD = re.compile(r"(?i)(cv[-_ ]?)?(fold|split)[-_ ]?[0-9]+")
+
+
+def without_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+    """The pictures without those that are named as the mask of one beside them, `a_mask.png` of `a.png`; a warning."""
+    beside = {picture.with_suffix("") for picture in pictures}
+    marks = [(picture, _MASK.fullmatch(picture.stem)) for picture in pictures]
+    masks = {picture for picture, mark in marks if mark and picture.with_name(mark["picture"]) in beside}
+    if not masks:
+        return list(pictures), []
+    problem = f"{len(masks)} of {len(pictures)} are named as the mask of one beside them: "
+    named = first_of(sorted(map(plain_name, masks)), _MOST_NAMED)
+    action = "Left out: masks are no images of a class. Rename them if they are."
+    finding = Finding(file="pictures", problem=problem + named, action=action, severity=Severity.WARNING)
+    return [picture for picture in pictures if picture not in masks], [finding]
 
 
 def split_folders(pictures: Sequence[Path]) -> set[str]:

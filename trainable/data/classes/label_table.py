@@ -15,7 +15,7 @@ from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, la
 from trainable.data.classes.layout import ClassImage
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
-from trainable.data.io.folder_layout import files_below, is_image, plain_name
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
 from trainable.data.io.split_lists import LEFT_OUT, splits_of_rows
 from trainable.data.io.split_names import split_of
@@ -44,6 +44,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
         DataError: a column is in doubt, an image has two classes, or the only table is a spreadsheet.
     """
     paths = files_below(root)
+    refuse_dead_links(root, paths)
     pictures = [path for path in paths if is_image(path)]
     tables = [path for path in paths if path.suffix.lower() in TABLE_ENDINGS]
     if not pictures or len(_class_folders(pictures)) > 1:

@@ -15,9 +15,10 @@ from trainable.data.classes.class_folders import (
     class_of,
     outside_of_classes,
     split_folders,
+    without_masks,
 )
 from trainable.data.io.findings import DataError, Finding
-from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
 from trainable.data.io.split_lists import LEFT_OUT, listed_splits
 from trainable.data.io.split_names import split_of
 
@@ -45,9 +46,11 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
     """
     require_folder(root, _EXPECTED)
     files = files_below(root)
-    pictures = [file for file in files if is_image(file)]
+    refuse_dead_links(root, files)
+    pictures, findings = without_masks([file for file in files if is_image(file)])
     check_class_folders(root, pictures)
-    images, findings = _in_folders(root, files, pictures)
+    images, found = _in_folders(root, files, pictures)
+    findings += found
     _require_classes(root, {image.class_name for image in images})
     images.sort(key=lambda image: image.file.as_posix())
     if any(image.split for image in images):

@@ -12,7 +12,7 @@ from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
-from trainable.data.io.folder_layout import files_below, is_image, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.split_lists import LEFT_OUT, named_splits
 
@@ -73,6 +73,7 @@ def find_sources(root: Path) -> CrownSources:
     """
     require_folder(root, "images with annotations")
     paths = files_below(root)
+    refuse_dead_links(root, paths)
     pictures = [path for path in paths if is_image(path)]
     images = [path for path in pictures if not _is_label_folder(path.parent)]
     names = PictureNames(images)

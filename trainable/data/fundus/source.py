@@ -16,7 +16,7 @@ from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity, errors_among
-from trainable.data.io.folder_layout import files_below, is_image, plain_name, require_folder
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.split_lists import LEFT_OUT, named_splits
 from trainable.data.io.split_names import split_of
@@ -58,6 +58,7 @@ class FundusSource:
     def find(cls, root: Path, options: FundusFolderOptions, cache_dir: Path) -> Self:
         require_folder(root, "fundus photographs and a csv table of their grades")
         paths = files_below(root)
+        refuse_dead_links(root, paths)
         photographs = [path for path in paths if is_image(path)]
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)

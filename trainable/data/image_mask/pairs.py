@@ -14,7 +14,15 @@ from trainable.data.image_mask import pair_findings
 from trainable.data.image_mask.matching import match_by_name, unmatched, without_twins
 from trainable.data.image_mask.roles import Role, images_and_masks, role_of
 from trainable.data.io.findings import Finding, errors_among
-from trainable.data.io.folder_layout import files_below, is_hidden, is_image, plain_name, require_folder, subfolders
+from trainable.data.io.folder_layout import (
+    files_below,
+    is_hidden,
+    is_image,
+    plain_name,
+    refuse_dead_links,
+    require_folder,
+    subfolders,
+)
 from trainable.data.io.split_lists import LEFT_OUT, named_splits
 
 _MAX_DEPTH = 4
@@ -51,6 +59,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         DataError: there is no folder, or no pair of folders in it.
     """
     require_folder(root, pair_findings.EXPECTED)
+    refuse_dead_links(root, files_below(root))
     pairs: list[Pair] = []
     findings: list[Finding] = []
     folders = list(_folder_pairs(root, Path(), findings))

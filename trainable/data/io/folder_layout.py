@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import DataError
 
 IMAGE_ENDINGS = (
@@ -19,6 +20,7 @@ UNREAD_PICTURE_ENDINGS = (
     *(".npy", ".npz", ".mat", ".nii", ".pdf"),
 )
 """Pictures to whoever put them there, but not to the decoder."""
+_MAX_NAMED = 5
 _RESULTS = {"settings.json", "trials.jsonl"}
 """What lies in the folder of a search, whose pictures are its own."""
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"}
@@ -48,6 +50,19 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
             elif not _is_one_of(here := Path(entry).stat(), entered):
                 waiting.append((folder / entry.name, (*entered, here)))
     return sorted(found)
+
+
+def refuse_dead_links(root: Path, files: Iterable[Path]) -> None:
+    """Raises DataError for links to nothing that may be folders or tables; pictures are told by whoever reads them.
+
+    Args:
+        files: below the root, as `files_below` gives them.
+    """
+    dead = [file for file in files if not is_image(file) and not (root / file).exists()]
+    if dead:
+        holds = counted(len(dead), "link to a folder or file that is", "links to folders or files that are")
+        named = first_of([*map(plain_name, dead)], _MAX_NAMED)
+        raise DataError(f"{root} holds {holds} not there: {named}. Restore what they point to, or remove them.")
 
 
 def subfolders(root: Path, place: Path = Path()) -> list[Path]:

@@ -138,3 +138,17 @@ def test_folds_of_one_set_are_no_variants_of_it(tmp_path):
     touch(tmp_path, *(f"fold_{fold}/{kind}/{fold}.png" for fold in range(3) for kind in "ab"))
     with pytest.raises(DataError, match="holds folds of one set, fold_0, fold_1, fold_2, each with the folders a, b"):
         find_class_images(tmp_path)
+
+
+def test_masks_beside_the_pictures_are_no_images_of_the_class(tmp_path):
+    touch(tmp_path, *(f"{kind}/{name}.png" for kind in ("benign", "malignant") for name in ("1", "1_mask", "1_mask_1")))
+    touch(tmp_path, "benign/2.jpg", "benign/2-seg.png", "benign/3_Label.png", "malignant/gas_mask.jpg")
+    assert sorted(read(tmp_path)) == [
+        "benign/1.png",
+        "benign/2.jpg",
+        "benign/3_Label.png",
+        "malignant/1.png",
+        "malignant/gas_mask.jpg",
+    ]
+    (warning,) = told(tmp_path)
+    assert warning.startswith("pictures: 5 of 10 are named as the mask of one beside them: benign/1_mask.png, ")
