@@ -81,7 +81,10 @@ def _require_classes(root: Path, classes: set[str]) -> None:
         return
     if not classes:
         holds = ", ".join(child.name for child in sorted(root.iterdir())[:5]) or "nothing"
-        raise DataError(f"No class folder with images was found in {root}: expected {_EXPECTED}; it holds {holds}.")
+        inside = " Pictures inside of a parquet are not read: write each into a file." if ".parquet" in holds else ""
+        raise DataError(
+            f"No class folder with images was found in {root}: expected {_EXPECTED}; it holds {holds}.{inside}"
+        )
     (only,) = classes
     raise DataError(
         f"{root} holds images of one class, {only}; a classifier needs two or more. "

@@ -21,7 +21,7 @@ _OTHER_FILE = "Not used: it is no annotation of crowns."
 _UNREAD_FORMS = (
     dict.fromkeys(SPREADSHEET_ENDINGS, "is a spreadsheet; save it as csv to have it read")
     | dict.fromkeys((".geojson", ".shp", ".gpkg", ".kml", ".kmz"), MAP_COORDINATES)
-    | dict.fromkeys((".ndjson", ".tfrecord", ".parquet", ".mat"), "is not read; export it as COCO json")
+    | dict.fromkeys((".ndjson", ".tfrecord", ".mat"), "is not read; export it as COCO json")
 )
 """By ending: annotations to whoever put them there."""
 _MAX_NAMED = 3

@@ -1,4 +1,4 @@
-"""Tables as people save them: comma, semicolon, tab, spaces or JSON lines; UTF-8, UTF-16 or Latin-1; with short rows.
+"""Tables as people save them: csv of any separator, JSON lines or parquet; UTF-8, UTF-16 or Latin-1; with short rows.
 
 How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent. Of several
 columns that could be the same thing one is chosen if they agree, else they are an error.
@@ -16,18 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
+
 from trainable.data.io.findings import BadFileError, Finding, Severity
 from trainable.data.io.picture_names import PictureKeys
 
 IMAGE_COLUMN = re.compile(r"\bimage\b|^img( id| name| path)?$|^id\b|^name$|^file ?(name|path)?$|^path$|^photo(graph)?$")
 PATIENT_COLUMN = re.compile(r"^(patient|subject|person|group)( (id|no|nr|number|name|code))?$|^pid$")
-_JSON_LINES = ".jsonl"
-TABLE_ENDINGS = (".csv", ".tsv", _JSON_LINES)
+_JSON_LINES, _PARQUET = ".jsonl", ".parquet"
+TABLE_ENDINGS = (".csv", ".tsv", _JSON_LINES, _PARQUET)
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".ods")
 _SCORE_COLUMN = re.compile(r"^(score|scores|confidence|conf|probability|prob)$")
 _SUBMISSION = re.compile(r"(?i)(?<![^\W_])submissions?(?![^\W_])|submission$")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SPACES = "spaces"
+_INDEX_COLUMN = re.compile("__index_level_[0-9]+__")
+"""That pandas writes beside the columns of a frame."""
+_STATED_SEPARATOR = re.compile(r"(?i)\"?sep=(?P<separator>[,;\t|])\"?[,;\t| ]*(?=[\r\n])")
 _SAMPLE_ROWS = 200
 _EVEN_SHARE = 0.8
 _ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -56,9 +62,8 @@ class Table:
     """All rows that hold something, the header among them."""
 
     rows: tuple[Row, ...]
-    encoding: str
-    separator: str | None
-    """As a word, such as commas; None for JSON lines."""
+    form: str
+    """How it was read, such as `UTF-8, separated by commas`."""
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -77,10 +82,6 @@ class Table:
         """The rows below the header that are too short or too long: their cells may belong to other columns."""
         return [row for row in self.rows[1:] if not self._fits(row)]
 
-    @property
-    def form(self) -> str:
-        return f"{self.encoding}, {f'separated by {self.separator}' if self.separator else 'JSON lines'}"
-
     def _fits(self, row: Row) -> bool:
         named = len(_without_empty_end(self.header))
         return named <= len(row.cells) and len(_without_empty_end(row.cells)) <= len(self.header)
@@ -90,17 +91,20 @@ def read_table(path: Path) -> Table:
     """Decodes and separates a table.
 
     Raises:
-        BadFileError: it is no text, its quotes do not close, or a line is no JSON object.
+        BadFileError: it is no text, its quotes do not close, a line is no JSON object, or it is no parquet.
     """
+    if path.suffix.lower() == _PARQUET:
+        return Table(rows=tuple(_rows_of_parquet(path)), form="parquet")
     text, encoding = _decoded(path.read_bytes())
     if path.suffix.lower() == _JSON_LINES:
-        return Table(rows=tuple(_rows_of_objects(text)), encoding=encoding, separator=None)
-    separator = _separator(text)
+        return Table(rows=tuple(_rows_of_objects(text)), form=f"{encoding}, JSON lines")
+    text, stated = _without_stated_separator(text)
+    separator = stated or _separator(text)
     try:
         rows = [Row(number, cells) for number, cells in _split(text, separator) if any(cells)]
     except csv.Error as error:
         raise BadFileError(f"cannot be read as a table ({error})", _SAVE_AGAIN) from error
-    return Table(rows=tuple(rows), encoding=encoding, separator=_SEPARATORS.get(separator, _SPACES))
+    return Table(rows=tuple(rows), form=f"{encoding}, separated by {_SEPARATORS.get(separator, _SPACES)}")
 
 
 def is_submission(file: Path) -> bool:
@@ -192,6 +196,12 @@ def _strictly(content: bytes, codec: str, name: str) -> str:
     return text
 
 
+def _without_stated_separator(text: str) -> tuple[str, str | None]:
+    """The text with its first line empty where that is Excel's `sep=;`, and the separator that it states."""
+    stated = _STATED_SEPARATOR.match(text)
+    return (text, None) if stated is None else (text[stated.end() :], stated["separator"])
+
+
 def _separator(text: str) -> str:
     """What divides the first rows into the same number of cells, at least two; a comma where nothing does."""
     best, best_score = ",", (0.0, 1)
@@ -234,6 +244,25 @@ def _rows_of_objects(text: str) -> Iterator[Row]:
         yield Row(number, tuple(_as_cell(one.get(name)) for name in names))
 
 
+def _rows_of_parquet(path: Path) -> Iterator[Row]:
+    """A header of all columns but those that hold pictures themselves, then the rows; what is missing is empty."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            columns = [field.name for field in file.schema_arrow if not _holds_bytes(field.type)]
+            names = [name for name in columns if not _INDEX_COLUMN.fullmatch(name)]
+            objects = file.read(columns=names).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadFileError(f"cannot be read as parquet ({str(error).splitlines()[0]})", _SAVE_AGAIN) from error
+    yield Row(1, tuple(names))
+    for number, one in enumerate(objects, start=2):
+        yield Row(number, tuple(_as_cell(one[name]) for name in names))
+
+
+def _holds_bytes(kind: pyarrow.DataType) -> bool:
+    is_record = pyarrow.types.is_struct(kind)
+    return pyarrow.types.is_binary(kind) or (is_record and any(_holds_bytes(field.type) for field in kind))
+
+
 def _object(number: int, line: str) -> Mapping[str, Any]:
     try:
         found = json.loads(line)
@@ -247,7 +276,9 @@ def _object(number: int, line: str) -> Mapping[str, Any]:
 def _as_cell(value: Any) -> str:
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, bool | int | float | list | dict):
+        return json.dumps(value, default=str)
+    return str(value).strip()
 
 
 @contextmanager

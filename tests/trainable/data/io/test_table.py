@@ -1,7 +1,10 @@
 """Tables as people save them give the same rows, and what is none says why."""
 
+from datetime import date
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from trainable.data.io.findings import BadFileError
@@ -89,3 +92,32 @@ def test_what_is_no_table_says_why(tmp_path, content, sentence):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(BadFileError, match=sentence):
         read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_separator_that_excel_writes_into_the_first_line_is_no_row(tmp_path, first, ending):
+    table = read_table(written(tmp_path / "a.csv", ending.join([first, "image;note", "a;1,5", "b;2,5"])))
+    assert [(row.number, row.cells) for row in table.rows] == [
+        (2, ("image", "note")),
+        (3, ("a", "1,5")),
+        (4, ("b", "2,5")),
+    ]
+
+
+def test_parquet_gives_the_same_cells_as_csv(tmp_path):
+    columns = {"image": ["a", " b"], "level": [2, None], "name": ["é", None], "day": [date(2026, 1, 2), None]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    csv = written(tmp_path / "a.csv", "image,level,name,day\na,2,é,2026-01-02\nb,,,\n")
+    assert [row.cells for row in read_table(tmp_path / "a.parquet").rows] == [row.cells for row in read_table(csv).rows]
+
+
+def test_pictures_inside_of_a_parquet_are_no_column(tmp_path):
+    image = {"bytes": b"\x89PNG", "path": "a.png"}
+    pyarrow.parquet.write_table(pyarrow.table({"image": [image], "raw": [b"1"], "label": [3]}), tmp_path / "a.parquet")
+    assert [row.cells for row in read_table(tmp_path / "a.parquet").rows] == [("label",), ("3",)]
+
+
+def test_a_damaged_parquet_is_a_sentence(tmp_path):
+    with pytest.raises(BadFileError, match="cannot be read as parquet"):
+        read_table(written(tmp_path / "a.parquet", "PAR1 and no more"))
