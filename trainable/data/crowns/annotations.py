@@ -1,19 +1,26 @@
 """Which form an annotation file has, by its ending and its content; formats/ reads each of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from trainable.data.crowns.formats.coco import SECTIONS, read_coco
+from trainable.data.crowns.formats.createml import is_createml, read_createml
+from trainable.data.crowns.formats.cvat import read_cvat
+from trainable.data.crowns.formats.label_studio import is_label_studio, read_label_studio
 from trainable.data.crowns.formats.labelme import is_labelme, read_labelme
 from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError
 from trainable.data.crowns.formats.rows import read_rows
+from trainable.data.crowns.formats.supervisely import is_supervisely, read_supervisely
 from trainable.data.crowns.formats.via import is_via, read_via
 from trainable.data.crowns.formats.voc import read_voc
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import TABLE_ENDINGS
 
 ANNOTATION_ENDINGS = (".json", ".xml", *TABLE_ENDINGS)
+_KNOWN = "COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely"
 _REPAIR = "Put the file right, or remove it."
 
 
@@ -28,13 +35,16 @@ def read_annotations(path: Path) -> AnnotationFile:
     if ending == ".json":
         return _read_json(path)
     if ending == ".xml":
-        try:
-            return read_voc(path)
-        except (ElementTree.ParseError, ValueError, LookupError) as error:
-            if isinstance(error, OtherFileError):
-                raise
-            raise BadFileError(f"cannot be read as annotations: it is no xml ({error})", _REPAIR) from error
+        return _read_xml(path)
     return read_rows(path)
+
+
+def _read_xml(path: Path) -> AnnotationFile:
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise BadFileError(f"cannot be read as annotations: it is no xml ({error})", _REPAIR) from error
+    return read_cvat(root) if root.tag == "annotations" else read_voc(root, path.stem)
 
 
 def _read_json(path: Path) -> AnnotationFile:
@@ -42,12 +52,16 @@ def _read_json(path: Path) -> AnnotationFile:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BadFileError(f"cannot be read as annotations: it is no JSON ({error})", _REPAIR) from error
+    if isinstance(content, list):
+        return _read_list(content)
     if not isinstance(content, dict):
-        raise OtherFileError(f"holds a JSON {type(content).__name__}, not COCO, LabelMe or VIA")
+        raise OtherFileError(f"holds a JSON {type(content).__name__}, not {_KNOWN}")
     if is_labelme(content):
         return read_labelme(content, path.with_suffix("").name)
     if is_via(content):
         return read_via(content)
+    if is_supervisely(content):
+        return read_supervisely(content, path.with_suffix("").name)
     entries = content.get("annotations")
     if isinstance(entries, list) and any(isinstance(entry, dict) and "caption" in entry for entry in entries):
         raise OtherFileError("holds captions of pictures")
@@ -56,4 +70,15 @@ def _read_json(path: Path) -> AnnotationFile:
     if "features" in content:
         raise OtherFileError(MAP_COORDINATES)
     keys = ", ".join(sorted(content)[:5]) or "nothing"
-    raise OtherFileError(f"is JSON with {keys}, not COCO, LabelMe or VIA")
+    raise OtherFileError(f"is JSON with {keys}, not {_KNOWN}")
+
+
+def _read_list(content: Sequence[Any]) -> AnnotationFile:
+    if is_label_studio(content):
+        return read_label_studio(content)
+    if is_createml(content):
+        return read_createml(content)
+    keys = sorted({str(key) for entry in content if isinstance(entry, dict) for key in entry})
+    if {"annotator", "lead_time"} & set(keys):
+        raise OtherFileError("is Label Studio's JSON-MIN; export it as JSON")
+    raise OtherFileError(f"holds a JSON list of {', '.join(keys[:5]) or 'no objects'}, not {_KNOWN}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
+from trainable.data.crowns.formats.kitti import is_kitti, read_kitti
 from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, YoloClasses, read_classes, read_yolo
@@ -184,14 +185,16 @@ def _gather_yolo(
             found.findings.append(_ambiguous(file, file.stem, own))
         elif own[0] in headers:
             try:
-                annotated = read_yolo(root / file, size=headers[own[0]].size, classes=classes)
+                in_pixels = is_kitti(root / file)
+                size = headers[own[0]].size
+                annotated = read_kitti(root / file) if in_pixels else read_yolo(root / file, size=size, classes=classes)
             except OtherFileError as error:
                 found.others.setdefault(str(error), []).append(file)
                 continue
             where = _keep_problems(found, file, annotated)
             (picture,) = annotated.pictures.values()
             shapes = tuple(picture.shapes)
-            one = Candidate(file=file, where=where, shapes=shapes, stated_size=None, is_in_fractions=True)
+            one = Candidate(file=file, where=where, shapes=shapes, stated_size=None, is_in_fractions=not in_pixels)
             found.add(own[0], one)
 
 

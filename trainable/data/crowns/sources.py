@@ -19,7 +19,8 @@ from trainable.data.io.split_lists import LEFT_OUT, named_splits
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
 _NOTHING_FOUND = (
-    "has no image with crowns or semantic classes: put COCO, LabelMe or VIA json, Pascal VOC xml, YOLO txt or csv "
+    "has no image with crowns or semantic classes: put COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely json, "
+    "Pascal VOC or CVAT xml, YOLO or KITTI txt, or csv "
     f"files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
 )
 _MAX_NAMED = 3

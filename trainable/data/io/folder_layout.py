@@ -49,7 +49,8 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
                 found += [folder / entry.name] if entry.is_file() or not Path(entry).exists() else []
             elif not _is_one_of(here := Path(entry).stat(), entered):
                 waiting.append((folder / entry.name, (*entered, here)))
-    return sorted(found)
+    # As paths are ordered, which compare slowly.
+    return sorted(found, key=lambda file: file.parts)
 
 
 def refuse_dead_links(root: Path, files: Iterable[Path]) -> None:

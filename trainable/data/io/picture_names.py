@@ -12,6 +12,10 @@ _PARALLEL = {"images", "imgs", "img", "image", "labels", "label", "annotations",
 """Folders whose names say what is in them, not which pictures."""
 
 
+_UPLOADED = re.compile("^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of a file that is uploaded."""
+
+
 def picture_key(name: str) -> str:
     """What names one picture in any file: the last part, without the ending of an image, composed."""
     last = _without_address(name.strip()).replace("\\", "/").rpartition("/")[2]
@@ -71,6 +75,7 @@ class PictureNames:
         """The pictures that a file may mean: none, one, or several where its own folder does not tell them apart."""
         key = picture_key(name)
         found = self._by_key.get(key) or self._by_any_case.get(key.casefold(), [])
+        found = found or self._by_key.get(_UPLOADED.sub("", key), [])
         if len(found) < 2:
             return found
         # Every sample may have a folder of its own and the same name in it: few of them are compared.

@@ -27,7 +27,25 @@ VIA = {
         "regions": [{"shape_attributes": REGION, "region_attributes": {"a": "Palm"}}],
     }
 }
+CVAT = (
+    '<annotations><image id="0" name="plot.png" width="96" height="64">'
+    '<box label="Palm" xtl="20" ytl="2" xbr="30" ybr="12"/></image></annotations>'
+)
+PERCENT = {"x": 20.0, "y": 2.0, "width": 10.0, "height": 10.0, "rotation": 0, "rectanglelabels": ["Palm"]}
+REGIONS = [{"type": "rectanglelabels", "original_width": 100, "original_height": 100, "value": PERCENT}]
+TASK = {"data": {"image": "plot.png"}, "annotations": [{"result": REGIONS}]}
+CREATEML = [
+    {
+        "image": "plot.png",
+        "annotations": [{"label": "palm", "coordinates": {"x": 25, "y": 7, "width": 10, "height": 10}}],
+    }
+]
+RECTANGLE = {"classTitle": "Palm", "geometryType": "rectangle", "points": {"exterior": [[30, 12], [20, 2]]}}
 FORMS = {
+    "cvat.xml": CVAT,
+    "tasks.json": json.dumps([TASK]),
+    "_annotations.createml.json": json.dumps(CREATEML),
+    "plot.png.json": json.dumps({"size": {"height": 64, "width": 96}, "objects": [RECTANGLE]}),
     "coco.json": json.dumps(COCO),
     "plot.xml": VOC,
     "plot.json": json.dumps(LABELME),
@@ -75,7 +93,7 @@ def test_a_damaged_file_is_an_error_of_that_file(tmp_path, name, text, sentence)
         ("points.csv", "image_path,x,y\nplot.png,3,4\n", r"holds points \(x, y\)"),
         ("other.csv", "image_path,size\nplot.png,3\n", "a csv needs image_path and either geometry or xmin"),
         ("empty.csv", "", "has the columns none"),
-        ("package.json", '{"name": "x"}', "is JSON with name, not COCO, LabelMe or VIA"),
+        ("package.json", '{"name": "x"}', "is JSON with name, not COCO, LabelMe, VIA"),
         ("results.json", "[]", "holds a JSON list"),
         ("captions.json", '{"images": [], "annotations": [{"caption": "a tree"}]}', "holds captions of pictures"),
         ("plot.tif.aux.xml", "<PAMDataset></PAMDataset>", "is xml of <PAMDataset>"),

@@ -50,3 +50,9 @@ def test_of_many_pictures_of_one_name_the_one_beside_the_annotation_is_meant():
     assert names.find("s2/image.jpg", Path("all.csv")) == [Path("images/s2/image.jpg")]
     assert names.find("more/s2/image.jpg", Path("all.csv")) == [Path("more/s2/image.jpg")]
     assert len(names.find("image.jpg", Path("all.csv"))) == 3
+
+
+def test_what_label_studio_puts_before_an_uploaded_file_does_not_matter():
+    names = PictureNames([Path("plots/a b.png"), Path("plots/0badcafe-c.png")])
+    assert names.find("/data/upload/3/1f2e3d4c-a b.png", Path("tasks.json")) == [Path("plots/a b.png")]
+    assert names.find("/data/upload/3/0badcafe-c.png", Path("tasks.json")) == [Path("plots/0badcafe-c.png")]

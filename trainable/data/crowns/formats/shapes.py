@@ -121,6 +121,30 @@ def boxed(label: str, sides: Sequence[object], *, place: str = "", remark: tuple
     return CrownShape(label=label, box=(left, top, right, bottom), place=place, remark=remark)
 
 
+def turned_box(
+    label: str,
+    sides: Sequence[object],
+    degrees: float,
+    *,
+    about: tuple[float, float] | None = None,
+    place: str = "",
+) -> CrownShape:
+    """A box that is turned clockwise about a point, its own centre if none is given; its corners are the outline.
+
+    Raises:
+        CrownError: as of `boxed`.
+    """
+    box = boxed(label, sides, place=place)
+    if degrees % 360 == 0:
+        return box
+    left, top, right, bottom = box.box
+    x, y = about or ((left + right) / 2, (top + bottom) / 2)
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    offsets = [(across - x, down - y) for across, down in ((left, top), (right, top), (right, bottom), (left, bottom))]
+    corners = [(x + cosine * dx - sine * dy, y + sine * dx + cosine * dy) for dx, dy in offsets]
+    return outlined(label, [corners], box=None, place=place)
+
+
 def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | None, place: str) -> CrownShape:
     """A crown with the outlines of its parts, each a sequence of (x, y).
 
@@ -144,6 +168,16 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
     if box is None:
         raise reasons[0] if reasons else CrownError("have an empty outline", "no point")
     return boxed(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
+
+
+def masked(label: str, pixels: np.ndarray, *, place: str) -> CrownShape:
+    """A crown given by its pixels.
+
+    Args:
+        pixels: bool, shape (height, width) of its picture.
+    """
+    encoded = coco_mask.encode(np.asfortranarray(pixels, np.uint8))
+    return run_length(label, {"size": pixels.shape, "counts": encoded["counts"].decode()}, place=place)
 
 
 def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape:

@@ -1,8 +1,7 @@
 """Pascal VOC xml: one picture a file, its objects as boxes."""
 
 from functools import partial
-from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
 from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, stated_size
@@ -10,18 +9,16 @@ from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read_voc(path: Path) -> AnnotationFile:
+def read_voc(root: Element, own_name: str) -> AnnotationFile:
     """The picture is the one that `filename` names, else the one of the file's own name.
 
     Raises:
-        OtherFileError: its root is not `annotation`.
-        ElementTree.ParseError: it is no xml.
+        OtherFileError: the root is not `annotation`.
     """
-    root = ElementTree.parse(path).getroot()
     if root.tag != "annotation":
         raise OtherFileError(f"is xml of <{root.tag}>")
     found = AnnotationFile()
-    name = (root.findtext("filename") or "").strip() or path.stem
+    name = (root.findtext("filename") or "").strip() or own_name
     found.picture(name, stated_size(root.findtext("size/height"), root.findtext("size/width")))
     for index, crown in enumerate(root.iter("object"), start=1):
         place = f"object {index}"
@@ -30,7 +27,7 @@ def read_voc(path: Path) -> AnnotationFile:
     return found
 
 
-def _shape(crown: ElementTree.Element, place: str) -> CrownShape:
+def _shape(crown: Element, place: str) -> CrownShape:
     box = crown.find("bndbox")
     if box is None:
         raise CrownError("have no bndbox", f"it has {', '.join(child.tag for child in crown) or 'nothing'}")

@@ -1,5 +1,7 @@
 """In Pascal VOC xml a bad object costs itself; what the file does not say is taken from its own name, or told."""
 
+from xml.etree import ElementTree
+
 import pytest
 
 from trainable.data.crowns.formats.voc import read_voc
@@ -8,11 +10,10 @@ BOX = "<bndbox><xmin>20</xmin><ymin>2</ymin><xmax>30</xmax><ymax>12</ymax></bndb
 
 
 @pytest.fixture
-def read(tmp_path):
+def read():
     def read_text(*objects, head="<filename>plot_1.tif</filename>"):
         crowns = "".join(f"<object>{one}</object>" for one in objects)
-        (tmp_path / "plot_2.xml").write_text(f"<annotation>{head}{crowns}</annotation>")
-        return read_voc(tmp_path / "plot_2.xml")
+        return read_voc(ElementTree.fromstring(f"<annotation>{head}{crowns}</annotation>"), "plot_2")
 
     return read_text
 

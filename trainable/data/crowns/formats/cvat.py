@@ -1,0 +1,75 @@
+"""CVAT's xml for images: one file a task, its shapes as attributes."""
+
+from functools import partial
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from trainable.data.crowns.formats.labelme import circle
+from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.shapes import (
+    POINTS_ALONE,
+    CrownError,
+    CrownShape,
+    label_text,
+    masked,
+    number,
+    outlined,
+    stated_size,
+    turned_box,
+)
+
+_SIDES = ("xtl", "ytl", "xbr", "ybr")
+
+
+def read_cvat(root: Element) -> AnnotationFile:
+    """Of `<annotations>`; an image without shapes has no crown.
+
+    Raises:
+        OtherFileError: it holds tracks of a video.
+    """
+    if root.find("track") is not None and root.find("image") is None:
+        raise OtherFileError("is CVAT xml of a video; export the task as COCO 1.0, with its pictures")
+    found = AnnotationFile()
+    for image in root.iter("image"):
+        name = image.get("name", "")
+        size = stated_size(image.get("height"), image.get("width"))
+        found.picture(name, size)
+        shapes = [child for child in image if child.tag != "tag"]
+        for index, shape in enumerate(shapes, start=1):
+            place = f"shape {index}"
+            found.add(name, place, partial(_shape, shape, size, place))
+    found.drop_repeated()
+    return found
+
+
+def _shape(shape: Element, size: tuple[int, int] | None, place: str) -> CrownShape:
+    label = label_text(shape.get("label"))
+    if shape.tag == "box":
+        sides = [number(shape.get(side)) for side in _SIDES]
+        return turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
+    if shape.tag == "polygon":
+        points = [point.split(",") for point in shape.get("points", "").split(";")]
+        return outlined(label, [points], box=None, place=place)
+    if shape.tag == "ellipse":
+        x, y, across, down = (number(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
+        turn = np.deg2rad(number(shape.get("rotation", 0)))
+        return outlined(label, [circle((x, y), across, down, turn=turn)], box=None, place=place)
+    if shape.tag == "mask" and size is not None:
+        return masked(label, _pixels(shape, size), place=place)
+    if shape.tag == "points":
+        raise CrownError(POINTS_ALONE, "points")
+    raise CrownError("are neither outline nor box", f"<{shape.tag}>")
+
+
+def _pixels(mask: Element, size: tuple[int, int]) -> np.ndarray:
+    """bool, shape `size`: runs of background and crown in turn, row by row, in the box at `left` and `top`."""
+    left, top, width, height = (int(number(mask.get(side))) for side in ("left", "top", "width", "height"))
+    runs = [int(number(run)) for run in mask.get("rle", "").split(",")]
+    if min(runs) < 0 or sum(runs) != width * height or left < 0 or top < 0 or min(width, height) < 1:
+        raise CrownError("have a damaged mask", f"runs of {sum(runs)} pixels in a box of {width}x{height}")
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    pixels = np.zeros(size, bool)
+    own = pixels[top : top + height, left : left + width]
+    own[:] = inside[: own.shape[0], : own.shape[1]]
+    return pixels

@@ -1,0 +1,113 @@
+"""Label Studio's json: a list of tasks, each with a picture and its regions in percent of the sides."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import radians
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from trainable.data.crowns.formats.labelme import circle
+from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.shapes import (
+    POINTS_ALONE,
+    CrownError,
+    CrownShape,
+    label_text,
+    number,
+    outlined,
+    stated_size,
+    turned_box,
+)
+from trainable.data.io.counted import counted
+
+_KINDS = {
+    "rectanglelabels": "rectangle",
+    "polygonlabels": "polygon",
+    "ellipselabels": "ellipse",
+    "keypointlabels": "keypoint",
+    "brushlabels": "brush",
+}
+
+
+def is_label_studio(content: Sequence[Any]) -> bool:
+    """Whether the entries of a json list are tasks."""
+    return any(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content)
+
+
+def read_label_studio(content: Sequence[Any]) -> AnnotationFile:
+    """A task that nobody annotated says nothing; of several annotations of one, the first is used, and noted.
+
+    Raises:
+        OtherFileError: no task has annotations.
+    """
+    found, several = AnnotationFile(), []
+    for task in content:
+        own = _annotations(task)
+        if not own:
+            continue
+        name = _picture(task["data"])
+        several += [name] if len(own) > 1 else []
+        regions = [region for region in own[0]["result"] if isinstance(region, dict) and _kind(region)]
+        found.picture(name, _size(regions))
+        for index, region in enumerate(regions, start=1):
+            place = f"region {index}"
+            found.add(name, place, partial(_shape, region, place))
+    if not found.pictures:
+        raise OtherFileError("is Label Studio json without annotations; export the annotated tasks as JSON")
+    if several:
+        tasks = counted(len(several), "picture has", "pictures have")
+        found.notes.append(f"{tasks} several annotations, such as {several[0]}; the first of each is read")
+    found.drop_repeated()
+    return found
+
+
+def _annotations(task: object) -> list[Mapping[str, Any]]:
+    """Those that were not given up, of older exports too."""
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        return []
+    listed = task.get("annotations", task.get("completions"))
+    entries = listed if isinstance(listed, list) else []
+    whole = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("result"), list)]
+    return [entry for entry in whole if not entry.get("was_cancelled")]
+
+
+def _picture(data: Mapping[str, Any]) -> str:
+    """The address of the picture; that of a file on the server stands behind `?d=`."""
+    texts = [value for key, value in data.items() if isinstance(value, str)]
+    address = next((value for key, value in data.items() if key in ("image", "img") and isinstance(value, str)), "")
+    address = address or next(iter(texts), "")
+    return parse_qs(urlsplit(address).query).get("d", [address])[0]
+
+
+def _kind(region: Mapping[str, Any]) -> str:
+    """Empty for what marks no place, such as a choice for the whole picture."""
+    kind = str(region.get("type"))
+    return _KINDS.get(kind, kind if kind in _KINDS.values() else "")
+
+
+def _size(regions: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    return stated_size(regions[0].get("original_height"), regions[0].get("original_width")) if regions else None
+
+
+def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
+    kind, at, size = _kind(region), region.get("value"), _size([region])
+    if kind == "keypoint":
+        raise CrownError(POINTS_ALONE, "a keypoint")
+    if kind == "brush":
+        raise CrownError("are painted with a brush, which is not read: export them as COCO", "brush")
+    if not isinstance(at, dict) or size is None:
+        raise CrownError("have no value, or no original_width and original_height", repr(at)[:40])
+    named = at.get(str(region.get("type"))) or [None]
+    label = label_text(named[0] if isinstance(named, list) else named)
+    down, across = (side / 100 for side in size)
+    if kind == "polygon":
+        points = at.get("points")
+        if not isinstance(points, list) or not all(isinstance(one, list) and len(one) == 2 for one in points):
+            raise CrownError("have no points", repr(points)[:40])
+        return outlined(label, [[(number(x) * across, number(y) * down) for x, y in points]], box=None, place=place)
+    x, y, degrees = number(at.get("x")) * across, number(at.get("y")) * down, number(at.get("rotation", 0))
+    if kind == "ellipse":
+        radii = number(at.get("radiusX")) * across, number(at.get("radiusY")) * down
+        return outlined(label, [circle((x, y), *radii, turn=radians(degrees))], box=None, place=place)
+    right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
+    return turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)

@@ -1,0 +1,81 @@
+"""Supervisely's json: one file a picture, called as it (`a.jpg.json`), its objects as outlines, boxes or bitmaps."""
+
+import base64
+import io
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from trainable.data.crowns.formats.reading import AnnotationFile
+from trainable.data.crowns.formats.shapes import (
+    POINTS_ALONE,
+    CrownError,
+    CrownShape,
+    boxed,
+    label_text,
+    masked,
+    number,
+    outlined,
+    stated_size,
+)
+
+
+def is_supervisely(content: Mapping[str, Any]) -> bool:
+    return isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict)
+
+
+def read_supervisely(content: Mapping[str, Any], picture: str) -> AnnotationFile:
+    """Holes in an outline (`interior`) are not cut out.
+
+    Args:
+        picture: its name, which the file does not say.
+    """
+    found = AnnotationFile()
+    size = stated_size(content["size"].get("height"), content["size"].get("width"))
+    found.picture(picture, size)
+    for index, entry in enumerate(content["objects"], start=1):
+        place = f"object {index}"
+        found.add(picture, place, partial(_shape, entry, size, place))
+    found.drop_repeated()
+    return found
+
+
+def _shape(entry: object, size: tuple[int, int] | None, place: str) -> CrownShape:
+    if not isinstance(entry, dict):
+        raise CrownError("are no objects", repr(entry)[:40])
+    label, kind = label_text(entry.get("classTitle")), entry.get("geometryType")
+    if kind == "bitmap" and size is not None:
+        return masked(label, _pixels(entry.get("bitmap"), size), place=place)
+    if kind == "point":
+        raise CrownError(POINTS_ALONE, "point")
+    points = entry["points"].get("exterior") if isinstance(entry.get("points"), dict) else None
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise CrownError("have no points", repr(points)[:40])
+    if kind == "rectangle" and len(points) == 2:
+        across, down = zip(*((number(x), number(y)) for x, y in points), strict=True)
+        return boxed(label, (min(across), min(down), max(across), max(down)), place=place)
+    if kind == "polygon":
+        return outlined(label, [points], box=None, place=place)
+    raise CrownError("are neither outline nor box", f"geometryType {kind!r}")
+
+
+def _pixels(bitmap: object, size: tuple[int, int]) -> np.ndarray:
+    """bool, shape `size`, of a zipped PNG that lies at `origin`."""
+    if not isinstance(bitmap, dict):
+        raise CrownError("have a damaged bitmap", repr(bitmap)[:40])
+    try:
+        left, top = (int(number(side)) for side in bitmap["origin"])
+        image = Image.open(io.BytesIO(zlib.decompress(base64.b64decode(bitmap["data"]))))
+        inside = np.asarray(image.convert("RGBA"))[..., 3] > 0 if image.has_transparency_data else np.asarray(image) > 0
+        if left < 0 or top < 0:
+            raise ValueError(f"origin {left}, {top}")
+    except (KeyError, TypeError, ValueError, OSError, zlib.error) as error:
+        raise CrownError("have a damaged bitmap", str(error)[:40] or type(error).__name__) from error
+    pixels = np.zeros(size, bool)
+    own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
+    own[:] = inside[: own.shape[0], : own.shape[1]]
+    return pixels
