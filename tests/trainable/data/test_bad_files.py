@@ -165,7 +165,7 @@ def a_coloured_mask(root):
 
 @case("  GT/img_003.png  is a mask with more than 8 bits per pixel (mode I;16)")
 def a_mask_of_sixteen_bits(root):
-    save_mask(root, np.eye(32, 48, dtype=np.uint16) * 65535)
+    save_mask(root, np.eye(32, 48, dtype=np.uint16) * 300)
 
 
 @case("  all masks  beside 0 1 hold 150 (GT/img_003.png), 9 hold 255 (GT/img_000.png): these may be classes, instances")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.crowns.crown_set import VOID
-from trainable.data.image_mask.mask_values import format_shares, value_counts
+from trainable.data.image_mask.mask_values import format_shares, in_eight_bits, value_counts
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 
@@ -22,7 +22,7 @@ def read_label_image(path: Path, void_label: int) -> np.ndarray:
     Raises:
         BadFileError: it is damaged, has colours or more than 8 bits, or is a JPEG, which changes the numbers.
     """
-    image = read_upright(path)
+    image = in_eight_bits(read_upright(path))
     if image.mode not in ("L", "P", "1"):
         raise BadFileError(
             f"is no label image: it has colours or more than 8 bits (mode {image.mode}): {value_counts(image)}",

@@ -25,9 +25,10 @@ from trainable.data.image_mask.mask_check import (
     describe_values,
     facts_of,
 )
+from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.copies import check_copies_across_splits
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
 from trainable.data.io.decoding import (
     Header,
@@ -127,18 +128,34 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
         findings += check_image(header, image_file)
     except BadFileError as error:
         findings.append(error.finding(image_file))
-    try:
-        upright = read_upright(source.root / pair.mask)
-        inverted, values = bool(source.options.inverted_masks), source.options.foreground_values
-        mask, warnings = binarise(upright, mask_file, inverted=inverted, foreground_values=values)
-        histogram = upright.convert("L").histogram()
+    mask, histogram = _united(source, pair, findings)
+    if mask is not None:
         stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, histogram=histogram)
-        findings += warnings
-    except BadFileError as error:
-        findings.append(error.finding(mask_file))
     if header and stored:
         findings += check_size(header, stored.size, mask_file)
     return _Inspection(header=header, mask=stored, facts=facts, findings=tuple(findings))
+
+
+def _united(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
+    """The masks of a pair as one, None if one of them cannot be used, and the pixels of all at each grey level.
+
+    What is wrong with a file is added to the findings.
+    """
+    inverted, values = bool(source.options.inverted_masks), source.options.foreground_values
+    united, num_read, histogram = None, 0, np.zeros(256, np.int64)
+    for mask_file in pair.masks:
+        try:
+            upright = in_eight_bits(read_upright(source.root / mask_file))
+            mask, warnings = binarise(upright, plain_name(mask_file), inverted=inverted, foreground_values=values)
+            if united is not None and mask.shape != united.shape:
+                sizes = f"is {wide_by_high(mask.shape)}, another mask of its image {wide_by_high(united.shape)}"
+                raise BadFileError(sizes, "Make all masks of an image the same size.")
+            united, num_read = mask if united is None else mask | united, num_read + 1
+            histogram += upright.convert("L").histogram()
+            findings += warnings
+        except BadFileError as error:
+            findings.append(error.finding(plain_name(mask_file)))
+    return united if num_read == len(pair.masks) else None, histogram.tolist()
 
 
 def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> list[Finding]:

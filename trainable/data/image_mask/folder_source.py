@@ -60,7 +60,7 @@ class FolderSource:
     def find(cls, root: Path, options: FolderOptions, cache_dir: Path) -> Self:
         pairs, mismatches = find_pairs(root)
         pairs, leaks = without_known_leaks(pairs)
-        digests = content_digests(root, [file for pair in pairs for file in (pair.image, pair.mask)], cache_dir)
+        digests = content_digests(root, [file for pair in pairs for file in (pair.image, *pair.masks)], cache_dir)
         contents = [digests[pair.image] for pair in pairs]
         # Each is named by the pair that it was made from; a pattern looks for itself.
         images, name_of = [pair.image for pair in pairs], {pair.image: pair.name for pair in pairs}
@@ -72,13 +72,16 @@ class FolderSource:
     def key(self) -> str:
         """Files without a partner count, so that a folder with errors never finds the cache of its good part."""
         pairs = [
-            (pair.name, pair.image, pair.mask, pair.split, self.digests[pair.image], self.digests[pair.mask])
+            (pair.name, pair.image, *pair.masks, pair.split, self.digests[pair.image], self._mask_digests(pair))
             for pair in self.pairs
         ]
         content = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
         return hashlib.sha256(json.dumps(content, default=Path.as_posix).encode()).hexdigest()[:32]
 
     def content(self, pair: Pair) -> str:
-        """sha256 of what this pair teaches: both files, and which way round the mask is read."""
+        """sha256 of what this pair teaches: its files, and which way round the mask is read."""
         polarity = "inverted" if self.options.inverted_masks else " ".join(self.options.foreground_values) or "plain"
-        return hashlib.sha256(f"{self.digests[pair.image]} {self.digests[pair.mask]} {polarity}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.digests[pair.image]} {self._mask_digests(pair)} {polarity}".encode()).hexdigest()
+
+    def _mask_digests(self, pair: Pair) -> str:
+        return " ".join(self.digests[mask] for mask in pair.masks)

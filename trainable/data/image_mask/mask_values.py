@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from trainable.data.io.decoding import is_deep
+
 _MAX_NAMED = 6
 _FEW, _SOME = 4, 16
 """So many levels in a lossless file were chosen by somebody; smoothing makes more."""
@@ -18,6 +20,9 @@ _EDGE_NOISE = 8
 _AREA = 0.0005
 """Share of the pixels from which on a level is no stray."""
 _JPEG_AREA = 0.005
+_EIGHT_BITS, _SIXTEEN_BITS = 2**8 - 1, 2**16 - 1
+_EIGHT_TO_SIXTEEN = _SIXTEEN_BITS // _EIGHT_BITS
+"""By which programs multiply a level of 8 bits to save it with 16."""
 _COUNTED_AT_ONCE = 2**20
 """Pixels."""
 
@@ -33,6 +38,24 @@ def value_counts(image: Image.Image) -> str:
         values, counts = np.unique(pixels, return_counts=True)
         names = [f"{value:g}" for value in values]
     return format_shares(names, counts)
+
+
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """A mask of more than 8 bits as one of 8, where its values are from 0 to 255, or those times 257 up to 65535.
+
+    Any other is given back as it is: its values may be instances, or void.
+    """
+    if not is_deep(image):
+        return image
+    pixels = np.asarray(image)
+    values = np.unique(pixels)
+    if not (values[0] >= 0 and values[-1] <= _SIXTEEN_BITS) or (values % 1).any():
+        return image
+    if values[-1] == _SIXTEEN_BITS and not (values % _EIGHT_TO_SIXTEEN).any():
+        pixels = pixels // _EIGHT_TO_SIXTEEN
+    elif values[-1] > _EIGHT_BITS:
+        return image
+    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def levels_of(value: str) -> tuple[int, int, int]:

@@ -14,11 +14,13 @@ EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
 
 
-def read_as(images: Path, masks: Path, num_pairs: int) -> Finding:
+def read_as(images: Path, masks: Path, num_pairs: int, num_masks: int) -> Finding:
     """In one folder or in two."""
-    where = "images and masks in this folder" if images == masks else f"images with the masks of {plain_name(masks)}"
+    which = "the masks" if num_masks == num_pairs else f"the {num_masks} masks, united,"
+    beside = f"{counted(num_pairs, 'image')} with {which} of {plain_name(masks)}"
+    where = f"{num_pairs} images and masks in this folder" if images == masks else beside
     split = split_of(images)
-    return note(plain_name(images), f"{num_pairs} {where}{f' ({split})' if split else ''}", "Read as images and masks.")
+    return note(plain_name(images), f"{where}{f' ({split})' if split else ''}", "Read as images and masks.")
 
 
 def more_than_one(place: Path, images: Sequence[Path], masks: Sequence[Path]) -> Finding:

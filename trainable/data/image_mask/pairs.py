@@ -3,7 +3,8 @@
 A pair of folders lies side by side, at most four levels below the given one: `Imgs` and `GT`, `images` and `labels`,
 `DUTS-TR-Image` and `DUTS-TR-Mask`, `train` and `train_masks`, `JPEGImages` and `SegmentationClass`; splits may lie
 below them (`images/train`, `masks/train`) or below the images alone. Or image and mask lie in one folder: `a.jpg` and
-`a_mask.png`, `a.jpg` and `a.png`. docs/data.md draws them. Files are matched by name, never by order.
+`a_mask.png`, `a.jpg` and `a.png`. Or `a/masks` holds a mask for each instance on `a/images/a.png`. docs/data.md draws
+them. Files are matched by name, never by order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,12 @@ class Pair:
     """Below the data folder."""
     split: str | None = None
     """The split that a folder's name or a list says: train, validation, test; None when nothing does."""
+    more_masks: tuple[Path, ...] = ()
+    """Of further instances on the image, below the data folder; what one of them marks is object."""
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        return (self.mask, *self.more_masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         matched, problems = _pairs_in(root, folder_pair)
         pairs += matched
         findings += problems
-        findings += [pair_findings.read_as(folder_pair.images, folder_pair.masks, len(matched))] if matched else []
+        findings += [_read_as(folder_pair, matched)] if matched else []
     if not pairs and not errors_among(findings):
         findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
     if pairs:
@@ -120,6 +127,8 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     )
     if not images:
         return [], [*findings, pair_findings.no_image(folders.images)]
+    if masks and _is_sample(folders, images):
+        return [_sample(folders, images[0], masks)], findings
     mask_of = match_by_name(images, masks)
     unpaired = unmatched(folders.images, images, folders.masks, masks, mask_of)
     if folders.masks.name.lower().startswith("segmentationclass"):
@@ -133,6 +142,26 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
         for image, mask in mask_of.items()
     ]
     return pairs, findings + unpaired
+
+
+def _read_as(folders: FolderPair, pairs: Sequence[Pair]) -> Finding:
+    num_masks = sum(len(pair.masks) for pair in pairs)
+    return pair_findings.read_as(folders.images, folders.masks, len(pairs), num_masks)
+
+
+def _is_sample(folders: FolderPair, images: Sequence[Path]) -> bool:
+    """Whether the folder of both is named as its one image, so that all masks are of it."""
+    return len(images) == 1 and images[0].with_suffix("") == Path(folders.images.parent.name)
+
+
+def _sample(folders: FolderPair, image: Path, masks: Sequence[Path]) -> Pair:
+    first, *others = (folders.masks / mask for mask in masks)
+    return Pair(
+        name=plain_name(folders.name / image.with_suffix("")),
+        image=folders.images / image,
+        mask=first,
+        more_masks=tuple(others),
+    )
 
 
 def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Finding]) -> list[Path]:

@@ -310,3 +310,22 @@ def test_the_inverted_masks_of_camo_stop(real_data, cache):
 def test_images_without_masks_stop(real_data, cache):
     with pytest.raises(DataError, match=r"13 images without masks: beside this folder lies nothing"):
         open_pairs(real_data / "cod10k_unlabelled", cache)
+
+
+def test_masks_of_instances_are_one_mask_and_one_of_another_size_is_told(tmp_path, cache):
+    for number in range(6):
+        sample = tmp_path / "data" / f"s{number}"
+        for name, rows in (("images", ()), ("masks", (4, 20))):
+            (sample / name).mkdir(parents=True)
+            for row in rows:
+                mask = np.zeros((32, 48), np.uint16)
+                mask[row : row + 3 + number, 8:30] = 65535
+                Image.fromarray(mask).save(sample / name / f"nucleus{row}.png")
+        pixels = np.random.default_rng(number).integers(0, 255, (32, 48, 3), np.uint8)
+        Image.fromarray(pixels).save(sample / "images" / f"s{number}.png")
+    splits = open_pairs(tmp_path / "data", cache).splits
+    areas = {name: splits.train.native_mask(row).sum() for row, name in enumerate(splits.train.names)}
+    assert areas == {name: 2 * 22 * (3 + int(name[-1])) for name in splits.train.names}
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "data" / "s3" / "masks" / "x.png")
+    with pytest.raises(DataError, match=r"s3/masks/x\.png  is 9x8, another mask of its image 48x32"):
+        open_pairs(tmp_path / "data", cache)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from trainable.data.image_mask.mask_check import MaskFacts, binarise, check_conventions
-from trainable.data.image_mask.mask_values import class_levels, value_counts
+from trainable.data.image_mask.mask_values import class_levels, in_eight_bits, value_counts
 from trainable.data.io.findings import BadFileError, errors_among
 
 ROWS, COLUMNS = np.mgrid[:120, :160]
@@ -116,3 +116,29 @@ def test_an_area_of_a_large_mask_is_found_wherever_it_lies(row):
     values[:, 300:600] = 255
     values[row : row + 2] = 128
     assert class_levels(values, is_jpeg=False) == [128]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize(("held", "read"), [([0, 255], [0, 255]), ([0, 1, 200], [0, 1, 200]), ([0, 0], [0, 0])])
+def test_more_than_eight_bits_that_hold_no_more_than_eight_are_read_so(kind, held, read):
+    assert in_eight_bits(Image.fromarray(np.array([held], kind))).mode == "L"
+    assert np.asarray(in_eight_bits(Image.fromarray(np.array([held], kind)))).tolist() == [read]
+
+
+def test_the_whole_range_of_sixteen_bits_is_that_of_eight():
+    image = Image.fromarray(np.array([[0, 257, 65535]], np.uint16))
+    assert np.asarray(in_eight_bits(image)).tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize("held", [[0, 300], [0, 1, 65535], [0, 65534], [0, 257]])
+def test_values_that_may_be_instances_or_void_stay_in_sixteen_bits(held):
+    image = Image.fromarray(np.array([held], np.uint16))
+    assert in_eight_bits(image) is image
+    with pytest.raises(BadFileError, match="more than 8 bits"):
+        binarise(image, "a.png")
+
+
+@pytest.mark.parametrize("held", [[0.5, 1], [-1, 1], [np.nan, 1], [np.inf, 1]])
+def test_numbers_that_are_no_levels_stay_as_they_are(held):
+    image = Image.fromarray(np.array([held], np.float32))
+    assert in_eight_bits(image) is image

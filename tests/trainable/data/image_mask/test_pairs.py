@@ -270,3 +270,19 @@ def test_a_mask_that_two_images_share_is_told_as_such(tmp_path):
     touch(tmp_path, "images/cat/a.png", "images/dog/a.png", "masks/a.png")
     problems = "\n".join(serious(find_pairs(tmp_path)[1]))
     assert "images/dog/a.png: has no mask: masks holds no a for it alone, but one that may be of several" in problems
+
+
+def test_a_mask_for_each_instance_in_the_folder_of_its_sample(tmp_path):
+    touch(tmp_path, *(f"stage1_train/{name}/images/{name}.png" for name in ("a1", "b2")))
+    touch(tmp_path, *(f"stage1_train/a1/masks/{mask}.png" for mask in ("f0", "e9")), "stage1_train/b2/masks/c7.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert [(pair.image.name, [mask.name for mask in pair.masks]) for pair in pairs] == [
+        ("a1.png", ["e9.png", "f0.png"]),
+        ("b2.png", ["c7.png"]),
+    ]
+    assert "1 image with the 2 masks, united, of stage1_train/a1/masks (train)" in [one.problem for one in findings]
+
+
+def test_the_one_image_of_a_folder_of_another_name_has_no_mask_of_another_name(tmp_path):
+    touch(tmp_path, "set/images/a1.png", "set/masks/f0.png", "set/masks/e9.png")
+    assert find_pairs(tmp_path)[0] == []
