@@ -8,7 +8,7 @@ import pytest
 
 from trainable.console.command_line import error_line
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WRITER = """
 import subprocess, sys
 from pathlib import Path
