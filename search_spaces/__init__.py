@@ -1,4 +1,5 @@
-"""The search spaces, a file for each workload and one for both pre-trainings, and that of a loop of one's own.
+"""Search spaces: what one is (space, loop_space), those of the workloads (builtin/, by name in registry), with the
+user's values and ranges (pinning, ranges), and trials that answer them without Optuna (stub_trials, questions).
 
 They use an Optuna trial's `suggest_` methods; neither torch nor ray. May import no other room.
 """

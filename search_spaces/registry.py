@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from search_spaces import agroforestry, dishes, dishes_grid, leaf, moe, pretraining, retina
+from search_spaces.builtin import agroforestry, dishes, dishes_grid, leaf, moe, pretraining, retina
 from search_spaces.space import Space
 
 _SPACES: tuple[Space, ...] = (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from search_spaces.leaf import recommended_row
+from search_spaces.builtin.leaf import recommended_row
 from trainable.config import flat_params, to_dict
 from trainable.tasks.registry import TASKS, get_task
 from trainable.workloads.registry import read_config

@@ -1,6 +1,6 @@
 """What the documents say of `dishes` reaches its first trials; their grid has eighteen points and no more."""
 
-from search_spaces import dishes, dishes_grid
+from search_spaces.builtin import dishes, dishes_grid
 from search_spaces.pinning import PinnedSpace
 from search_spaces.space import Situation
 from search_spaces.stub_trials import StubTrial

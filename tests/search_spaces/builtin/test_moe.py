@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from search_spaces.moe import SPACE
+from search_spaces.builtin.moe import SPACE
 from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from search_spaces.leaf import SPACE, recommended_row
+from search_spaces.builtin.leaf import SPACE, recommended_row
 from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params
