@@ -15,7 +15,7 @@ import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.fundus.crop import cropped_to_retina
-from trainable.data.fundus.grade_tables import split_in
+from trainable.data.fundus.grade_tables import GradeTable, split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.io.copies import check_copies, check_copies_across_splits
@@ -183,9 +183,10 @@ def _single_grades(source: FundusSource) -> list[Finding]:
 def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]]:
     """Rows of each grade that training may know of."""
     held_out = {
-        (picture_key(file.name), split_in(file))
+        (picture_key(file.name), split_in(file), folder)
         for file, split in zip(source.files, splits, strict=True)
         if split != "train"
+        for folder in (None, file.parent)
     }
     known = [
         labels
@@ -194,7 +195,7 @@ def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]
         for image, labels in table.grades.items()
         # Its photographs may lie in the folder of its split, or of any split if it names none, or in no split's folder.
         if table.splits.get(image, "train") == "train"
-        and held_out.isdisjoint((image, split) for split in (None, *((table.split,) if table.split else SPLIT_NAMES)))
+        and held_out.isdisjoint((image, split, table.folder) for split in _splits_of(table))
     ]
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [
@@ -202,6 +203,11 @@ def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]
         for task in source.tasks
         for own in [grades[:, task]]
     ]
+
+
+def _splits_of(table: GradeTable) -> tuple[str | None, ...]:
+    """What the folders of its photographs may name."""
+    return None, *((table.split,) if table.split else SPLIT_NAMES)
 
 
 def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:

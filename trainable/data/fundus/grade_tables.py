@@ -1,4 +1,4 @@
-"""Grades from tables, as hospitals and challenges publish them.
+"""Grades from tables, as hospitals and challenges publish them, or from the names of folders.
 
 A table has one row an image and a column for each grade, whatever their exact names (grade_columns.py). A table whose
 name or folder says train, val or test speaks of the images of such a folder alone, for their names may be the same in
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trainable.data.classes.class_folders import without_masks
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
-from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, errors_among, note
+from trainable.data.io.folder_layout import is_image, plain_name
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.split_lists import splits_of_rows
 from trainable.data.io.split_names import split_of
@@ -60,6 +62,8 @@ class GradeTable:
     """By the same name, where the table says it."""
     splits: dict[str, str] = field(default_factory=dict)
     """By the same name, where a column of the table says it; LEFT_OUT where its value is no split."""
+    folder: Path | None = None
+    """Below the data folder, where its name stands for a table of the photographs in it, and of no others."""
 
 
 def split_in(path: Path) -> str | None:
@@ -101,13 +105,37 @@ def read_grade_tables(
                 findings += problems
             elif ending != _LIST_ENDING:
                 others.append(f"{file.as_posix()} ({', '.join(filter(None, table.header[:_MAX_NAMED])) or 'empty'})")
-    if not tables:
+    if not (tables := tables or _graded_folders(files, findings)):
         raise DataError(
             f"No table of grades in {root}: expected a csv file with a column of image names and one of retinopathy or "
-            f"edema grades; tables there: {', '.join(others) or 'none'}.",
+            f"edema grades, or all photographs in folders named 0 to 4; tables there: {', '.join(others) or 'none'}.",
             findings,
         )
     return tables, findings
+
+
+def _graded_folders(files: Sequence[Path], findings: list[Finding]) -> list[GradeTable]:
+    """A table for each folder that names a grade of retinopathy, `2` or `Moderate`, if all photographs lie in such.
+
+    None where the findings hold an error of a table; how it was read is added to them.
+    """
+    photographs, _ = without_masks([file for file in files if is_image(file)])
+    task = TASK_NAMES.index("retinopathy")
+    tables: dict[Path, GradeTable] = {}
+    for file in photographs:
+        grade = _number_of(file.parent.name.lower(), TASK_NAMES[task])
+        if grade not in range(len(CLASS_NAMES[task])) or errors_among(findings):
+            return []
+        own = GradeTable(file=file.parent, split=split_of(file.parent), grades={}, folder=file.parent)
+        labels = tuple(int(grade) if index == task else MISSING for index in range(len(TASK_NAMES)))
+        tables.setdefault(file.parent, own).grades[picture_key(file.name)] = labels
+    counts = [f"{plain_name(table.file)} ({len(table.grades)})" for table in tables.values()]
+    problem, action = (
+        f"name grades: {first_of(counts, _MAX_NAMED)}",
+        "Read as grades of retinopathy; no table says any.",
+    )
+    findings += [note("folders", problem, action)] if tables else []
+    return list(tables.values())
 
 
 def _graded(

@@ -14,7 +14,8 @@ from trainable.data.io.split_lists import describe_splits
 def speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:
     """The tables that may speak of a photograph, and name it."""
     split, key = split_in(file), picture_key(file.name)
-    return [table for table in tables if key in table.grades and (split is None or table.split in (None, split))]
+    own = [table for table in tables if key in table.grades and table.folder in (None, file.parent)]
+    return [table for table in own if split is None or table.split in (None, split)]
 
 
 def named_by_tables(files: Sequence[Path], tables: Sequence[GradeTable]) -> tuple[list[str | None], list[Finding]]:

@@ -118,8 +118,11 @@ def patient_of(name: str) -> str:
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
     key = picture_key(file.name)
-    stated = [table.patients[key] for table in speaking(file, tables) if key in table.patients]
-    return f"patient {stated[0]}" if stated else plain_name(source.parent / patient_of(source.stem))
+    own = speaking(file, tables)
+    stated = [table.patients[key] for table in own if key in table.patients]
+    # Where folders are grades, the eyes of a patient may lie in two of them.
+    folder = source.parent.parent if any(table.folder for table in own) else source.parent
+    return f"patient {stated[0]}" if stated else plain_name(folder / patient_of(source.stem))
 
 
 def _agreed(rows: Sequence[Grades]) -> list[Grades]:
