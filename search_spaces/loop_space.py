@@ -99,7 +99,12 @@ class _Always:
 
 
 def _check_called(function: Callable[..., Any], what: str, names: Sequence[str]) -> None:
-    """Raises ValueError for a function that can't be called with so many arguments, or that a call does not run."""
+    """Raises ValueError for a function that can't be called with so many arguments, or that a call does not run.
+
+    Nor does it run a class, of which it makes an object.
+    """
+    if inspect.isclass(function):
+        raise ValueError(f"{what} is the class {function.__name__}, which a call makes an object of; give a function.")
     for one in (function, getattr(function, "__call__", function)):  # noqa: B004 - the method of an object
         if inspect.iscoroutinefunction(one) or inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
             raise ValueError(f"{what} is a generator or async, which a call does not run; use neither yield nor async.")

@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from trainable.config import TrialConfig
 from trainable.console.command_line import run_main
 from trainable.console.process import log_to
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image
+from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, plain_name, subfolders
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.models.weight_files import named_as, read_state_dict
 from trainable.prediction.base import Prediction, Predictor
@@ -47,6 +47,7 @@ PROG = "python -m trainable.predict"
 OUTPUT = Path("predictions")
 _PART_SECONDS = 10.0
 """How often a picture that takes longer tells how far it is."""
+_MAX_NAMED = 3
 
 logger = logging.getLogger("trainable.predict")
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             )
         if options.json:
             # A picture that could not be read has no row.
-            with (options.output / TABLE).open(encoding="utf-8", newline="") as table:
+            with (options.output / TABLE).open(encoding="utf-8", errors="surrogateescape", newline="") as table:
                 summary = {"output": str(options.output), "predictions": list(csv.DictReader(table))}
             sys.stdout.write(f"{json.dumps(summary, indent=2)}\n")
         return status
@@ -175,7 +176,9 @@ def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
 
 
 def pictures_in(given: Sequence[Path]) -> list[Path]:
-    """The files that are named, and those in the folders that are named, each once.
+    """The files that are named, and those directly in the folders that are named, each once.
+
+    Folders in a folder are not entered, as predictions may be among them; the log names those that hold pictures.
 
     Raises:
         ValueError: something does not exist, or a folder has no picture.
@@ -183,13 +186,27 @@ def pictures_in(given: Sequence[Path]) -> list[Path]:
     pictures: list[Path] = []
     for path in given:
         if not path.exists():
-            raise ValueError(f"{path} does not exist; give images, or folders of images.")
-        files = path.iterdir() if path.is_dir() else ()
-        inside = sorted(file for file in files if is_image(file) and not is_hidden(file.name))
-        if path.is_dir() and not inside:
-            raise ValueError(f"{path} holds no images; give a folder of {COMMON_ENDINGS} files.")
-        pictures += inside or [path]
+            raise ValueError(f"{plain_name(path)} does not exist; give images, or folders of images.")
+        pictures += _pictures_in_folder(path) if path.is_dir() else [path]
     return list(dict.fromkeys(pictures))
+
+
+def _pictures_in_folder(folder: Path) -> list[Path]:
+    inside = _pictures_directly_in(folder)
+    deeper = [plain_name(child) for child in subfolders(folder) if _pictures_directly_in(child)]
+    named = first_of(deeper, _MAX_NAMED)
+    if not inside:
+        hint = f"pictures lie in {named}: give these" if deeper else f"give a folder of {COMMON_ENDINGS} files"
+        raise ValueError(f"{plain_name(folder)} holds no images; {hint}.")
+    if deeper:
+        logger.info("Not predicted: pictures in %s; give these folders, too.", named)
+    return inside
+
+
+def _pictures_directly_in(folder: Path) -> list[Path]:
+    """Links to nothing too, each of which is told; pipes, which may never end, are none."""
+    named = sorted(file for file in folder.iterdir() if is_image(file) and not is_hidden(file.name))
+    return [file for file in named if file.is_file() or not file.exists()]
 
 
 @dataclass(slots=True)
@@ -205,12 +222,14 @@ class _Progress:
         self.done += 1
         self.told = time.monotonic()
         left = round((self.told - self.started) / self.done * (self.total - self.done))
-        logger.info("[%d/%d | ~%d:%02d left] %s: %s", self.done, self.total, left // 60, left % 60, path, message)
+        logger.info(
+            "[%d/%d | ~%d:%02d left] %s: %s", self.done, self.total, left // 60, left % 60, plain_name(path), message
+        )
 
     def part(self, path: Path, done: int, total: int) -> None:
         if done < total and time.monotonic() - max(self.started, self.told) > _PART_SECONDS:
             self.told = time.monotonic()
-            logger.info("%s: tile %d of %d", path, done, total)
+            logger.info("%s: tile %d of %d", plain_name(path), done, total)
 
 
 def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Path], folder: PredictionFolder) -> int:

@@ -84,6 +84,11 @@ def test_it_can_be_sent_to_another_process():
         ({"train": epochs_as_generator}, "train of mine is a generator or async, which a call does not run"),
         ({"train": epochs_as_coroutine}, "train of mine is a generator or async, which a call does not run"),
         ({"train": CalledAsync()}, "train of mine is a generator or async, which a call does not run"),
+        (
+            {"train": CalledAsync},
+            "train of mine is the class CalledAsync, which a call makes an object of; give a function.",
+        ),
+        ({"suggest": dict}, "suggest of mine is the class dict, which a call makes an object of; give a function."),
         ({"mode": "best"}, "mode of mine is 'best', but must be one of max, min"),
     ],
 )

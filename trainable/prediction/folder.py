@@ -20,6 +20,8 @@ from trainable.prediction.drawing import canvas
 from trainable.reporting.output_folder import check_writable
 
 TABLE, MADE_WITH, OVERLAYS = "predictions.csv", "predicted_with.json", "overlays"
+_ODD_NAMES = "surrogateescape"
+"""Names of pictures may hold bytes that are no UTF-8; they are written as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +116,14 @@ class PredictionFolder:
 
     def _whole_rows(self) -> list[Row]:
         """The complete rows whose files exist."""
-        content = (self.path / TABLE).read_text(encoding="utf-8")
+        content = (self.path / TABLE).read_text(encoding="utf-8", errors=_ODD_NAMES)
         whole = content[: content.rfind("\n") + 1]
         rows = csv.DictReader(whole.splitlines(keepends=True))
         decoded = ({column: from_csv_cell(cell) for column, cell in row.items()} for row in rows)
         return [row for row in decoded if all(file.exists() for file in self.files_of(row["picture"]).values())]
 
     def _write(self, rows: Sequence[Row], mode: str) -> None:
-        with (self.path / TABLE).open(mode, encoding="utf-8", newline="") as file:
+        with (self.path / TABLE).open(mode, encoding="utf-8", errors=_ODD_NAMES, newline="") as file:
             if rows:
                 writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
                 if file.tell() == 0:
