@@ -93,7 +93,9 @@ class GradientStep(SavedState):
             raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
         if is_finite and max_grad_norm is not None:
             clip_to_norm(gradients, norm=norm, max_norm=max_grad_norm)
-        scaler.step(self._optimizer)
+        if is_finite:
+            # Not by the scaler: around an optimizer that is not fused it would read once more that all is finite.
+            self._optimizer.step()
         scaler.update()
         # As zero_grad does, without what surrounds it there: its profiling takes longer than the loop.
         for parameter in updated:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.gpu.test_waits import Crossings
 from trainable.techniques.optim.gradient_update import MAX_SKIPPED_UPDATES, DivergedError, GradientStep
 
 
@@ -21,10 +22,6 @@ class HalfScaler:
         parameter = optimizer.param_groups[0]["params"][0]
         parameter.grad /= self.scale_now
         self.overflowed = not parameter.grad.isfinite().all()
-
-    def step(self, optimizer) -> None:
-        if not self.overflowed:
-            optimizer.step()
 
     def update(self) -> None:
         self.scale_now *= 0.5 if self.overflowed else 1.0
@@ -94,3 +91,26 @@ def test_overflowing_without_end_is_divergence():
         assert not advance(step, optimizer, [math.nan], scaler=scaler)
     with pytest.raises(DivergedError, match="gradient became nan"):
         advance(step, optimizer, [math.nan], scaler=scaler)
+
+
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_an_optimizer_that_is_not_fused_waits_for_its_device_once_an_update(is_scaled):
+    """Torch's meta device stands for a GPU: it counts what is read from it, and answers with ones."""
+    weight = nn.Parameter(torch.ones(3, device="meta"))
+    scaler, loss = torch.amp.GradScaler("meta", enabled=is_scaled), torch.ones((), device="meta")
+    weight.grad = torch.ones_like(weight)
+    with Crossings() as crossings:
+        scaler.scale(loss)
+        GradientStep(torch.optim.SGD([weight], lr=1.0))(
+            {"loss": loss}, scaler=scaler, max_grad_norm=None, epoch=0, step=0
+        )
+    assert len(crossings.reads) == 1
+
+
+def test_a_real_loss_scale_is_halved_by_an_overflow_and_the_next_update_is_taken():
+    optimizer, scaler = sgd(1.0), torch.amp.GradScaler("cpu", init_scale=1024.0)
+    step = GradientStep(optimizer)
+    for gradient, expected, scale in ((math.inf, 1.0, 512.0), (512.0, 0.0, 512.0)):
+        scaler.scale(torch.ones(()))
+        advance(step, optimizer, [gradient], scaler=scaler)
+        assert (weight(optimizer).item(), scaler.get_scale()) == (expected, scale)
