@@ -187,17 +187,17 @@ class Trainer(Resumable):
     def _end_epoch(self) -> dict[str, object]:
         """What the techniques say of the epoch; a collapse of the experts is acted on."""
         used = self.techniques
-        metrics = routing_metrics(used.load_balancer, used.collapse_detector)
+        detector = used.collapse_detector
+        # Once for all who ask: each check reads from the device, and sums over ranks.
+        verdict = self.collapse_verdict = None if detector is None else detector.check()
+        metrics = routing_metrics(used.load_balancer, detector, verdict)
         if used.augmentation is not None:
             metrics["aug_strength"] = used.augmentation.current_strength
         if used.unfreezing is not None:
             metrics["unfrozen_share"] = used.unfreezing.current_share
-        if used.collapse_detector is None:
-            return metrics
-        self.collapse_verdict = used.collapse_detector.check()
-        if used.collapse_response is not None:
+        if detector is not None and used.collapse_response is not None:
             for event in used.collapse_response.step(
-                used.collapse_detector, epoch=self.current_epoch, step=self.global_step
+                detector, epoch=self.current_epoch, step=self.global_step, verdict=verdict
             ):
                 logger.info("%s", event)
             metrics["collapse_acts"] = len(used.collapse_response.events)

@@ -514,6 +514,18 @@ def test_a_response_to_collapse_is_said_and_counted(caplog):
     assert "experts collapsed, epoch 1: rebalance (factor 2)" in caplog.text
 
 
+def test_an_epoch_judges_the_experts_once_for_metrics_verdict_and_response(monkeypatch):
+    trainer = trainer_of(
+        lambda: RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True
+    )
+    trainer.collapse_response = rebalancing(trainer)
+    judge, verdicts = trainer.collapse_detector.check, []
+    monkeypatch.setattr(trainer.collapse_detector, "check", lambda: verdicts.append(judge()) or verdicts[-1])
+    metrics = trainer.train_epoch(batches(sizes=(32,) * 10), 0)
+    assert verdicts == [trainer.collapse_verdict]
+    assert (metrics["collapse_collapsed"], metrics["collapse_acts"]) == (True, 1)
+
+
 def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():
     normalised = [(images * 4 - 2, masks) for images, masks in batches()]
     with pytest.raises(ValueError, match=r"reach from -2.* to .*, but augmentation works in \[0, 1\]"):

@@ -159,13 +159,19 @@ class CollapseResponse:
             return "cooldown"
         return "warned" if self._alarmed_checks else "healthy"
 
-    def step(self, detector: ExpertCollapseDetector, *, epoch: int, step: int) -> tuple[CollapseEvent, ...]:
-        """Checks once and returns the actions taken, usually none; an action clears the detector's window."""
+    def step(
+        self, detector: ExpertCollapseDetector, *, epoch: int, step: int, verdict: CollapseVerdict | None = None
+    ) -> tuple[CollapseEvent, ...]:
+        """Responds to one check and returns the actions taken, usually none; an action clears the detector's window.
+
+        Args:
+            verdict: what the detector's `check` has just said; None checks now.
+        """
         self._fade_noise()
         if self._cooldown_left:
             self._cooldown_left -= 1
             return ()
-        verdict = detector.check()
+        verdict = verdict or detector.check()
         if not verdict.collapsed:
             self._alarmed_checks = self._acts = 0
             return ()

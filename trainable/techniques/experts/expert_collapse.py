@@ -170,13 +170,16 @@ class ExpertCollapseDetector:
         verdict = self.check()
         return verdict.collapsed, list(verdict.reasons)
 
-    def get_statistics(self) -> dict[str, object]:
+    def get_statistics(self, verdict: CollapseVerdict | None = None) -> dict[str, object]:
         """The window under its documented names: usage layer after layer, mean confidence, the largest layer's CV.
 
         Beside them, of the layer that uses the fewest experts, how many it uses; and whether any router is undecided
         or saturated, which a mean confidence cannot tell.
+
+        Args:
+            verdict: what `check` has just said; None checks now.
         """
-        verdict = self.check()
+        verdict = verdict or self.check()
         usage = [share for layer in verdict.layers for share in layer.usage]
         return {
             "expert_usage": usage,

@@ -5,7 +5,7 @@ experts are alive as a token is sent to, so that the router has no choice left. 
 `patience_epochs` epochs in a row ends the training. One or two dead experts do not: many good mixtures have them. The
 patience is a share of the budget, and long enough for each step of the response to be taken and to have its effect.
 Source: own; the proof is that of `collapse_evidence`.
-Cost: the trainer reads the detector once more an epoch, whenever there is one. Off: `collapse_patience_fraction=None`.
+Cost: none beside the detector's, whose verdict the trainer keeps. Off: `collapse_patience_fraction=None`.
 `TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.
 """
 

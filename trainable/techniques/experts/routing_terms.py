@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.models.output import ModelOutput, RoutingInfo
+from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 from trainable.techniques.experts.expert_collapse import ExpertCollapseDetector
 from trainable.techniques.experts.load_balance import GlobalBatchLoadBalancer
 from trainable.techniques.experts.routing import router_z_loss
@@ -46,11 +47,11 @@ def routing_terms(
 
 
 def routing_metrics(
-    balancer: GlobalBatchLoadBalancer | None, detector: ExpertCollapseDetector | None
+    balancer: GlobalBatchLoadBalancer | None, detector: ExpertCollapseDetector | None, verdict: CollapseVerdict | None
 ) -> dict[str, object]:
-    """Statistics of both under their documented names; one read from the device each."""
+    """Statistics of both under their documented names, those of the detector from its verdict."""
     counted = {} if balancer is None else balancer.get_global_statistics()
-    watched = {} if detector is None else detector.get_statistics()
+    watched = {} if detector is None else detector.get_statistics(verdict)
     metrics = {f"global_{name.removeprefix('global_')}": value for name, value in counted.items()}
     return metrics | {f"collapse_{name}": value for name, value in watched.items()}
 
