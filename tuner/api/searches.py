@@ -118,8 +118,8 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
         ValueError: the folder, a tracker, the data or a configuration cannot be used.
     """
     from trainable.reporting.tracking import check_trackers
-    from tuner.budget.choice import fitted, of_known_length, try_seconds
-    from tuner.budget.measurement import measure
+    from tuner.budget.choice import fitted, like_the_earlier_search, try_seconds
+    from tuner.budget.network_choice import measured_with_the_better_network
     from tuner.planning import preflight
     from tuner.planning.opened_data import open_for_search
     from tuner.planning.plan import limited_to_space, log_ranges, plan_on
@@ -131,7 +131,7 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
 
         check_store(settings.copy)
     check_trackers(settings.track)
-    settings = of_known_length(with_earlier_search(settings))
+    settings = like_the_earlier_search(with_earlier_search(settings))
     with Waiting("Opening the data") as waiting:
         opened = open_for_search(settings, on_progress=waiting.count)
     plan = plan_on(opened, settings)
@@ -140,8 +140,9 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     preflight.check_limits(plan, settings)
     measured, trying = None, try_seconds(settings, opened)
     if trying is not None or settings.duration_seconds is not None:
-        measured = measure(settings, plan, try_seconds=trying)
-        settings, plan = fitted(settings, opened, plan, measured, began=began)
+        tried = measured_with_the_better_network(settings, opened, plan, try_seconds=trying)
+        measured = tried.measured
+        settings, plan = fitted(tried.settings, tried.opened, tried.plan, measured, began=began)
         preflight.check_configurations(plan, settings.pinned, settings.ranges)
     return limited_to_space(settings, plan), plan, measured
 

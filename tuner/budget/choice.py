@@ -21,6 +21,7 @@ from tuner.budget.dry_run_text import length_in_words, try_in_words
 from tuner.budget.duration import MOST_PLAYS, DurationEstimate, SearchShape, Seconds, estimate_duration
 from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
 from tuner.budget.measurement import Measurement, proposed_configs
+from tuner.planning.base_config import ABOUT_NETWORKS, small_network
 from tuner.planning.opened_data import OpenedData
 from tuner.planning.plan import Plan, plan_on
 from tuner.records import ConfirmSeeds, TrialResources
@@ -117,15 +118,22 @@ def fitted(
     return settings, plan_on(opened, settings, first_rung=next(iter(bought.plan.rungs), None))
 
 
-def of_known_length(settings: SearchSettings) -> SearchSettings:
-    """On data of the user's own, as long as the earlier search of a warm start: other lengths give other values.
+def like_the_earlier_search(settings: SearchSettings) -> SearchSettings:
+    """On data of the user's own, with the length and the network of a warm start: others give other values.
 
     Raises:
         ValueError: the folder of the warm start holds no search.
     """
-    if settings.data is None or settings.max_epochs is not None or settings.warm_start is None:
+    if settings.data is None or settings.warm_start is None:
         return settings
-    return replace(settings, max_epochs=read_settings(settings.warm_start).max_epochs)
+    earlier = read_settings(settings.warm_start)
+    is_said = not ABOUT_NETWORKS.isdisjoint({*settings.pinned, *settings.ranges})
+    network: dict[str, object] = {}
+    if not is_said and {"backbone", "encoder"} & earlier.pinned.keys():
+        small = small_network(settings.found_space.space.workload)
+        network = small if small.items() <= earlier.pinned.items() else {}
+    pinned = {**settings.pinned, **network}
+    return replace(settings, pinned=pinned, max_epochs=settings.max_epochs or earlier.max_epochs)
 
 
 def try_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:

@@ -32,7 +32,7 @@ from tuner.settings import SearchSettings
 
 PROPOSALS = 200
 """Configurations drawn to estimate how often each of the timed ones is the most similar."""
-DEFAULT = "default"
+DEFAULT, RIVAL = "default", "rival"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Measurement:
     """Start of a trial's process until its data is open."""
     curve: LearningCurve | None = None
     """Of the default, where it was tried."""
+    rival_curve: LearningCurve | None = None
+    """Of another default, where it was tried for as long."""
 
     @property
     def default(self) -> StepTiming:
@@ -65,12 +67,15 @@ class Measurement:
         )
 
 
-def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None = None) -> Measurement:
+def measure(
+    settings: SearchSettings, plan: Plan, *, try_seconds: float | None = None, rival: RunConfig | None = None
+) -> Measurement:
     """Times a few steps on the cluster that the search would use.
 
     Args:
         try_seconds: the steps of the default and its try take so long at most, with its data open; None does not try
             it.
+        rival: another default that is tried for as long, beside the first; with one slot each has half of the time.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
@@ -79,24 +84,34 @@ def measure(settings: SearchSettings, plan: Plan, *, try_seconds: float | None =
     with ray_running(settings.address, num_cpus=settings.num_cpus, num_gpus=settings.num_gpus):
         ray_seconds = time.monotonic() - began
         resources = allocate_resources(settings, node_resources())
-        configs = extremes(plan)
+        default, *others = extremes(plan).items()
+        tried = dict([default]) if rival is None else {**dict([default]), RIVAL: rival}
+        configs = {**tried, **dict(others)}
         carried = {name: CarriedConfig(config, plan.references) for name, config in configs.items()}
-        tried = None
-        if try_seconds is not None:
-            trivial = None if plan.trivial is None else plan.trivial.objective
-            tried = Try(most_seconds=try_seconds, trivial=trivial, sign=sign_of(plan.space.mode))
+        trying = None if try_seconds is None else _try(plan, try_seconds, len(tried), resources)
         doing = f"Timing a few steps of {formatting.count(len(configs), 'configuration')}"
-        if tried is not None:
-            doing += f", training the default for up to {tried.most_seconds:.0f} s"
+        if trying is not None:
+            doing += f", training {'the default' if rival is None else 'two networks'} for up to"
+            doing += f" {trying.most_seconds:.0f} s"
         with Waiting(doing):
-            timings, process_seconds, curve = _time_configs(carried, resources, tried)
+            timings, process_seconds, curves = _time_configs(carried, resources, dict.fromkeys(tried, trying))
     return Measurement(
         resources=resources,
-        configs=configs,
-        timings=timings,
+        configs=dict([default, *others]),
+        timings={name: timing for name, timing in timings.items() if name != RIVAL},
         ray_seconds=ray_seconds,
         process_seconds=process_seconds,
-        curve=curve,
+        curve=curves[DEFAULT],
+        rival_curve=curves.get(RIVAL),
+    )
+
+
+def _try(plan: Plan, try_seconds: float, num_tried: int, resources: TrialResources) -> Try:
+    """Where there is one slot, the tries share the time."""
+    return Try(
+        most_seconds=try_seconds / num_tried if resources.concurrent == 1 else try_seconds,
+        trivial=None if plan.trivial is None else plan.trivial.objective,
+        sign=sign_of(plan.space.mode),
     )
 
 
@@ -140,22 +155,24 @@ def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:
 
 
 def _time_configs(
-    configs: Mapping[str, CarriedConfig], resources: TrialResources, tried: Try | None
-) -> tuple[dict[str, StepTiming], float, LearningCurve | None]:
+    configs: Mapping[str, CarriedConfig], resources: TrialResources, tries: Mapping[str, Try | None]
+) -> tuple[dict[str, StepTiming], float, dict[str, LearningCurve | None]]:
     """Times each configuration in a fresh process, with all slots busy as in a search.
 
     With more slots than configurations, some are repeated only to keep the other slots busy. Also returns the seconds
-    that a process takes before it trains, measured on the first one, which gets a free slot, and the first one's curve.
+    that a process takes before it trains, measured on the first one, which gets a free slot, and the curves of those
+    that are tried, the first ones.
     """
     cache_dir, began = str(default_cache_dir()), time.monotonic()
     rounds = math.ceil(len(configs) / resources.concurrent)
     names = list(islice(cycle(configs), rounds * resources.concurrent))
     calls = (
-        (index, (configs[name], cache_dir, resources.device, None if index else tried))
+        (index, (configs[name], cache_dir, resources.device, tries[name] if index < len(tries) else None))
         for index, name in enumerate(names)
     )
     timings: dict[str, StepTiming] = {}
-    process_seconds, curve = 0.0, None
+    curves: dict[str, LearningCurve | None] = {}
+    process_seconds = 0.0
     for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True):
         if (error := call.exception()) is not None:
             raise ValueError(
@@ -164,9 +181,11 @@ def _time_configs(
         timing, trained_seconds, tried_curve = call.result()
         if index < len(configs):
             timings[names[index]] = timing
+        if index < len(tries):
+            curves[names[index]] = tried_curve
         if index == 0:
-            process_seconds, curve = time.monotonic() - began - trained_seconds, tried_curve
-    return {name: timings[name] for name in configs}, process_seconds, curve
+            process_seconds = time.monotonic() - began - trained_seconds
+    return {name: timings[name] for name in configs}, process_seconds, curves
 
 
 def _time_steps(

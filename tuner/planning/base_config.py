@@ -1,8 +1,9 @@
 """The configuration that every trial starts from: the workload's default with the user's values outside the space."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,6 +33,8 @@ CPU_SIDE_PX, GPU_SIDE_PX = 128, 224
 """Largest side with a trained backbone: on a CPU an update of 16 images of 128 px takes about a second; 224 is the size
 that the weights were trained on."""
 FREEZE = "freeze_batch_norm"
+ABOUT_NETWORKS = {"backbone", "weights", "network", "encoder"}
+ABOUT_TRAINED_WEIGHTS = {FREEZE, SIDE, "backbone_lr_ratio", "head_start", "unfreezing", "milestones", "long_side_px"}
 LEAST_SIDE_PX, STRIDE_PX = 64, 32
 SAMPLED_FILES = 64
 
@@ -91,11 +94,39 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
     side = {SIDE: _side_px(folder, settings, most_px=own_px)} if isinstance(own_px, int) else {}
     params = {**found._asdict(), **side, **_frozen(found.backbone, names, given)}
     logger.info(
-        "Starts from trained weights: %s. For the small network from scratch: "
-        "--set backbone=small --set weights=scratch.",
+        "Starts from trained weights: %s. For the small network from scratch: %s.",
         " ".join(f"{name}={value}" for name, value in params.items()),
+        set_options(small_network(default.workload)),
     )
     return from_params(params, default)
+
+
+def with_small_network(settings: SearchSettings, base: RunConfig) -> SearchSettings | None:
+    """The same search with the small network from scratch, where trained weights were taken unasked; otherwise None.
+
+    Also None where the user says something that is meant for trained weights.
+
+    Args:
+        base: the configuration that the search starts from.
+    """
+    given = {*settings.pinned, *settings.ranges}
+    if settings.data is None or settings.init is not None or given & (ABOUT_NETWORKS | ABOUT_TRAINED_WEIGHTS):
+        return None
+    if flat_params(base).get("weights", "scratch") == "scratch":
+        return None
+    return replace(settings, pinned={**settings.pinned, **small_network(base.workload)})
+
+
+def small_network(workload: str) -> dict[str, object]:
+    """A workload's own network, from scratch, where trained weights are at hand: the values of `--set`."""
+    names = flat_params(get_workload(workload).default_config(None))
+    network = "encoder" if names.get("backbone") is None else "backbone"
+    return {network: names[network], "weights": "scratch"}
+
+
+def set_options(values: Mapping[str, object]) -> str:
+    """As the command line takes them."""
+    return " ".join(f"--set {name}={value}" for name, value in values.items())
 
 
 def _frozen(backbone: str, names: Collection[str], given: Collection[str]) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from tests.tuner.conftest import recorded_settings
 from tuner.budget.choice import (
     expected_of,
     fitted,
-    of_known_length,
+    like_the_earlier_search,
     try_seconds,
 )
 from tuner.budget.dry_run_text import length_in_words, try_in_words
@@ -190,10 +190,10 @@ def test_the_default_is_tried_on_data_of_ones_own_without_a_length(settings, ope
 def test_a_warm_start_trains_as_long_as_the_earlier_search_unless_told_otherwise(settings, tmp_path):
     Recorder.create(tmp_path / "old", recorded_settings(max_epochs=7)).close()
     later = replace(settings, warm_start=tmp_path / "old")
-    assert of_known_length(later).max_epochs == 7
-    assert of_known_length(replace(later, max_epochs=5)).max_epochs == 5
-    assert of_known_length(replace(later, data=None)).max_epochs is None
-    assert of_known_length(settings) == settings
+    assert like_the_earlier_search(later).max_epochs == 7
+    assert like_the_earlier_search(replace(later, max_epochs=5)).max_epochs == 5
+    assert like_the_earlier_search(replace(later, data=None)).max_epochs is None
+    assert like_the_earlier_search(settings) == settings
 
 
 def test_a_search_without_rungs_is_planned_without_rungs(settings, opened):
