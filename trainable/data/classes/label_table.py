@@ -24,11 +24,9 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
-    check_scores,
-    is_submission,
-    predicted,
+    of_predictions,
     read_table,
-    submission_left_out,
+    without_submissions,
 )
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
@@ -55,11 +53,8 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     names = PictureNames(pictures)
     keys = PictureKeys(picture_key(picture.name) for picture in pictures)
     found: dict[Path, ClassImage] = {}
-    findings: list[Finding] = []
+    tables, findings = without_submissions(tables)
     for file in tables:
-        if is_submission(file):
-            findings.append(submission_left_out(file))
-            continue
         try:
             table = read_table(root / file)
             columns = label_columns(table, keys)
@@ -67,7 +62,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
             findings.append(error.finding(plain_name(file)))
             continue
         if columns is not None:
-            findings += [predicted(file, what) for what in check_scores(table)]
+            findings += of_predictions(file, table)
             findings += _add(found, file, table, columns, names, keys)
     findings += _check_classes(Counter(image.class_name for image in found.values()))
     if any(finding.severity is Severity.ERROR for finding in findings):

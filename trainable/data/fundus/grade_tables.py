@@ -25,12 +25,10 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
-    check_scores,
-    is_submission,
     normalised,
-    predicted,
+    of_predictions,
     read_table,
-    submission_left_out,
+    without_submissions,
 )
 
 Grades = tuple[int, ...]
@@ -80,13 +78,11 @@ def read_grade_tables(
         DataError: there is none.
     """
     tables: list[GradeTable] = []
-    findings: list[Finding] = []
     others: list[str] = []
+    files, findings = without_submissions(files)
     for file in files:
         ending = file.suffix.lower()
-        if ending in TABLE_ENDINGS and is_submission(file):
-            findings.append(submission_left_out(file))
-        elif ending in SPREADSHEET_ENDINGS:
+        if ending in SPREADSHEET_ENDINGS:
             others.append(f"{file.as_posix()} (a spreadsheet: save it as csv)")
         elif ending in (*TABLE_ENDINGS, _LIST_ENDING):
             table = None
@@ -99,7 +95,7 @@ def read_grade_tables(
                     findings.append(error.finding(file.as_posix()))
                 continue
             if columns is not None:
-                findings += [predicted(file, what) for what in check_scores(table)]
+                findings += of_predictions(file, table)
                 read, problems = _graded(file, table, columns, photographs)
                 tables.append(read)
                 findings += problems

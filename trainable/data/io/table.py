@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,23 +108,24 @@ def read_table(path: Path) -> Table:
     return Table(rows=tuple(rows), form=f"{encoding}, separated by {_SEPARATORS.get(separator, _SPACES)}")
 
 
-def is_submission(file: Path) -> bool:
-    """Whether its name says that its labels are placeholders or guesses for a competition: `sample_submission.csv`."""
-    return _SUBMISSION.search(file.stem) is not None
-
-
-def submission_left_out(file: Path) -> Finding:
-    """A warning: labels that nobody gave may not judge a test split."""
+def without_submissions(files: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+    """The files but `sample_submission.csv` and such, with a warning for each: nobody gave these labels."""
+    guessed = [file for file in files if file.suffix.lower() in TABLE_ENDINGS and _SUBMISSION.search(file.stem)]
     problem = "is named a submission: its labels are placeholders or guesses"
     action = "Left out; rename it if people gave these labels."
-    return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)
+    warn = partial(Finding, problem=problem, action=action, severity=Severity.WARNING)
+    return [file for file in files if file not in guessed], [warn(file=file.as_posix()) for file in guessed]
+
+
+def of_predictions(file: Path, table: Table) -> list[Finding]:
+    """A warning for each column of scores."""
+    return [predicted(file, what) for what in check_scores(table)]
 
 
 def check_scores(table: Table) -> list[str]:
     """What to say of a table with a column of scores, which predictions have and labels of people seldom."""
-    return [
-        f"has a column {table.header[at]!r}, as predictions have" for at in columns_named(table.header, _SCORE_COLUMN)
-    ]
+    columns = columns_named(table.header, _SCORE_COLUMN)
+    return [f"has a column {table.header[at]!r}, as predictions have" for at in columns]
 
 
 def predicted(file: Path, problem: str) -> Finding:

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from trainable.data.io.findings import BadFileError
-from trainable.data.io.table import is_submission, read_table
+from trainable.data.io.table import read_table, without_submissions
 
 ROWS = [("image", "level"), ("é_1", "2"), ("b 2", "0")]
 
@@ -68,7 +68,8 @@ def test_lines_of_json_are_a_table_of_all_their_names(tmp_path):
     ],
 )
 def test_a_form_of_a_competition_is_known_by_its_name(name, is_one):
-    assert is_submission(Path("data", name)) is is_one
+    kept, findings = without_submissions([Path("data", name)])
+    assert (not kept, len(findings) == 1) == (is_one, is_one)
 
 
 @pytest.mark.parametrize(
