@@ -10,6 +10,8 @@ MOST_QUESTIONS = 10_000
 """Of one configuration: a space that asks more often waits for an answer that never comes."""
 EXACT = 2**53
 """Samplers compute in double precision, which holds no larger whole number exactly."""
+_NUM_REPEATED = 20
+"""Configurations that are asked for twice: a branch that is taken at random is seen in one of them."""
 
 
 class WrongQuestionError(ValueError):
@@ -64,18 +66,29 @@ def check_same_kind(asked: Mapping[str, Distribution], later: Mapping[str, Distr
 
 
 def check_repeatable(suggest: Callable[[Any], Any]) -> None:
-    """Raises ValueError for a space that asks for something else after the same answers: a resume asks it again."""
-    first, second = CheckedTrial(0), CheckedTrial(0)
-    suggest(first), suggest(second)
-    if first.distributions != second.distributions:
-        shown = [
-            ", ".join(f"{name}={in_words(one)}" for name, one in trial.distributions.items())
-            for trial in (first, second)
-        ]
-        raise ValueError(
-            f"the space asks for {shown[0]}, and called again for {shown[1]}; a resume calls it again: let its ranges "
-            "depend on its answers alone"
-        )
+    """Raises ValueError for a space that asks for something else, or returns another value, after the same answers.
+
+    A resume and a confirmation call it again with the answers on record.
+    """
+    for seed in range(_NUM_REPEATED):
+        first, second = CheckedTrial(seed), CheckedTrial(seed)
+        returned, again = suggest(first), suggest(second)
+        if first.distributions != second.distributions:
+            shown = [
+                ", ".join(f"{name}={in_words(one)}" for name, one in trial.distributions.items())
+                for trial in (first, second)
+            ]
+            raise ValueError(
+                f"the space asks for {shown[0]}, and called again for {shown[1]}; a resume calls it again: let its "
+                "ranges depend on its answers alone"
+            )
+        for name, value in returned.items():
+            # As text, in which a NaN equals itself; what no record can hold is told elsewhere.
+            if isinstance(value, bool | int | float | str | tuple) and repr(value) != repr(again.get(name)):
+                raise ValueError(
+                    f"the space returns {name}={value!r:.40}, and called again with the same answers "
+                    f"{again.get(name)!r:.40}; a resume calls it again: ask the trial for what varies, and draw nothing"
+                )
 
 
 def check_answer(name: str, value: Any, distribution: Distribution) -> None:

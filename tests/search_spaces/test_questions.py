@@ -86,6 +86,19 @@ def test_a_space_that_waits_for_another_answer_or_draws_its_ranges_is_told():
         pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1 + random.random())})
 
 
+def test_values_and_branches_that_are_drawn_outside_of_the_trial_are_told():
+    with pytest.raises(
+        ValueError, match=r"returns lr=0\..*, and called again with the same answers 0\..*: ask the trial"
+    ):
+        pinned(lambda trial: {"lr": random.random(), "x": trial.suggest_float("x", 0, 1)})
+    with pytest.raises(ValueError, match="let its ranges depend on its answers alone"):
+        pinned(lambda trial: {name: trial.suggest_float(name, 0, 1) for name in [random.choice("xy")]})
+
+
+def test_a_constant_that_is_not_a_number_repeats():
+    assert pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1), "off": float("nan")}).asked.keys() == {"x"}
+
+
 @pytest.mark.parametrize(("value", "is_right"), [(0.5, True), (1, True), (7.0, False), ("x", False), (True, False)])
 def test_a_default_that_is_no_answer_is_told(value, is_right):
     space = pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1)}, {"x": value})
