@@ -18,6 +18,7 @@ from trainable.supervision.evaluation import Evaluation, Metrics, MetricsFunctio
 from trainable.techniques.checkpoint import Resumable
 from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 from trainable.techniques.experts.routing_terms import count_ahead, routing_metrics, routing_terms
+from trainable.techniques.memory import DividedBatches
 from trainable.techniques.optim.averaging import carrying
 from trainable.techniques.optim.gradient_update import GradientStep, sample_weights, updates_of, windows
 from trainable.techniques.optim.optimizer import check_all_trained
@@ -72,6 +73,8 @@ class Trainer(Resumable):
         self.ranks = ranks
         self.gradient_step = GradientStep(optimizer)
         self.current_epoch = self.global_step = 0
+        self.evaluation_batch_size: int | None = None
+        """Evaluation batches with more samples are divided; None leaves all as they come."""
         self.collapse_verdict: CollapseVerdict | None = None
         """What the collapse detector found in the last epoch, before the response to it; None without a detector."""
 
@@ -124,6 +127,8 @@ class Trainer(Resumable):
             averaged: with averaging on, the averaged weights are evaluated; False evaluates the raw ones.
             weights: evaluated in place of the model's own, averaged or not; None evaluates those.
         """
+        if self.evaluation_batch_size is not None:
+            loader = DividedBatches(loader, self.evaluation_batch_size)
         batches, supervision = map(self._to_device, loader), supervision or self.supervision
         with self._evaluating(averaged=averaged, weights=weights):
             return evaluate(

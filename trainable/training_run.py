@@ -17,24 +17,14 @@ from trainable.build_trainer import build_trainer, monitor_of
 from trainable.config import TrialConfig
 from trainable.run import Ending, EpochResult, HandedOver, TrainedEpoch
 from trainable.tasks.registry import get_task
+from trainable.techniques import memory
 from trainable.techniques.best_epoch import BestEpoch
 from trainable.techniques.checkpoint import read_checkpoint, run_state, write_checkpoint
 from trainable.techniques.constant_predictions import ConstantPredictions
 from trainable.techniques.early_stopping import EarlyStopping
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.gpu_utilisation import gpu_utilisation
-from trainable.techniques.memory import (
-    DividedBatches,
-    MemoryShortage,
-    MicroBatchCaps,
-    MicroBatches,
-    empty_cache,
-    forget_peak,
-    packed,
-    peak_gib,
-    shortages_named,
-    unpacked,
-)
+from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, MicroBatches
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.parallel.random_streams import seed_everything
@@ -108,7 +98,7 @@ class TrainingRun:
         return None
 
     def run_epoch(self, *, span_epochs: int = 1) -> EpochResult:
-        """Trains and validates one epoch; out of memory, it is tried again in smaller micro-batches.
+        """Trains and validates one epoch; out of memory, what fails of both is tried again in smaller batches.
 
         Args:
             span_epochs: epochs since the last validation, this one included.
@@ -121,7 +111,7 @@ class TrainingRun:
 
         def computed() -> dict[str, float]:
             nonlocal trained
-            metrics, trained = self._trained(), time.perf_counter()
+            metrics, trained = self._trained_that_fits(), time.perf_counter()
             return metrics | self._validated()
 
         metrics = self._next_epoch(computed)
@@ -137,13 +127,13 @@ class TrainingRun:
     def train_epoch(self) -> TrainedEpoch:
         """As `run_epoch`, without the validation: the epoch can't be the best, and is not compared."""
         began = time.perf_counter()
-        metrics = self._next_epoch(self._trained)
+        metrics = self._next_epoch(self._trained_that_fits)
         seconds, precision = time.perf_counter() - began, self.trainer.precision_effective
         return TrainedEpoch(epoch=self.epoch, metrics=metrics, seconds=seconds, precision=precision)
 
     def _next_epoch(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
         with engine_switched(self.config.engine):
-            metrics = self._epoch_that_fits(computed)
+            metrics = computed()
         check_finite(metrics, epoch=self.epoch, step=self.trainer.global_step)
         self.epoch += 1
         if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
@@ -163,8 +153,11 @@ class TrainingRun:
         """
         splits = self._splits if data is None else replace(self._splits, test=data)
         weights = self.handed_over.weights
+        config = self.micro_batches.config
         with engine_switched(self.config.engine):
-            return self.task.test(self.trainer, self.micro_batches.config, splits, self.device, weights=weights)
+            return self._evaluation_that_fits(
+                lambda: self.task.test(self.trainer, config, splits, self.device, weights=weights)
+            )
 
     @property
     def handed_over(self) -> HandedOver:
@@ -223,19 +216,17 @@ class TrainingRun:
     def _make_batches(self) -> None:
         config = self.micro_batches.config
         self._training = self.task.training_batches(config, self._splits.train, self.device)
-        validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
-        is_halved = self.micro_batches.size < self.config.batch_size
-        self._validation = DividedBatches(validation, self.micro_batches.size) if is_halved else validation
+        self._validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
 
-    def _epoch_that_fits(self, computed: Callable[[], dict[str, float]]) -> dict[str, float]:
-        computed = shortages_named()(computed)
+    def _trained_that_fits(self) -> dict[str, float]:
+        trained = memory.shortages_named()(self._trained)
         if self.trainer.ranks is not None:
             # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
-            return computed()
-        before = packed(self.trainer.state_dict())
+            return trained()
+        before = memory.copied(self.trainer.state_dict())
         while True:
             try:
-                return computed()
+                return trained()
             except MemoryShortage:
                 if not self.micro_batches.can_be_halved:
                     raise
@@ -243,12 +234,25 @@ class TrainingRun:
             self.micro_batches.halve(epoch=self.epoch + 1)
             # Given back first: new batches lie on the device only where enough of it is free.
             del self._training, self._validation
-            empty_cache(self.device)
+            memory.empty_cache(self.device)
             self._make_batches()
-            self.trainer.load_state_dict(unpacked(before, self.device))
+            # A copy again: the optimizer goes on with the tensors that it is given.
+            self.trainer.load_state_dict(memory.copied(before))
+
+    def _evaluation_that_fits(self, evaluated: Callable[[], dict[str, float]]) -> dict[str, float]:
+        evaluated = memory.shortages_named()(evaluated)
+        while True:
+            self.trainer.evaluation_batch_size = self.micro_batches.evaluation_batch_size
+            try:
+                return evaluated()
+            except MemoryShortage:
+                if self.trainer.ranks is not None or not self.micro_batches.evaluated_can_be_halved:
+                    raise
+            self.micro_batches.halve_evaluated()
+            memory.empty_cache(self.device)
 
     def _trained(self) -> dict[str, float]:
-        forget_peak(self.device)
+        memory.forget_peak(self.device)
         config, model, averaging = self.micro_batches.config, self.trainer.model, self.trainer.techniques.averaging
         if self.epoch == 0 and self.task.start(config, model, self._splits.train) and averaging is not None:
             averaging.restart()
@@ -260,7 +264,7 @@ class TrainingRun:
             )
         metrics["micro_batch"] = self.micro_batches.size
         if self.device.type == "cuda":
-            metrics["peak_gib"] = peak_gib(self.device)
+            metrics["peak_gib"] = memory.peak_gib(self.device)
         if busy_percent:
             metrics["gpu_utilisation_percent"] = fmean(busy_percent)
         # Under their flat names; text and lists stay behind, but for the use of the experts.
@@ -280,5 +284,8 @@ class TrainingRun:
         return {f"val/{name}": float(value) for name, value in measured.items()}
 
     def _measured(self, *, averaged: bool) -> dict[str, float]:
-        metrics = self.task.build_metrics(self.config, final=False)
-        return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
+        def measured() -> dict[str, float]:
+            metrics = self.task.build_metrics(self.config, final=False)
+            return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
+
+        return self._evaluation_that_fits(measured)

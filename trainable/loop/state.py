@@ -9,7 +9,6 @@ import torch
 
 from trainable.loop.loop_error import LoopError
 from trainable.techniques.checkpoint import counts_on_cpu
-from trainable.techniques.memory import packed
 
 
 def check_states(states: Mapping[str, Any]) -> None:
@@ -48,7 +47,10 @@ def restore_state(state: Any, saved: Any) -> None:
 def check_plain(states: Mapping[str, Any]) -> None:
     """Raises LoopError for a state that a file without pickled code can't hold."""
     for name, state in states.items():
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(packed(state)))
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
         if unsafe:
             raise LoopError(
                 f"the state of {name} holds {', '.join(sorted(unsafe))}; a checkpoint holds tensors, numbers, text, "

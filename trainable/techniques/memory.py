@@ -5,7 +5,7 @@ same training up to rounding and to what depends on the micro-batch: batch norma
 mixing partners, balance losses, and the random crops of `data/image_mask/batches.py`, which are drawn batch by batch.
 The process remembers a micro-batch that fits for later trainings that take the same memory per image.
 Source: own; the arithmetic is that of gradient accumulation.
-Cost: a copy of the training state in memory at the start of each epoch, to restore. Off: with a micro-batch of 1, or
+Cost: a copy of the training state on the CPU at the start of each epoch, to restore. Off: with a micro-batch of 1, or
 of the smallest that the configuration allows, running out of memory ends the training.
 
 torch reports a shortage in several ways: the CUDA allocator by its own error; CUDA's libraries, the CPU allocator and
@@ -13,7 +13,6 @@ that of an Apple GPU by a plain RuntimeError. `shortages_named` converts them al
 Memory in use is that of a CUDA GPU, or of the whole process on a CPU and on an Apple GPU, which share one memory.
 """
 
-import io
 import logging
 import os
 import re
@@ -21,6 +20,7 @@ import resource
 import sys
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from trainable.config import TrialConfig
 from trainable.techniques.parallel.data_parallel import taken_of
+from trainable.techniques.parallel.tensor_tree import map_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +168,8 @@ class MicroBatches:
         self._configured, self._caps, self._key = config, caps, (*memory_key(config), device)
         self.size, self.accumulation_steps = caps.apply(self._key, config.batch_size, config.accumulation_steps)
         """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
+        self.evaluated = self.size
+        """Images of a batch of the validation or the test at most, once memory ran short."""
 
     @property
     def config(self) -> TrialConfig:
@@ -181,6 +184,7 @@ class MicroBatches:
         """After a shortage in this epoch, which starts again."""
         former = self.size
         self.size, self.accumulation_steps = halved(former, self.accumulation_steps)
+        self.evaluated = min(self.evaluated, self.size)
         self._caps.largest[self._key] = self.size
         logger.warning(
             "out of memory with micro-batches of %d: restarting epoch %d with %d, accumulating %d per update",
@@ -189,6 +193,20 @@ class MicroBatches:
             self.size,
             self.accumulation_steps,
         )
+
+    @property
+    def evaluation_batch_size(self) -> int | None:
+        """To which the batches of a validation or test are divided; None: they are what the task makes them."""
+        return self.evaluated if self.evaluated < self._configured.batch_size else None
+
+    @property
+    def evaluated_can_be_halved(self) -> bool:
+        return can_be_halved(self.evaluated, self._configured.min_batch_size)
+
+    def halve_evaluated(self) -> None:
+        """After a shortage in a validation or test, which starts again; what was trained stands."""
+        self.evaluated, _ = halved(self.evaluated, 1)
+        logger.warning("out of memory in an evaluation: repeating it in batches of %d", self.evaluated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +222,9 @@ class DividedBatches:
                 yield taken_of(batch, slice(start, start + self.batch_size))
 
 
-def packed(state: dict[str, object]) -> bytes:
-    """A copy on the CPU."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def unpacked(state: bytes, device: torch.device) -> dict[str, object]:
-    return torch.load(io.BytesIO(state), map_location=device, weights_only=True)
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    """The same state in tensors of its own on the CPU, where no further training reaches them."""
+    copies: dict[int, Any] = {}
+    map_tensors(lambda tensor: copies.setdefault(id(tensor), tensor.detach().to("cpu", copy=True)), state)
+    # Not what `map_tensors` returns: the state of a module also carries the versions of its parts.
+    return deepcopy(state, copies)

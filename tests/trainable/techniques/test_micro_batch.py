@@ -7,6 +7,7 @@ from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.contrastive_term import ContrastiveConfig
 from trainable.techniques.memory import MicroBatchCaps, can_be_halved, halved, memory_key
+from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 from trainable.training_run import TrainingRun
 
@@ -114,21 +115,77 @@ def test_out_of_memory_in_the_middle_of_an_epoch_the_training_is_that_of_the_sma
     assert "out of memory with micro-batches of 8: restarting epoch 1 with 4, accumulating 2 per update" in caplog.text
 
 
-def test_a_validation_that_does_not_fit_is_judged_in_the_smaller_micro_batch(open_run):
-    """On a CPU a batch of the validation is larger than one of the training, until memory runs short."""
-    run, sizes = open_run(batch_size=4), []
+def test_an_epoch_that_runs_short_twice_begins_each_time_where_it_stood(open_run, tmp_path):
+    """Each time after an update, in the second epoch, when the optimizer has moments to go back to."""
+    run, smaller = open_run(), open_run(batch_size=2, accumulation_steps=4)
+    run.run_epoch()
+    run.save(tmp_path / "checkpoint.pt")
+    smaller.restore(tmp_path / "checkpoint.pt")
+    seen = []
 
     def look(module, inputs):
-        if not module.training:
-            sizes.append(len(inputs[0]))
-            if len(inputs[0]) > 2:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        seen.append(len(inputs[0]))
+        if seen in ([8, 6], [8, 6, 4, 4, 4]):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
     run.trainer.model.register_forward_pre_hook(look)
     run.run_epoch()
-    assert run.micro_batches.size == 2
-    assert sizes[0] > 4
-    assert sizes[1:] == [2, 2, 1]
+    smaller.run_epoch()
+    assert seen[5:12] == [2] * 7
+    expected = smaller.trainer.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in run.trainer.model.state_dict().items())
+
+
+@pytest.fixture
+def short_evaluation():
+    """A device on which batches of more than two images can be trained on and not evaluated; all sizes are kept."""
+
+    def watched(run: TrainingRun) -> tuple[list[int], list[int]]:
+        trained, evaluated = [], []
+
+        def look(module, inputs):
+            (trained if module.training else evaluated).append(len(inputs[0]))
+            if not module.training and len(inputs[0]) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+        run.trainer.model.register_forward_pre_hook(look)
+        return trained, evaluated
+
+    return watched
+
+
+def test_a_validation_that_does_not_fit_is_repeated_in_smaller_batches_and_the_trained_epoch_stands(
+    open_run, short_evaluation
+):
+    """On a CPU a batch of the validation is larger than one of the training, until memory runs short."""
+    expected, run = (open_run(batch_size=4, averaging=AveragingConfig()) for _ in range(2))
+    trained, evaluated = short_evaluation(run)
+    metrics = run.run_epoch().metrics
+    assert metrics == pytest.approx(expected.run_epoch().metrics)
+    assert sum(trained) == 14
+    assert (run.micro_batches.size, evaluated[0]) == (4, 5)
+    assert set(evaluated[1:]) == {1, 2}
+    run.run_epoch()
+    assert 5 not in evaluated[1:]
+
+
+def test_a_test_that_does_not_fit_is_repeated_in_smaller_batches(open_run, short_evaluation):
+    run = open_run(batch_size=4)
+    expected = run.test()
+    _, evaluated = short_evaluation(run)
+    assert run.test() == pytest.approx(expected)
+    assert (evaluated[0], set(evaluated[1:])) == (5, {1, 2})
+
+
+def test_a_validation_of_single_images_that_do_not_fit_ends_the_training(open_run):
+    run = open_run(batch_size=4)
+    run.trainer.evaluate = shortage
+    with pytest.raises(torch.OutOfMemoryError, match="Tried to allocate"):
+        run.run_epoch()
+
+
+def shortage(*_, **__):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
 
 def test_later_trainings_of_the_size_in_the_same_process_begin_with_what_fitted(open_run, small_memory):
