@@ -38,7 +38,10 @@ class DivergedError(ArithmeticError):
     """A loss term or the gradient is not finite; carries the epoch, from 0, step and term. Its text counts from 1."""
 
     def __init__(self, *, term: str, value: float, epoch: int, step: int) -> None:
-        super().__init__(f"{term} became {value} in epoch {epoch + 1}, optimizer step {step}")
+        # No learning rate has acted yet.
+        is_first = epoch == step == 0
+        cause = "; no update was made before: the network, its weights or the data give it" if is_first else ""
+        super().__init__(f"{term} became {value} in epoch {epoch + 1}, optimizer step {step}{cause}")
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
 
     def __reduce__(self) -> tuple:
