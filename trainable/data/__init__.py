@@ -1,3 +1,3 @@
-"""From files to batches: io/ is shared, image_mask/, classes/, crowns/ and fundus/ are kinds of data, generated/ is the
-embedded data, drawing/ what it is made of. Images are decoded once and memory-mapped.
+"""From files to batches: io/ and splitting/ are shared, image_mask/, classes/, crowns/ and fundus/ are kinds of data,
+generated/ is the embedded data, drawing/ what it is made of. Images are decoded once and memory-mapped.
 """

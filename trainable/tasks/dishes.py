@@ -17,9 +17,9 @@ from trainable.data.classes.dirty_variants import (
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.generated.plates import CLASS_NAMES, PlateConfig, plate_splits
-from trainable.data.io.copies import COPY_MARKS
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
+from trainable.data.splitting.copies import COPY_MARKS
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, user_classifier

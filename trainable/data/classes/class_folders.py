@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainable.data.classes.class_names import twin_names
-from trainable.data.io.copies import marks_copies
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
@@ -17,7 +16,8 @@ from trainable.data.io.folder_layout import (
     plain_name,
     subfolders,
 )
-from trainable.data.io.split_names import split_of
+from trainable.data.splitting.copies import marks_copies
+from trainable.data.splitting.split_names import split_of
 
 _MOST_NAMED = 5
 _MASK = re.compile(r"(?i)(?P<picture>.+)[-_](mask|seg|label)([-_]?[0-9]+)?")

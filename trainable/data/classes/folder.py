@@ -18,9 +18,7 @@ import numpy as np
 from trainable.data.classes.label_table import find_tabled_images
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.classes.layout import ClassImage, find_class_images
-from trainable.data.io.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import MIN_SIDE_PX, crop_image, num_pixels, read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests
 from trainable.data.io.findings import (
@@ -33,8 +31,6 @@ from trainable.data.io.findings import (
 )
 from trainable.data.io.folder_layout import plain_name, require_folder
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import (
     DIVISION_VERSION,
     SPLIT_NAMES,
@@ -44,6 +40,10 @@ from trainable.data.io.splits import (
     matched_sources,
     stratified_class_split,
 )
+from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
+from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
+from trainable.data.splitting.split_names import keep_named_splits
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 8

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
-from trainable.data.io.split_lists import split_column
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
+from trainable.data.splitting.split_lists import split_column
 
 _LABEL = re.compile(
     r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"

@@ -17,8 +17,6 @@ from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links
 from trainable.data.io.picture_names import PictureKeys, PictureNames, picture_key
-from trainable.data.io.split_lists import LEFT_OUT, splits_of_rows
-from trainable.data.io.split_names import split_of
 from trainable.data.io.table import (
     SPREADSHEET_ENDINGS,
     TABLE_ENDINGS,
@@ -28,6 +26,8 @@ from trainable.data.io.table import (
     read_table,
     without_submissions,
 )
+from trainable.data.splitting.split_lists import LEFT_OUT, splits_of_rows
+from trainable.data.splitting.split_names import split_of
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
 _MAX_NAMED = 3

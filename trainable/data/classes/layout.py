@@ -19,8 +19,8 @@ from trainable.data.classes.class_folders import (
 )
 from trainable.data.io.findings import DataError, Finding
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
-from trainable.data.io.split_lists import LEFT_OUT, listed_splits
-from trainable.data.io.split_names import split_of
+from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits
+from trainable.data.splitting.split_names import split_of
 
 _EXPECTED = "a folder of images for each class"
 

@@ -25,16 +25,16 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
 from trainable.data.crowns.tiling import tiles_of
-from trainable.data.io.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.io.counted import wide_by_high
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
-from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, DivisionOptions, Splits, group_ids, stratified_group_split
+from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
+from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together, signature
+from trainable.data.splitting.split_names import keep_named_splits
 
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""

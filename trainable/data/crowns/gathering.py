@@ -14,8 +14,8 @@ from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.picture_names import PictureNames, picture_key
-from trainable.data.io.split_names import split_of
 from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
+from trainable.data.splitting.split_names import split_of
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
 _OTHER_FILE = "Not used: it is no annotation of crowns."

@@ -14,7 +14,7 @@ from trainable.data.io.decoding import Header, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureNames, picture_key
-from trainable.data.io.split_lists import LEFT_OUT, named_splits
+from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."

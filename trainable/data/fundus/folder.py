@@ -18,18 +18,18 @@ from trainable.data.fundus.crop import cropped_to_retina
 from trainable.data.fundus.grade_tables import GradeTable, split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
-from trainable.data.io.copies import check_copies, check_copies_across_splits
 from trainable.data.io.counted import counted
-from trainable.data.io.decoded_pictures import Stored, array_file, decode_pictures
 from trainable.data.io.decoding import num_pixels, read_upright
 from trainable.data.io.files import Ticker
 from trainable.data.io.findings import BadFileError, Finding, Severity, read_findings, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.io.picture_names import picture_key
-from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
+from trainable.data.splitting.copies import check_copies, check_copies_across_splits
+from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
+from trainable.data.splitting.split_names import keep_named_splits
 
 _COUNTS_FILE = "table_counts.json"
 _RETINA_SHARE = 2

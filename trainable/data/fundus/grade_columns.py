@@ -12,8 +12,8 @@ from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
-from trainable.data.io.split_lists import split_column
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
+from trainable.data.splitting.split_lists import split_column
 
 _EDEMA = re.compile(r"edema|oedema|\bdme\b")
 _RETINOPATHY = re.compile(r"retinopathy|\bdr\b|^diagnosis$|^level$|^grade$")

@@ -18,8 +18,6 @@ from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, errors_among, note
 from trainable.data.io.folder_layout import is_image, plain_name
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.split_lists import splits_of_rows
-from trainable.data.io.split_names import split_of
 from trainable.data.io.table import (
     SPREADSHEET_ENDINGS,
     TABLE_ENDINGS,
@@ -30,6 +28,8 @@ from trainable.data.io.table import (
     read_table,
     without_submissions,
 )
+from trainable.data.splitting.split_lists import splits_of_rows
+from trainable.data.splitting.split_names import split_of
 
 Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""

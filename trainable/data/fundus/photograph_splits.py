@@ -8,7 +8,7 @@ from trainable.data.fundus.grade_tables import GradeTable, split_in
 from trainable.data.io.findings import Finding, note
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.picture_names import picture_key
-from trainable.data.io.split_lists import describe_splits
+from trainable.data.splitting.split_lists import describe_splits
 
 
 def speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:

@@ -12,15 +12,15 @@ from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_tables import Grades, GradeTable, read_grade_tables, split_in
 from trainable.data.fundus.grades import TASK_NAMES
 from trainable.data.fundus.photograph_splits import named_by_tables, sharing_a_row, speaking
-from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity, errors_among
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureKeys, picture_key
-from trainable.data.io.split_lists import LEFT_OUT, named_splits
-from trainable.data.io.split_names import split_of
 from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
+from trainable.data.splitting.copies import source_files
+from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
+from trainable.data.splitting.split_names import split_of
 
 _CROP_VERSION = 1
 _EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)

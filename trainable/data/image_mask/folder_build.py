@@ -27,9 +27,7 @@ from trainable.data.image_mask.mask_check import (
 )
 from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.pairs import Pair
-from trainable.data.io.copies import check_copies_across_splits
 from trainable.data.io.counted import counted, wide_by_high
-from trainable.data.io.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
 from trainable.data.io.decoding import (
     Header,
     check_turns,
@@ -44,9 +42,11 @@ from trainable.data.io.files import Ticker, in_parallel
 from trainable.data.io.findings import BadFileError, Finding, Severity, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import require_space
-from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.io.split_names import keep_named_splits
 from trainable.data.io.splits import SPLIT_NAMES, stratified_group_split
+from trainable.data.splitting.copies import check_copies_across_splits
+from trainable.data.splitting.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
+from trainable.data.splitting.split_names import keep_named_splits
 
 _BYTES_PER_PIXEL = 4
 

@@ -9,11 +9,11 @@ from typing import Self
 from trainable.data.image_mask.leakage import without_known_leaks
 from trainable.data.image_mask.mask_values import levels_of
 from trainable.data.image_mask.pairs import Pair, find_pairs
-from trainable.data.io.copies import source_files
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
 from trainable.data.io.splits import DivisionOptions, group_ids
+from trainable.data.splitting.copies import source_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

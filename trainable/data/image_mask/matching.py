@@ -8,7 +8,7 @@ from pathlib import Path
 from trainable.data.image_mask.roles import bare_image_name, bare_mask_name, barest_image_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.split_names import split_of
+from trainable.data.splitting.split_names import split_of
 
 Key = Callable[[Path], Hashable]
 _KEYS: tuple[tuple[Key, Key], ...] = (

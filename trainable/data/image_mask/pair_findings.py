@@ -8,7 +8,7 @@ from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
-from trainable.data.io.split_names import split_of
+from trainable.data.splitting.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."

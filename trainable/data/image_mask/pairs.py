@@ -24,7 +24,7 @@ from trainable.data.io.folder_layout import (
     require_folder,
     subfolders,
 )
-from trainable.data.io.split_lists import LEFT_OUT, named_splits
+from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 
 _MAX_DEPTH = 4
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy.sparse.csgraph import connected_components
 
-from trainable.data.io.lookalikes import check_lookalikes, keep_alike_together, signature
+from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together, signature
 
 
 def scene(seed):

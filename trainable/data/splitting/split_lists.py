@@ -12,8 +12,8 @@ from pathlib import Path
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
-from trainable.data.io.split_names import split_of
 from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalised, only_column, read_table
+from trainable.data.splitting.split_names import split_of
 
 LEFT_OUT = "left out"
 """The split of a picture whose folder or list says none, where one of them says training."""

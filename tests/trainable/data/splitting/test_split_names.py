@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.io.split_names import keep_named_splits, split_of
+from trainable.data.splitting.split_names import keep_named_splits, split_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainable.data.io.findings import Severity
-from trainable.data.io.split_lists import LEFT_OUT, listed_splits
+from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits
 
 PICTURES = [Path(f"images/a {number}.jpg") for number in range(5)]
 

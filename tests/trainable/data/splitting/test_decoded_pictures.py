@@ -8,8 +8,8 @@ from PIL import Image
 from trainable.data.image_mask.folder import open_image_masks
 from trainable.data.image_mask.folder_source import FolderOptions
 from trainable.data.io import files
-from trainable.data.io.decoded_pictures import array_file, decode_pictures
 from trainable.data.io.findings import Finding
+from trainable.data.splitting.decoded_pictures import array_file, decode_pictures
 
 
 def test_arrays_of_any_shape_come_back_and_nothing_is_left_in_the_folder(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 
 from trainable.data.io.files import in_parallel
 from trainable.data.io.findings import Finding
-from trainable.data.io.lookalikes import signature
+from trainable.data.splitting.lookalikes import signature
 
 Item = TypeVar("Item")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.io.copies import check_copies_across_splits, source_files
 from trainable.data.io.splits import group_ids
+from trainable.data.splitting.copies import check_copies_across_splits, source_files
 from trainable.tasks.dishes import SOURCE_OF_A_FILE
 
 

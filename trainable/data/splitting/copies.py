@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainable.data.io.findings import Finding, Severity
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.split_names import split_of
+from trainable.data.splitting.split_names import split_of
 
 _FLIP = "(?:(?:horizontal|vertical)[-_ ]?|[hv])?flip(?:ped|s)?(?:[-_ ]?(?:lr|ud|tb|horizontal|vertical|[hvxy]))?"
 COPY_MARKS = (
