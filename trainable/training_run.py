@@ -186,15 +186,19 @@ class TrainingRun:
             CheckpointError: the file is no checkpoint of this format.
         """
         checkpoint = read_checkpoint(path, self.device)
-        self.trainer.load_state_dict(checkpoint["trainer"])
         self.epoch, states = checkpoint["epoch"], run_state(checkpoint)
+        size = self.micro_batches.size
         for name, part in self._parts().items():
             if name in states:
                 part.load_state_dict(states[name])
+        if self.micro_batches.size != size:
+            self._replace_batches()
+        self.trainer.load_state_dict(checkpoint["trainer"])
 
     def _parts(self) -> dict[str, Any]:
         """What decides after each epoch and is on, by name."""
         parts = {
+            "micro_batches": self.micro_batches,
             "early_stopping": self.early_stopping,
             "best_epoch": self.best_epoch,
             "lasting_collapse": self.lasting_collapse,
@@ -218,6 +222,12 @@ class TrainingRun:
         self._training = self.task.training_batches(config, self._splits.train, self.device)
         self._validation = self.task.evaluation_batches(config, self._splits.validation, self.device)
 
+    def _replace_batches(self) -> None:
+        # Given back first: new batches lie on the device only where enough of it is free.
+        del self._training, self._validation
+        memory.empty_cache(self.device)
+        self._make_batches()
+
     def _trained_that_fits(self) -> dict[str, float]:
         trained = memory.shortages_named()(self._trained)
         if self.trainer.ranks is not None:
@@ -232,10 +242,7 @@ class TrainingRun:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self.micro_batches.halve(epoch=self.epoch + 1)
-            # Given back first: new batches lie on the device only where enough of it is free.
-            del self._training, self._validation
-            memory.empty_cache(self.device)
-            self._make_batches()
+            self._replace_batches()
             # A copy again: the optimizer goes on with the tensors that it is given.
             self.trainer.load_state_dict(memory.copied(before))
 

@@ -18,7 +18,7 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -193,6 +193,17 @@ class MicroBatches:
             self.size,
             self.accumulation_steps,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The size where it is smaller than configured: what depends on the micro-batch goes on as it was."""
+        return {"halved_to": self.size if self.size < self._configured.batch_size else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on with what fitted then, where that is smaller; other trainings of the process don't hear of it."""
+        if state["halved_to"] is not None:
+            while self.size > state["halved_to"]:
+                self.size, self.accumulation_steps = halved(self.size, self.accumulation_steps)
+            self.evaluated = min(self.evaluated, self.size)
 
     @property
     def evaluation_batch_size(self) -> int | None:

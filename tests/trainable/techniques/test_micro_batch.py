@@ -136,6 +136,24 @@ def test_an_epoch_that_runs_short_twice_begins_each_time_where_it_stood(open_run
     assert all(torch.equal(value, expected[name]) for name, value in run.trainer.model.state_dict().items())
 
 
+def test_a_resume_goes_on_with_the_micro_batch_that_fitted_to_the_same_curve(open_run, small_memory, tmp_path):
+    whole, resumed = small_memory(open_run(), limit=4), open_run(MicroBatchCaps())
+    whole.run_epoch()
+    whole.save(tmp_path / "checkpoint.pt")
+    resumed.restore(tmp_path / "checkpoint.pt")
+    assert (resumed.micro_batches.size, resumed.micro_batches.accumulation_steps) == (4, 2)
+    assert resumed.run_epoch().metrics == whole.run_epoch().metrics
+
+
+@pytest.mark.parametrize(("saved", "configured"), [(4, 8), (8, 4)])
+def test_a_resume_takes_the_configured_micro_batch_where_none_was_halved(open_run, tmp_path, saved, configured):
+    run, resumed = open_run(batch_size=saved), open_run(batch_size=configured)
+    run.run_epoch()
+    run.save(tmp_path / "checkpoint.pt")
+    resumed.restore(tmp_path / "checkpoint.pt")
+    assert resumed.micro_batches.size == configured
+
+
 @pytest.fixture
 def short_evaluation():
     """A device on which batches of more than two images can be trained on and not evaluated; all sizes are kept."""
