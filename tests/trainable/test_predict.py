@@ -188,6 +188,8 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
     save_picture(tmp_path / "pictures" / "a.png", (64, 64))
     endless = tmp_path / "pictures" / "b.png"
     os.mkfifo(endless)
+    # By its name: in a folder a pipe is no picture.
+    named = ["--image", str(tmp_path / "pictures" / "a.png"), str(endless)]
 
     def interrupt_its_reader():
         with endless.open("wb"):
@@ -201,7 +203,7 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         thread.start()
-        assert run(tmp_path) == 130
+        assert run(tmp_path, *named) == 130
     finally:
         ended.set()
         thread.join()
@@ -210,7 +212,7 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
     interrupted = json.loads((tmp_path / "out" / "crowns.json").read_text())
     endless.unlink()
     save_picture(endless, (64, 64), seed=1)
-    assert run(tmp_path) == 0
+    assert run(tmp_path, *named) == 0
     whole = json.loads((tmp_path / "out" / "crowns.json").read_text())
     assert whole[: len(interrupted)] == interrupted
     assert len(whole) > len(interrupted) > 0
