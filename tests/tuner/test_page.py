@@ -83,7 +83,8 @@ def test_the_page_is_drawn_and_another_trial_is_looked_at(trained_folder):
     assert trial.value.number == 1
     trial.select_index(2).run()
     assert not drawn.exception
-    assert Path(drawn.dataframe[3].value.loc[search.trials[2].name, "path"]).name == "epoch_0002.pt"
+    (checkpoints,) = [table.value for table in drawn.dataframe if "path" in table.value]
+    assert Path(checkpoints.loc[search.trials[2].name, "path"]).name == "epoch_0002.pt"
 
 
 @needs_streamlit
