@@ -34,7 +34,7 @@ CPU_SIDE_PX, GPU_SIDE_PX = 128, 224
 that the weights were trained on."""
 FREEZE = "freeze_batch_norm"
 ABOUT_NETWORKS = {"backbone", "weights", "network", "encoder"}
-ABOUT_TRAINED_WEIGHTS = {FREEZE, SIDE, "backbone_lr_ratio", "head_start", "unfreezing", "milestones", "long_side_px"}
+ABOUT_TRAINED_WEIGHTS = {FREEZE, "backbone_lr_ratio", "head_start", "unfreezing", "milestones"}
 LEAST_SIDE_PX, STRIDE_PX = 64, 32
 SAMPLED_FILES = 64
 

@@ -64,6 +64,14 @@ def test_what_the_user_says_of_networks_or_trained_weights_leaves_no_rival(setti
     assert with_small_network(settings, open_for_search(settings).base) is None
 
 
+@pytest.mark.parametrize("said", [{"long_side_px": 48}, {"max_lr": 1e-3}, {"effective_batch": 8}])
+def test_what_the_user_says_of_anything_else_holds_for_both_networks(settings, said):
+    settings = replace(settings, pinned={**settings.pinned, **said})
+    rival = with_small_network(settings, open_for_search(settings).base)
+    assert rival.pinned == {**settings.pinned, **SMALL}
+    assert network_of(plan_on(open_for_search(rival), rival)) == ("small", "scratch")
+
+
 def test_without_weights_on_this_machine_there_is_no_rival(settings, monkeypatch):
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: iter(()))
     assert with_small_network(settings, open_for_search(settings).base) is None
