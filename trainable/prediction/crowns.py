@@ -48,6 +48,7 @@ class CrownsPrediction(Prediction):
 
     def in_words(self) -> str:
         counts = ", ".join(f"{count} {kind}" for kind, count in self._counts().items())
+        counts += unsure([crown.score for crown in self.crowns])
         return f"crowns: {counts}; {self.num_trees:.1f} trees by density, {100 * self.canopy_share:.1f} % canopy"
 
     def row(self) -> dict[str, str | int | float]:
@@ -84,6 +85,13 @@ class CrownsPrediction(Prediction):
 
     def _counts(self) -> dict[str, int]:
         return {kind: sum(crown.label == label for crown in self.sure) for label, kind in enumerate(self.kinds, 1)}
+
+
+def unsure(scores: Sequence[float]) -> str:
+    """What to add to a count of no crowns where only detections below SURE_SCORE were made; else nothing."""
+    if not scores or max(scores) >= SURE_SCORE:
+        return ""
+    return f" ({len(scores)} below score {SURE_SCORE}, the best {max(scores):.2f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from trainable.data.classes.probe_set import ProbeSet
 from trainable.metrics.crowns import SURE_SCORE
 from trainable.prediction.base import Predictor
 from trainable.prediction.classes import ClassPredictor, GradesPredictor
-from trainable.prediction.crowns import CrownsPredictor
+from trainable.prediction.crowns import CrownsPredictor, unsure
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.prediction.mask import THRESHOLD, MaskPredictor
 from tuner import formatting
@@ -54,11 +54,11 @@ class Crowns(Kind):
             sure = detections["scores"] >= SURE_SCORE
             canopy = detections["masks"][sure].bool().any(dim=0) if sure.any() else torch.zeros_like(truth)
             score = overlap(canopy, truth)
-            boxes = detections["boxes"][sure].tolist()
+            boxes, count = detections["boxes"][sure].tolist(), formatting.count(int(sure.sum()), "crown")
             picture = as_uri(image.pixels, mask=canopy, boxes=boxes, colour=COLOUR_OF[name])
             said[name] = Judgement(
                 picture=picture,
-                caption=f"{formatting.count(int(sure.sum()), 'crown')}, canopy IoU {score:.2f}",
+                caption=f"{count}{unsure(detections['scores'].tolist())}, canopy IoU {score:.2f}",
                 score=score,
             )
         picture = as_uri(image.pixels, mask=truth, boxes=target["boxes"].tolist(), colour=TRUE_COLOUR)

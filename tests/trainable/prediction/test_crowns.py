@@ -11,7 +11,8 @@ from pycocotools import mask as coco_mask
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.models.crown_net import CrownOutput
 from trainable.prediction.coco import run_lengths
-from trainable.prediction.crowns import CrownsPredictor
+from trainable.prediction.crown_merging import FoundCrown
+from trainable.prediction.crowns import CrownsPrediction, CrownsPredictor
 from trainable.tasks.registry import get_task
 
 TILE_PX = 64
@@ -128,3 +129,12 @@ def test_sure_crowns_are_drawn_in_the_colour_of_their_kind_and_nothing_else_chan
     assert (drawn[:, 300:] == 100).all()
     unsure = replace(prediction, crowns=tuple(replace(crown, score=0.4) for crown in prediction.crowns))
     assert torch.equal(unsure.draw(picture), picture)
+
+
+def test_a_picture_without_a_sure_crown_says_what_was_found_below():
+    mask = np.ones((2, 2), bool)
+    crown = FoundCrown(label=1, score=0.31, box=(0.0, 0.0, 2.0, 2.0), extent=(0, 0, 2, 2), mask=mask)
+    prediction = CrownsPrediction(size=(4, 4), crowns=(crown,), kinds=("tree",), num_trees=0.0, canopy_share=0.25)
+    assert prediction.in_words() == (
+        "crowns: 0 tree (1 below score 0.5, the best 0.31); 0.0 trees by density, 25.0 % canopy"
+    )

@@ -142,6 +142,14 @@ def test_crowns_are_counted_from_the_sure_score_on():
     assert (sample.truth, sample.default.caption) == ("2 crowns", "1 crown, canopy IoU 0.50")
 
 
+def test_a_network_that_is_sure_of_no_crown_says_what_it_found_below():
+    found = {"masks": torch.ones(2, 8, 8), "boxes": torch.zeros(2, 4), "scores": torch.tensor([0.31, 0.2])}
+    truth = {"masks": torch.ones(1, 8, 8), "boxes": torch.zeros(1, 4)}
+    image = JudgedImage(torch.rand(3, 8, 8), truth, {"default": (found, None), "exported": (found, None)})
+    sample = Crowns().sample(0, [image])
+    assert sample.default.caption == "0 crowns (2 below score 0.5, the best 0.31), canopy IoU 0.00"
+
+
 def test_neighbours_of_a_class_are_the_others_by_cosine_and_scored_by_their_class():
     features = torch.tensor([[1.0, 0.0], [3.0, 0.1], [0.9, 0.2], [0.5, 0.5], [-1.0, 0.0]])
     labels = (0, 0, 1, 0, 1)
