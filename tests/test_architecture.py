@@ -215,7 +215,7 @@ def test_private_parts_are_found(tmp_path, code, found):
 PICKLING = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "_pickle"}
 CATCH_ITS_ERROR = {
     "trainable/techniques/checkpoint.py": "a checkpoint that holds pickled code is named as such",
-    "trainable/models/weight_files.py": "a file that holds no weights is named as such",
+    "trainable/models/backbones/weight_files.py": "a file that holds no weights is named as such",
 }
 """Files that import pickle, each for UnpicklingError alone: torch.load(weights_only=True) raises it."""
 

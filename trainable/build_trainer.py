@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.models.weight_files import load_fitting_parts
+from trainable.models.backbones.weight_files import load_fitting_parts
 from trainable.tasks.task import Task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
 from trainable.techniques.memory import shortages_named

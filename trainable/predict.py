@@ -31,8 +31,8 @@ from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, plain_name, subfolders
+from trainable.models.backbones.weight_files import named_as, read_state_dict
 from trainable.models.output import ModelOutput, as_model_output
-from trainable.models.weight_files import named_as, read_state_dict
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
 from trainable.reporting.output_folder import CONFIG, WEIGHTS

@@ -1,3 +1,3 @@
-"""Networks, what they return, and files of weights; a network of the user's own. May import torch, torchvision,
-trainable.configuration and trainable.data.io.counted. timm's are found by name, in external/.
+"""Networks, what they return, and a network of the user's own; backbones/ has what they are built on. May import torch,
+torchvision and trainable.configuration.
 """

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainable.models.backbones import Backbone, build_backbone, check_backbone, check_pretrained_batch_norm
+from trainable.models.backbones.backbone import Backbone
+from trainable.models.backbones.registry import build_backbone, check_backbone, check_pretrained_batch_norm
 from trainable.models.user_network import UserNetworkConfig
 
 MIN_SIDE_PX = 32

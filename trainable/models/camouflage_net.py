@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainable.models.backbone_config import BackboneConfig, BackboneNetwork, check_pyramid_channels, check_sides
+from trainable.models.backbones.small_encoder import channel_moments
 from trainable.models.moe import MixtureOfExperts, Routing
 from trainable.models.output import ModelOutput
-from trainable.models.small_encoder import channel_moments
 
 RARE_FOREGROUND_LOGIT = -2.0
 """Initial bias of every head: about one pixel in eight is object. With 0 thin objects are learned far later."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from trainable.models.backbone_config import BackboneConfig, PooledBackboneNetwork
-from trainable.models.backbones import WITH_DROP_PATH, has_drop_path
+from trainable.models.backbones.registry import WITH_DROP_PATH, has_drop_path
 from trainable.models.output import ModelOutput
 
 

@@ -18,15 +18,15 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
 
 from trainable.configuration.fields import unknown_name
-from trainable.models.backbones import (
-    Backbone,
+from trainable.models.backbones.backbone import Backbone
+from trainable.models.backbones.registry import (
     build_backbone,
     check_backbone,
     check_pretrained_batch_norm,
     has_drop_path,
 )
+from trainable.models.backbones.weight_files import read_state_dict, some_of
 from trainable.models.user_network import UserNetworkConfig
-from trainable.models.weight_files import read_state_dict, some_of
 
 ENCODER_PREFIX = "backbone."
 """How the encoder's tensors begin in the weights of every model that has one."""
@@ -73,7 +73,7 @@ class EncoderConfig(UserNetworkConfig):
     encoder: str = "small"
     """One of ENCODERS."""
     backbone: str | None = None
-    """One of `trainable.models.backbones.BACKBONES` or timm:NAME, in place of `encoder`; None: the encoder."""
+    """One of `trainable.models.backbones.registry.BACKBONES` or timm:NAME, in place of `encoder`; None: the encoder."""
     weights: str = "scratch"
     """"scratch", "imagenet" (swin_t and a `backbone`), or the path of weights that a pre-training exported; with a
     `backbone` whatever that takes."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainable.losses.segmentation import area_resized
-from trainable.models.backbones import Backbone
+from trainable.models.backbones.backbone import Backbone
 from trainable.supervision.base import resized
 from trainable.supervision.linear_probe import (
     MOST_IMAGES,

@@ -15,8 +15,8 @@ from trainable.config import NETWORK_PARAM, flat_params, from_params, parameters
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.decoding import BadFileError, read_header
 from trainable.data.io.folder_layout import files_below, is_image
-from trainable.models.backbones import has_batch_norm, has_drop_path
-from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
+from trainable.models.backbones.registry import has_batch_norm, has_drop_path
+from trainable.models.backbones.weights_at_hand import backbone_of, trained_backbones
 from trainable.models.user_network import ANY_NETWORK
 from trainable.remote.local_source import absolute_source, local_source
 from trainable.reporting.output_folder import initial_weights

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.models.backbones import BACKBONES, WITH_DROP_PATH
+from trainable.models.backbones.registry import BACKBONES, WITH_DROP_PATH
 from trainable.models.classifier import Classifier, ClassifierConfig
 
 NAMES = ("clean", "dirty", "broken")

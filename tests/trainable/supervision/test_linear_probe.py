@@ -16,7 +16,7 @@ from trainable.data.io.splits import Splits
 from trainable.metrics.camouflage import CamouflageMetrics
 from trainable.metrics.classification import ClassificationMetrics
 from trainable.metrics.grading import GradingMetrics
-from trainable.models.backbones import Backbone
+from trainable.models.backbones.backbone import Backbone
 from trainable.supervision.linear_probe import (
     STRENGTHS,
     ClassProbe,

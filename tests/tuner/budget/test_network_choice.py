@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.tuner.budget.test_choice import measured
 from tests.tuner.conftest import recorded_settings
-from trainable.models.external.weights_at_hand import TrainedBackbone
+from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from tuner.api.searches import environment
 from tuner.budget.choice import like_the_earlier_search
 from tuner.budget.learning_curve import LearningCurve

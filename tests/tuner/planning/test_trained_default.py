@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainable.models.external.weights_at_hand import TrainedBackbone
+from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from trainable.tasks.registry import default_config
 from tuner.planning.base_config import _side_px
 from tuner.planning.opened_data import open_for_search

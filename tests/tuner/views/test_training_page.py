@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.models.backbones import read_state_dict
+from trainable.models.backbones.weight_files import read_state_dict
 from trainable.predict import main as predict_main
 from trainable.reporting.output_folder import read_curve
 from trainable.train import main as train_main

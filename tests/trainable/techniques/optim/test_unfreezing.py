@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainable.configuration.fields import typed
-from trainable.models.backbones import build_backbone
+from trainable.models.backbones.registry import build_backbone
 from trainable.supervision.base import DeepSupervision
 from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.precision import resolve_precision

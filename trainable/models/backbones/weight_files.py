@@ -19,6 +19,9 @@ from trainable.data.io.counted import counted, first_of
 
 logger = logging.getLogger(__name__)
 
+MIN_MATCHED_FRACTION = 0.9
+"""Share of the trunk's tensors that a weights file must hold."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPackage:
@@ -70,6 +73,37 @@ def named_as(wanted: Iterable[str], found: Mapping[str, Tensor]) -> dict[str, Te
     """Tensors of `read_state_dict` by the names of a network, whose own part `model` is no wrapper."""
     own = {_without_prefixes(name): name for name in wanted}
     return {own.get(name, name): tensor for name, tensor in found.items()}
+
+
+def load_matching_weights(module: nn.Module, path: str) -> None:
+    """Loads a state dict file into a module; wrappers' prefixes are removed, other heads in the file are ignored.
+
+    Raises:
+        ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
+    """
+    found = {name.removeprefix("backbone."): tensor for name, tensor in read_state_dict(path).items()}
+    wanted = module.state_dict()
+    matched = {name: found[name] for name in wanted if name in found}
+    if len(matched) < MIN_MATCHED_FRACTION * len(wanted):
+        raise ValueError(
+            f"{path} holds {len(matched)} of the {len(wanted)} tensors of this network; at least "
+            f"{MIN_MATCHED_FRACTION:.0%} must be there. Missing: {some_of(wanted.keys() - found.keys())}. "
+            f"Not expected: {some_of(found.keys() - wanted.keys())}. Give the weights of this architecture."
+        )
+    reshaped = [name for name, tensor in matched.items() if tensor.shape != wanted[name].shape]
+    if reshaped:
+        raise ValueError(
+            f"{path} holds tensors of another shape: {some_of(reshaped)}. Give the weights of this network."
+        )
+    absent = wanted.keys() - matched.keys()
+    if absent:
+        logger.warning(
+            "%s lacks %s: %s",
+            path,
+            counted(len(absent), "tensor, which starts fresh", "tensors, which start fresh"),
+            some_of(absent),
+        )
+    module.load_state_dict(matched, strict=False)
 
 
 def load_fitting_parts(module: nn.Module, path: str) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from trainable.models.backbones import Backbone, batch_norms, load_matching_weights
-from trainable.models.external.timm_weights import PREFIX, checked_tensors, moments_of, timm_package, whole_with
-from trainable.models.weight_files import known_package, read_state_dict
+from trainable.models.backbones.backbone import Backbone, Normalisation, batch_norms
+from trainable.models.backbones.timm_weights import TIMM, checked_tensors, moments_of, timm_package, whole_with
+from trainable.models.backbones.weight_files import known_package, load_matching_weights, read_state_dict
 
 STRIDES = (4, 8, 16, 32)
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
@@ -28,7 +28,7 @@ _MULTIPLES = (2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
 class TimmBackbone(Backbone):
     """One network of timm as the only stage, and its maps brought to STRIDES."""
 
-    def __init__(self, name: str, trunk: nn.Module, normalise: "Normalisation") -> None:
+    def __init__(self, name: str, trunk: nn.Module, normalise: Normalisation) -> None:
         info: Any = trunk.feature_info
         strides, channels = info.reduction(), info.channels()
         self._chosen = [_nearest(stride, strides) for stride in STRIDES]
@@ -89,21 +89,6 @@ class TimmBackbone(Backbone):
         self._checkpointing = is_on
 
 
-class Normalisation(nn.Module):
-    """Images by the mean and deviation of those that the weights were trained on; saved with the weights."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.deviation
-
-
 def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbone:
     """The network `timm:NAME` with its weights.
 
@@ -121,7 +106,7 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
         options["pretrained_cfg_overlay"] = {"state_dict": whole_with(name, weights).state_dict()}
     with checked_tensors(name):
         trunk = _created(name, **options)
-    backbone = TimmBackbone(name, trunk, Normalisation(mean, deviation))
+    backbone = TimmBackbone(name, trunk, Normalisation(mean, deviation, is_saved=True))
     if is_export:
         load_matching_weights(backbone, weights)
     return backbone
@@ -129,10 +114,10 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
 
 def check_timm_name(name: str) -> None:
     """Raises ValueError when timm is not installed or has no such network."""
-    timm, bare = timm_package(), name.removeprefix(PREFIX)
+    timm, bare = timm_package(), name.removeprefix(TIMM)
     if not timm.is_model(bare.partition(".")[0]):
         nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
-        hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
+        hint = f"did you mean {TIMM}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
         raise ValueError(f"{name} is no network of timm; {hint}")
 
 
@@ -155,7 +140,7 @@ def has_drop_path(name: str) -> bool:
 def _created(name: str, **options: Any) -> nn.Module:
     for any_size in _ANY_SIZE:
         try:
-            return timm_package().create_model(name.removeprefix(PREFIX), features_only=True, **any_size, **options)
+            return timm_package().create_model(name.removeprefix(TIMM), features_only=True, **any_size, **options)
         except TypeError as error:
             refused = error
         except (OSError, RuntimeError, AttributeError, NotImplementedError) as error:

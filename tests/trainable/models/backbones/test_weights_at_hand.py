@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from torchvision.models import get_model_weights
 
-from trainable.models.external import weights_at_hand
-from trainable.models.external.weights_at_hand import backbone_of, trained_backbones
+from trainable.models.backbones import weights_at_hand
+from trainable.models.backbones.weights_at_hand import backbone_of, trained_backbones
 
 
 @pytest.fixture

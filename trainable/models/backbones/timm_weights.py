@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from trainable.configuration.weight_places import weights_file
-from trainable.models.backbones import IMAGENET_DEVIATION, IMAGENET_MEAN, load_matching_weights
-from trainable.models.weight_files import known_package, read_state_dict, some_of
+from trainable.models.backbones.backbone import IMAGENET_DEVIATION, IMAGENET_MEAN
+from trainable.models.backbones.weight_files import known_package, load_matching_weights, read_state_dict, some_of
 
-PREFIX = "timm:"
+TIMM = "timm:"
+"""How the name of a backbone begins that is one of timm's."""
 _LOADING = "timm.models._builder"
 """The logger by which timm tells what it could not load."""
 
@@ -32,13 +33,13 @@ def timm_package() -> ModuleType:
 
 def moments_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of the images behind the weights of this name; ImageNet's where timm knows of none."""
-    known = timm_package().get_pretrained_cfg(name.removeprefix(PREFIX))
+    known = timm_package().get_pretrained_cfg(name.removeprefix(TIMM))
     return (IMAGENET_MEAN, IMAGENET_DEVIATION) if known is None else (known.mean, known.std)
 
 
 def whole_with(name: str, weights: str) -> nn.Module:
     """The network with its other layers, by whose names files of weights are written."""
-    known, bare = known_package(weights), name.removeprefix(PREFIX)
+    known, bare = known_package(weights), name.removeprefix(TIMM)
     if known is None:
         whole = timm_package().create_model(bare, num_classes=0)
         load_matching_weights(whole, weights)
@@ -95,12 +96,12 @@ def checked_tensors(name: str) -> Iterator[None]:
 def _names_of_whole(name: str) -> frozenset[str]:
     """The tensors of the network with the layers that a backbone leaves out."""
     with torch.device("meta"):
-        return frozenset(timm_package().create_model(name.removeprefix(PREFIX)).state_dict())
+        return frozenset(timm_package().create_model(name.removeprefix(TIMM)).state_dict())
 
 
 def _classifiers(name: str) -> tuple[str, ...]:
     """How the names of the last layer's tensors begin, which a backbone does not use."""
-    known = timm_package().get_pretrained_cfg(name.removeprefix(PREFIX))
+    known = timm_package().get_pretrained_cfg(name.removeprefix(TIMM))
     found = None if known is None else known.classifier
     layers = (found,) if isinstance(found, str) else found or ()
     return tuple(f"{layer}." for layer in layers)

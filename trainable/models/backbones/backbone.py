@@ -1,0 +1,112 @@
+"""What every backbone is: four stages in a row. With checkpointing, the backward pass computes their maps again."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOST_HEADS = 8
+
+
+class Backbone(nn.Module):
+    """Four stages in a row; the result is one map per stage, finest first.
+
+    Args:
+        stages: with strides 4, 2, 2 and 2.
+        channels: of the map of each stage.
+        normalise: images (B, 3, H, W) in [0, 1] and their moments, or None, to what the first stage takes.
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], channels: tuple[int, ...], normalise: Callable[..., Tensor]):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.channels = channels
+        self.num_features, self.stride_px = channels[-1], 32
+        self.num_heads = math.gcd(channels[-1], MOST_HEADS)
+        """Of an attention over the coarsest map."""
+        self.normalise = normalise
+        self.batch_norm_frozen = False
+        self.checkpointing = False
+
+    def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+        """Images (B, 3, H, W) in [0, 1] to maps (B, channels[i], H / stride, W / stride), sides rounded up.
+
+        A caller that knows the images' `channel_moments` passes them on: they take a twentieth of an evaluation.
+        """
+        maps = [self.normalise(images, moments)]
+        for stage in self.stages:
+            maps.append(self._run_stage(stage, maps[-1]))
+        return maps[1:]
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Frozen BatchNorm layers keep their running statistics in training too."""
+        super().train(mode)
+        if self.batch_norm_frozen:
+            for layer in batch_norms(self):
+                layer.eval()
+        return self
+
+    def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if not (self.checkpointing and self.training):
+            return stage(x)
+        return checkpoint(stage, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _Recomputation(stage)))
+
+
+class Normalisation(nn.Module):
+    """Images by the mean and deviation, by channel, of those that the weights were trained on.
+
+    Args:
+        is_saved: whether state dicts hold both; they must where both depend on the weights, not on the network alone.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: tuple[float, ...], deviation: tuple[float, ...], *, is_saved: bool) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=is_saved)
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=is_saved)
+
+    def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """The moments of the images themselves change nothing."""
+        return (images - self.mean) / self.deviation
+
+
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+class _Recomputation(AbstractContextManager):
+    """Keeps the statistics each time it is entered: a graph that is walked for each task is recomputed for each."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._kept = _running_statistics_kept(self._stage)
+        self._kept.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._kept.__exit__(*error)
+
+
+@contextmanager
+def _running_statistics_kept(stage: nn.Module) -> Iterator[None]:
+    """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice."""
+    layers = batch_norms(stage)
+    momenta = [layer.momentum for layer in layers]
+    counts = [(count, count.clone()) for layer in layers if (count := layer.num_batches_tracked) is not None]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        for count, before in counts:
+            count.copy_(before)
