@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainable.data.fundus.grade_words import grade_in_words
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
@@ -61,6 +62,7 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
     retinopathy = [at for at in columns_named(table.header, _RETINOPATHY) if at not in edema]
     if not images or not (edema or retinopathy):
         return _without_header(table, photographs)
+    _refuse_a_column_a_grade(table, retinopathy)
     grades = tuple(
         only_column(table, found, f"the grade of {task}")
         for task, found in zip(TASK_NAMES, (retinopathy, edema), strict=True)
@@ -72,6 +74,16 @@ def grade_columns(table: Table, photographs: PictureKeys) -> GradeColumns | None
         return None
     image = image_column(table, others, photographs)
     return GradeColumns(image=image, grades=grades, patient=patient, split=split)
+
+
+def _refuse_a_column_a_grade(table: Table, retinopathy: Sequence[int]) -> None:
+    """Raises BadFileError where a column is called as one of the grades: its 1 would be read as the grade mild."""
+    if any(grade_in_words(table.header[at], "retinopathy") is not None for at in retinopathy):
+        named = [name for name in table.header if grade_in_words(name, "retinopathy") is not None]
+        raise BadFileError(
+            f"has columns that are called as grades of retinopathy: {', '.join(map(repr, named))}",
+            "Write one column, such as retinopathy, with the grade of each photograph, 0 to 4.",
+        )
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:

@@ -5,7 +5,6 @@ name or folder says train, val or test speaks of the images of such a folder alo
 both.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from trainable.data.classes.class_folders import without_masks
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
+from trainable.data.fundus.grade_words import has_words, number_of
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, errors_among, note
@@ -23,7 +23,6 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
-    normalised,
     of_predictions,
     read_table,
     without_submissions,
@@ -35,15 +34,10 @@ Grades = tuple[int, ...]
 """One label for each task, -1 where there is none."""
 _LIST_ENDING = ".txt"
 _MISSING_CELLS = ("", "nan", "na", "n/a", "none", "null")
-_NUMBERED = re.compile(r"(?:grade|stage|level|class|dr)[ _]?([0-9.]+)")
-_WORDS = {
-    "retinopathy": re.compile(
-        r"(?P<g0>normal|no(?: apparent)?)|(?P<g1>mild)|(?P<g2>moderate)|(?P<g3>severe)|(?P<g4>proliferat(?:iv)?e|pdr)"
-    )
-}
-_TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
-"""What may follow a word of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
 _MAX_NAMED = 5
+_ONE_NAME = (
+    "Remove the wrong one, or give each photograph a name of its own: rows match by names without folders."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +113,7 @@ def _graded_folders(files: Sequence[Path], findings: list[Finding]) -> list[Grad
     task = TASK_NAMES.index("retinopathy")
     tables: dict[Path, GradeTable] = {}
     for file in photographs:
-        grade = _number_of(file.parent.name.lower(), TASK_NAMES[task])
+        grade = number_of(file.parent.name.lower(), TASK_NAMES[task])
         if grade not in range(len(CLASS_NAMES[task])) or errors_among(findings):
             return []
         own = GradeTable(file=file.parent, split=split_of(file.parent), grades={}, folder=file.parent)
@@ -156,7 +150,7 @@ def _graded(
             f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
         )
         findings.append(note(file.as_posix(), problem, "Read as the photographs that are here; nothing to do."))
-    return found, findings + _uneven(file, table) + _ungraded(file, found.grades)
+    return found, findings + _uneven(file, table) + _ungraded(file, found.grades) + _yes_or_no(file, found.grades)
 
 
 def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list[Finding]:
@@ -175,8 +169,10 @@ def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list
         problem = f"row {row.number}: {image} is of patient {patient} here, of {found.patients[image]} in a row above"
         return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
     if found.grades.setdefault(image, labels) != labels:
-        problem = f"row {row.number}: {image} has other grades in a row above"
-        return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
+        cell = row.cells[columns.image]
+        problem = f"row {row.number}: {cell} has other grades in a row above"
+        action = _ONE_NAME if "/" in cell.replace("\\", "/") else "Remove the wrong one of the rows."
+        return [Finding(file=file, problem=problem, action=action)]
     return []
 
 
@@ -209,25 +205,27 @@ def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
     ]
 
 
+def _yes_or_no(file: Path, grades: dict[str, Grades]) -> list[Finding]:
+    """A column of 0 and 1 may say whether there is a disease, and not its grade."""
+    return [
+        note(
+            file.as_posix(),
+            f"{task} is 0 or 1 in every row",
+            "Read as the first two grades; check that 0 and 1 are grades, and not no and yes.",
+        )
+        for index, task in enumerate(TASK_NAMES)
+        if {labels[index] for labels in grades.values()} - {MISSING} == {0, 1}
+    ]
+
+
 def _label(row: Row, column: int | None, task: int) -> int:
     """Raises ValueError for what is no grade of the task."""
     name, last = TASK_NAMES[task], len(CLASS_NAMES[task]) - 1
     cell = "" if column is None else row.cells[column]
     if cell.lower() in _MISSING_CELLS:
         return MISSING
-    value = _number_of(cell.lower(), name)
+    value = number_of(cell.lower(), name)
     if value not in range(last + 1):
-        words = ", or its name such as Mild" if name in _WORDS else ""
+        words = ", or its name such as Mild" if has_words(name) else ""
         raise ValueError(f"the grade of {name} is {cell!r}, but must be a whole number from 0 to {last}{words}")
     return int(value)
-
-
-def _number_of(cell: str, task: str) -> float:
-    """-1 for what is neither a number, `grade 2`, nor a word of the task's scale."""
-    if task in _WORDS and (word := _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalised(cell)))):
-        return float(str(word.lastgroup)[1:])
-    numbered = _NUMBERED.fullmatch(cell)
-    try:
-        return float(numbered[1] if numbered else cell)
-    except ValueError:
-        return -1.0

@@ -19,7 +19,7 @@ from trainable.data.io.folder_layout import files_below, is_image, plain_name, r
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
 from trainable.data.splitting.copies import source_files
-from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
+from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits, named_splits
 from trainable.data.splitting.split_names import split_of
 
 _CROP_VERSION = 1
@@ -72,8 +72,10 @@ class FundusSource:
         ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
-        splits, about_splits = named_by_tables([file for file, rows in found if len(rows) == 1], tables)
         graded = [(file, rows[0]) for file, rows in found if len(rows) == 1]
+        splits, about_splits = named_by_tables([file for file, _ in graded], tables)
+        if not any(splits):
+            splits, about_splits = listed_splits(root, [file for file, _ in graded])
         kept = [(*one, split) for one, split in zip(graded, splits, strict=True) if split != LEFT_OUT]
         files, labels, splits = [list(column) for column in zip(*kept, strict=True)] if kept else ([], [], [])
         digests = content_digests(root, files, cache_dir)

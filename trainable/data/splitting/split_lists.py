@@ -223,7 +223,7 @@ def splits_of_rows(
     }
     if not any(named.values()):
         problem = f"the column {name!r} names no split, but holds {', '.join([*named][:_MAX_NAMED])}"
-        action = "Not used: the images are divided anew. Write train, valid and test into it to keep the splits."
+        action = "Not used; write train, valid and test into it for it to name the splits."
         return [None] * len(rows), [
             Finding(file=plain_name(file), problem=problem, action=action, severity=Severity.WARNING)
         ]

@@ -380,3 +380,15 @@ def test_a_table_for_each_grade_is_read_as_one_and_a_grade_that_differs_is_an_er
 
 def pairs_of(part):
     return zip(part.labels.tolist(), part.names, strict=True)
+
+
+def test_a_list_of_test_photographs_is_kept_where_no_folder_and_no_table_names_a_split(tmp_path):
+    root = tmp_path / "data"
+    rows = [(f"eye{index:02d}", index % 2) for index in range(12)]
+    for index, (name, _) in enumerate(rows):
+        write_photograph(root / f"{name}.png", index)
+    write_table(root / "labels.csv", rows, ["image", "dr"])
+    (root / "test.txt").write_text("eye03\n/home/bob/eye04.png\n")
+    read = opened(root)
+    assert set(read.splits.test.names) == {"eye03", "eye04"}
+    assert "names 2 pictures of test, 0 not here" in [finding.problem for finding in read.findings]

@@ -200,3 +200,23 @@ def test_a_spreadsheet_is_named_with_what_to_do(read):
 def test_one_image_of_two_patients_is_an_error(read):
     _, findings = read("image,patient,dr\neye_000,7,1\neye_000,8,1\n")
     assert errors_among(findings)[0].problem == "row 3: eye_000 is of patient 8 here, of 7 in a row above"
+
+
+@pytest.mark.parametrize("header", ["image,No DR,Mild,Moderate,Severe,PDR", "image,no_dr,mild_dr,other,more,last"])
+def test_a_column_for_each_grade_is_never_read_as_the_grade(read, header):
+    rows = [f"{name},{','.join('1' if at == grade else '0' for at in GRADES)}" for name, grade in EXPECTED.items()]
+    with pytest.raises(DataError, match="(?i)called as grades of retinopathy: 'no.dr', 'mild"):
+        read("\n".join([header, *rows]))
+
+
+def test_a_column_of_0_and_1_alone_is_told_as_it_may_say_no_and_yes(read):
+    rows = [f"{name},{grade % 2}" for name, grade in EXPECTED.items()]
+    _, findings = read("\n".join(["image,referable_dr", *rows]))
+    assert "retinopathy is 0 or 1 in every row" in [finding.problem for finding in findings]
+
+
+def test_names_that_differ_in_folders_alone_say_that_folders_do_not_count(read):
+    _, findings = read("image,dr\np1/eye_000.jpg,0\np2/eye_000.jpg,1\n")
+    (error,) = errors_among(findings)
+    assert error.problem == "row 3: p2/eye_000.jpg has other grades in a row above"
+    assert "by names without folders" in error.action

@@ -1,0 +1,36 @@
+"""A grade as people write it: a number, `Grade 2`, or a word of the international scale such as `Moderate NPDR`."""
+
+import re
+
+from trainable.data.io.table import normalised
+
+_NUMBERED = re.compile(r"(?:grade|stage|level|class|dr)[ _]?([0-9.]+)")
+_WORDS = {
+    "retinopathy": re.compile(
+        r"(?P<g0>normal|no(?: apparent)?)|(?P<g1>mild)|(?P<g2>moderate)|(?P<g3>severe)|(?P<g4>proliferat(?:iv)?e|pdr)"
+    )
+}
+_TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
+"""What may follow a word of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
+
+
+def has_words(task: str) -> bool:
+    """Whether the grades of a task have names, not numbers alone."""
+    return task in _WORDS
+
+
+def grade_in_words(text: str, task: str) -> int | None:
+    """The grade that a word of the task's scale names; None for what is none."""
+    word = _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalised(text))) if task in _WORDS else None
+    return None if word is None else int(str(word.lastgroup)[1:])
+
+
+def number_of(cell: str, task: str) -> float:
+    """-1 for what is neither a number, `grade 2`, nor a word of the task's scale; the cell is in small letters."""
+    if (grade := grade_in_words(cell, task)) is not None:
+        return float(grade)
+    numbered = _NUMBERED.fullmatch(cell)
+    try:
+        return float(numbered[1] if numbered else cell)
+    except ValueError:
+        return -1.0
