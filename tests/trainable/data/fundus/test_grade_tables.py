@@ -205,7 +205,7 @@ def test_one_image_of_two_patients_is_an_error(read):
 @pytest.mark.parametrize("header", ["image,No DR,Mild,Moderate,Severe,PDR", "image,no_dr,mild_dr,other,more,last"])
 def test_a_column_for_each_grade_is_never_read_as_the_grade(read, header):
     rows = [f"{name},{','.join('1' if at == grade else '0' for at in GRADES)}" for name, grade in EXPECTED.items()]
-    with pytest.raises(DataError, match="(?i)called as grades of retinopathy: 'no.dr', 'mild"):
+    with pytest.raises(DataError, match=r"(?i)called as grades of retinopathy: 'no.dr', 'mild"):
         read("\n".join([header, *rows]))
 
 
