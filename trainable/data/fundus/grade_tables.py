@@ -35,9 +35,7 @@ Grades = tuple[int, ...]
 _LIST_ENDING = ".txt"
 _MISSING_CELLS = ("", "nan", "na", "n/a", "none", "null")
 _MAX_NAMED = 5
-_ONE_NAME = (
-    "Remove the wrong one, or give each photograph a name of its own: rows match by names without folders."
-)
+_ONE_NAME = "Remove the wrong one, or give each photograph a name of its own: rows match by names without folders."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
