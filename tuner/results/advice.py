@@ -14,6 +14,9 @@ MUCH_LARGER = 1.3
 """How much longer the files' side is than the trained one, before larger images are worth their time."""
 LEAST_EPOCHS = 4
 """Of a curve with a direction; before that a loss that has hardly fallen says nothing either."""
+LEAST_UPDATES_FROM_SCRATCH, LEAST_UPDATES = 1100, 230
+"""After so many, a network from scratch, and one from trained weights, was above an empty mask for good on 204
+photographs of tiles (results/LOG.md, 2026-11-28). Before, a flat curve says nothing of longer trainings."""
 
 
 def advice_for(
@@ -41,9 +44,7 @@ def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe:
             "The training loses what the weights know: train the head first (--set unfreezing=true), or the backbone "
             "at a lower rate (--set backbone_lr_ratio=0.1)."
         )
-    model = search.settings.base_config.get("model") or {}
-    weights = trial.params.get("weights", model.get("weights"))
-    if weights != "scratch" or search.settings.base_config.get("init_weights") is not None:
+    if not _is_from_scratch(search, trial):
         return ""
     images = formatting.count(search.settings.images.get("train", 0), "image")
     return f"The network started afresh, on {images}: give trained weights (--init or --set weights=...)."
@@ -60,8 +61,27 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
     if rise > CLEAR_SHARE * (max(values) - values[0]) and rise > 0:
         longer = 2 * search.settings.max_epochs
         return f"The curve still rose by {rise:.3f} in its last quarter: train longer (--max-epochs {longer})."
+    done = len(values) * _updates_an_epoch(search, trial)
+    needed = LEAST_UPDATES_FROM_SCRATCH if _is_from_scratch(search, trial) else LEAST_UPDATES
+    if 0 < done < needed:
+        epochs = math.ceil(needed * len(values) / done)
+        updates = formatting.count(done, "update")
+        return f"It was trained for {updates}, where {needed} may be needed: train longer (--max-epochs {epochs})."
     best = max(range(len(values)), key=lambda index: values[index]) + 1
     return f"The best of {formatting.count(len(values), 'epoch')} was {best}, so longer trainings alone will not help."
+
+
+def _is_from_scratch(search: SearchRecord, trial: TrialRecord) -> bool:
+    config = search.settings.base_config
+    weights = trial.params.get("weights", (config.get("model") or {}).get("weights"))
+    return weights == "scratch" and config.get("init_weights") is None
+
+
+def _updates_an_epoch(search: SearchRecord, trial: TrialRecord) -> int:
+    """0 where it is not known, as of a loop of one's own."""
+    config = search.settings.base_config | trial.params
+    of_an_update = config.get("batch_size", 1) * config.get("accumulation_steps", 1)
+    return math.ceil(search.settings.images.get("train", 0) / of_an_update)
 
 
 def _of_the_training_loss(trial: TrialRecord) -> str:

@@ -42,9 +42,19 @@ def test_a_curve_that_still_rises_asks_for_longer_trainings_with_a_number(search
 
 
 def test_a_curve_that_has_settled_says_that_longer_trainings_will_not_help(search):
-    assert told(search, FLAT, base_config=base()) == (
+    assert told(search, FLAT, base_config=base(batch_size=16), images={"train": 16 * 29}) == (
         "The best of 8 epochs was 2, so longer trainings alone will not help."
     )
+
+
+def test_after_few_updates_a_flat_curve_says_nothing_of_longer_trainings(search):
+    of_four = {"base_config": base(batch_size=8, accumulation_steps=2), "images": {"train": 50}}
+    assert told(search, FLAT, **of_four) == (
+        "It was trained for 32 updates, where 230 may be needed: train longer (--max-epochs 58)."
+    )
+    of_four["base_config"] |= {"model": {"weights": "scratch"}}
+    assert "32 updates, where 1100 may be needed: train longer (--max-epochs 275)" in told(search, FLAT, **of_four)
+    assert "updates" not in told(search, FLAT, base_config=base(), images={})
 
 
 def test_where_less_is_better_a_falling_curve_still_improves(search):
