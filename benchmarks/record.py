@@ -54,7 +54,7 @@ def write(path: Path, rows: Mapping[str, Row]) -> None:
 
 
 def commit() -> str:
-    """Of the working tree, `-dirty` when it differs from its commit; what the benchmarks write is no difference."""
+    """Of the working tree, `-dirty` when it differs from its commit; what the benchmarks write is not a difference."""
     what_is_written = [":!results"]
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *what_is_written)
     return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")

@@ -92,7 +92,7 @@ def check_repeatable(suggest: Callable[[Any], Any]) -> None:
 
 
 def check_answer(name: str, value: Any, distribution: Distribution) -> None:
-    """Raises ValueError for a default or a recommended value that is no answer to the space's question."""
+    """Raises ValueError for a default or a recommended value that is not an answer to the space's question."""
     if isinstance(distribution, Choices):
         fits = any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in distribution.values)
     else:

@@ -15,7 +15,7 @@ Number = int | float
 
 
 _LARGEST = sys.float_info.max
-"""A whole number may be larger, and then is no number of a distribution."""
+"""A whole number may be larger, and then is not a number of a distribution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Range:
 
     def __post_init__(self) -> None:
         if not -_LARGEST <= self.low < self.high <= _LARGEST:
-            raise ValueError(f"{self.low}..{self.high} is no range; give two finite numbers, the smaller first.")
+            raise ValueError(f"{self.low}..{self.high} is not a range; give two finite numbers, the smaller first.")
         if self.log and self.low <= 0:
             raise ValueError(f"{self} can't be logarithmic; begin above 0.")
 

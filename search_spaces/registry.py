@@ -33,5 +33,5 @@ def get_space(name: str, *, others: Iterable[str] = ()) -> Space:
         known = [*SPACES, *others]
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {nearest[0]}?" if nearest else "; or give a space of your own as file.py:NAME."
-        raise ValueError(f"{name} is no search space, known: {', '.join(known)}{hint}")
+        raise ValueError(f"{name} is not a search space, known: {', '.join(known)}{hint}")
     return SPACES[name]

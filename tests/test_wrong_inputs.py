@@ -103,7 +103,7 @@ def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():
     command = [sys.executable, "-m", "tuner.search", "--space", "meo"]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    read = f"error: meo is no search space, known: {', '.join(SPACES)}; did you mean moe?\n"
+    read = f"error: meo is not a search space, known: {', '.join(SPACES)}; did you mean moe?\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", read)
 
 

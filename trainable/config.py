@@ -20,7 +20,7 @@ from trainable.techniques.optim.schedule_config import ScheduleConfig
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 
 SCRATCH = "scratch"
-"""The `weights` of a network that starts afresh."""
+"""The `weights` of a network that starts from scratch."""
 NETWORK_PARAM = "network."
 """How the names of arguments of a network of the user's own begin."""
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
@@ -91,7 +91,7 @@ class TrialConfig(RunConfig):
 
     @property
     def has_trained_weights(self) -> bool:
-        """The network starts from weights of an earlier training; one without the field `weights` starts afresh."""
+        """The network starts from trained weights; one without the field `weights` starts from scratch."""
         return self.init_weights is not None or getattr(self.model, "weights", SCRATCH) != SCRATCH
 
     @property
@@ -174,7 +174,7 @@ def parameters_of(base: RunConfig) -> dict[str, Parameter]:
 
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
-    """The message for a name that is no parameter."""
+    """The message for a name that is not a parameter."""
     return unknown_name("parameter", name, known, meant=_ELSEWHERE.get(name, ()))
 
 

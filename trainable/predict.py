@@ -253,7 +253,7 @@ def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOut
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Say what is on pictures.")
+    parser = argparse.ArgumentParser(prog=prog, description="Predict on pictures.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     weights_help = "weights.pt or a checkpoint (default: weights.pt beside the configuration)"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)

@@ -57,7 +57,7 @@ def open_data(config: RunConfig, expected: Mapping[str, str]) -> Any:
     if differing:
         raise ValueError(
             f"The data at {config.data.source} is not what this configuration was found on "
-            f"({differing} differ); restore the data, or start anew with --data."
+            f"({differing} differ); restore the data, or start over with --data."
         )
     return splits
 

@@ -122,7 +122,7 @@ class Trainer(Resumable):
         Args:
             loader: batches (images, masks); all masks of one batch have one size.
             metrics_fn: `(logits, masks) -> dict`; its values are averaged over the samples.
-            metrics: an accumulator for what is no mean over batches, fed with the supervision's scores.
+            metrics: an accumulator for what is not a mean over batches, fed with the supervision's scores.
             supervision: evaluates in place of the trainer's own, such as one that averages several views.
             averaged: with averaging on, the averaged weights are evaluated; False evaluates the raw ones.
             weights: evaluated in place of the model's own, averaged or not; None evaluates those.

@@ -183,7 +183,7 @@ class TrainingRun:
         """Goes on where `save` left off.
 
         Raises:
-            CheckpointError: the file is no checkpoint of this format.
+            CheckpointError: the file is not a checkpoint of this format.
         """
         checkpoint = read_checkpoint(path, self.device)
         self.epoch, states = checkpoint["epoch"], run_state(checkpoint)

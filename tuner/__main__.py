@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "ensemble": Command("tuner.ensemble", "average the predictions of the best trials"),
         "export": Command("tuner.export", "export the best: configuration, weights, metrics"),
         "train": Command("trainable.train", "train one configuration, without a search"),
-        "predict": Command("trainable.predict", "say what is on pictures"),
+        "predict": Command("trainable.predict", "predict on pictures"),
         "preset": Command("trainable.preset", "write a preset as a configuration file"),
         "diagnose": Command("trainable.diagnose", "check a configuration on one batch"),
         "completion": Command("tuner.commands.completion", "print the completion script of a shell"),

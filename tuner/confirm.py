@@ -53,7 +53,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         "--seeds",
         "--confirm-seeds",
         metavar="N..M",
-        help="N seeds each, and up to M for the exported one and the default while they cannot be told apart; a single "
+        help="N seeds each, and up to M for the exported one and the default while undecided; a single "
         "N is exactly N (default: the search's)",
     )
     return parser

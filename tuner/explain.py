@@ -160,7 +160,7 @@ _MEANINGS = {
     Outcome.STOPPED_AT_RUNG: "Its value is from an early epoch: slow starters can be stopped too soon.",
     Outcome.DIVERGED: "The sampler counts the configuration as bad and avoids similar ones.",
     Outcome.OUT_OF_MEMORY: "A micro-batch of one image did not fit; the sampler counts the configuration as bad.",
-    Outcome.OVER_LIMIT: "It was measured before its training, which it did not cost; the sampler counts the "
+    Outcome.OVER_LIMIT: "It was measured before its training, so it cost no training time; the sampler counts the "
     "configuration as bad.",
     Outcome.EXPERTS_COLLAPSED: "Nearly all tokens went to the same experts, and the response did not help; the "
     "sampler counts the configuration as bad.",

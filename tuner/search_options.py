@@ -137,7 +137,7 @@ def _add_confirmation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--confirm-seeds",
         metavar="N..M",
-        help="N seeds each, and up to M for the exported one and the default while they cannot be told apart; a single "
+        help="N seeds each, and up to M for the exported one and the default while undecided; a single "
         f"N is exactly N (default: {DEFAULT_SEEDS})",
     )
 

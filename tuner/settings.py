@@ -123,7 +123,7 @@ class SearchSettings:
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
         _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
-            raise ValueError("--num-cpus and --num-gpus are about this machine; a cluster has its own: leave them out.")
+            raise ValueError("--num-cpus and --num-gpus apply to this machine; a cluster has its own: leave them out.")
         _check_limits(self.limits, ranks=max(self.ranks_per_trial or 1, self.gpus_per_trial or 1))
         if self.scheduler not in SCHEDULERS:
             raise ValueError(f"--scheduler is {self.scheduler!r}; allowed: {', '.join(SCHEDULERS)}.")
@@ -237,7 +237,7 @@ def _check_storage(storage: Path | str, disk_budget_bytes: int | None) -> None:
     check_uri(storage, "--storage")
     if disk_budget_bytes is not None:
         raise ValueError(
-            "--disk-budget is about the disk of a results folder, and --storage is an address, where each trial has "
+            "--disk-budget applies to the disk of a results folder, and --storage is an address, where each trial has "
             "one checkpoint; leave --disk-budget out."
         )
 
@@ -248,7 +248,7 @@ def _check_data(data: str | None, inverted_masks: bool | None) -> None:
     if data is not None and not _is_utf8(data):
         raise ValueError(f"--data is {data!a}; its name is not UTF-8, which no record can hold: rename the folder.")
     if data is None and inverted_masks is not None:
-        raise ValueError("--inverted-masks is about the masks of a folder; give it with --data, or leave it out.")
+        raise ValueError("--inverted-masks applies to the masks of a folder; give it with --data, or leave it out.")
 
 
 def _is_utf8(text: str) -> bool:

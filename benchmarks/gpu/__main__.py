@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _known(name: str) -> str:
     if name not in PIECES:
-        raise argparse.ArgumentTypeError(f"{name} is no piece; known: {', '.join(PIECES)}")
+        raise argparse.ArgumentTypeError(f"{name} is not a piece; known: {', '.join(PIECES)}")
     return name
 
 

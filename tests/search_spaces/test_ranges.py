@@ -145,8 +145,8 @@ def test_pins_and_ranges_that_exclude_each_other_are_refused():
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (lambda: Range(low=2, high=1), r"2..1 is no range; give two finite numbers, the smaller first"),
-        (lambda: Range(low=1, high=float("inf")), r"1..inf is no range"),
+        (lambda: Range(low=2, high=1), r"2..1 is not a range; give two finite numbers, the smaller first"),
+        (lambda: Range(low=1, high=float("inf")), r"1..inf is not a range"),
         (lambda: Range(low=0, high=1, log=True), r"0..1 can't be logarithmic; begin above 0"),
         (lambda: OneOf(values=(1,)), r"1 is one value; give two or more"),
         (lambda: OneOf(values=(4, 6, 4)), r"4,6,4 has 4 twice; give each value once"),

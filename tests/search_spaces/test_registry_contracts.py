@@ -125,7 +125,7 @@ def test_the_warmup_of_every_sampled_configuration_ends_before_the_first_rung(sp
 
 def test_an_unknown_space_is_a_sentence_with_the_nearest_and_all_known():
     known = ", ".join(SPACES)
-    with pytest.raises(ValueError, match=rf"moo is no search space, known: {known}; did you mean moe\?"):
+    with pytest.raises(ValueError, match=rf"moo is not a search space, known: {known}; did you mean moe\?"):
         get_space("moo")
-    with pytest.raises(ValueError, match=rf"xyzzy is no search space, known: {known}; or give a space of your own"):
+    with pytest.raises(ValueError, match=rf"xyzzy is not a search space, known: {known}; or give a space of your own"):
         get_space("xyzzy")

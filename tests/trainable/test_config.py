@@ -52,11 +52,11 @@ def test_flat_parameters_give_the_configuration_back():
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"max_lrr": 1}, "max_lrr is no parameter; did you mean max_lr"),
-        ({"lr": 1e-3}, "lr is no parameter; did you mean max_lr"),
-        ({"wd": 1e-3}, "wd is no parameter; did you mean weight_decay"),
-        ({"bs": 4}, "bs is no parameter; did you mean batch_size"),
-        ({"image_size_px": 352}, "image_size_px is no parameter; did you mean long_side_px"),
+        ({"max_lrr": 1}, "max_lrr is not a parameter; did you mean max_lr"),
+        ({"lr": 1e-3}, "lr is not a parameter; did you mean max_lr"),
+        ({"wd": 1e-3}, "wd is not a parameter; did you mean weight_decay"),
+        ({"bs": 4}, "bs is not a parameter; did you mean batch_size"),
+        ({"image_size_px": 352}, "image_size_px is not a parameter; did you mean long_side_px"),
         ({"max_lr": "fast"}, "max_lr is 'fast'; it must be a finite number"),
         ({"num_experts": 2.5}, "num_experts is 2.5; it must be a whole number"),
         ({"num_experts": True}, "num_experts is True"),
@@ -79,13 +79,13 @@ def test_a_file_with_an_unknown_or_missing_field_is_refused():
     data = to_dict(BASE)
     with pytest.raises(ValueError, match=r"lacks seed"):
         from_dict({name: value for name, value in data.items() if name != "seed"}, BASE)
-    with pytest.raises(ValueError, match=r"batchsize is no field of .*; did you mean batch_size"):
+    with pytest.raises(ValueError, match=r"batchsize is not a field of .*; did you mean batch_size"):
         from_dict({**data, "batchsize": 3}, BASE)
-    with pytest.raises(ValueError, match=r"max_lrs is no field of optimizer; did you mean max_lr"):
+    with pytest.raises(ValueError, match=r"max_lrs is not a field of optimizer; did you mean max_lr"):
         from_dict({**data, "optimizer": {**data["optimizer"], "max_lrs": 3}}, BASE)
 
 
 @pytest.mark.parametrize(("workload", "named"), [("moe", "long_side_px"), ("leaf", "image_size_px")])
 def test_the_size_of_images_is_found_under_its_usual_name(workload, named):
-    with pytest.raises(ValueError, match=f"resolution is no parameter; did you mean {named}"):
+    with pytest.raises(ValueError, match=f"resolution is not a parameter; did you mean {named}"):
         from_params({"resolution": 352}, get_task(workload).default_config())

@@ -188,7 +188,7 @@ def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tm
     save_picture(tmp_path / "pictures" / "a.png", (64, 64))
     endless = tmp_path / "pictures" / "b.png"
     os.mkfifo(endless)
-    # By its name: in a folder a pipe is no picture.
+    # By its name: in a folder a pipe is not a picture.
     named = ["--image", str(tmp_path / "pictures" / "a.png"), str(endless)]
 
     def interrupt_its_reader():

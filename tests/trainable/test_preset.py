@@ -35,7 +35,7 @@ def test_a_preset_becomes_a_file_that_training_reads(tmp_path):
 
 def test_an_unknown_preset_is_a_sentence_with_the_nearest(tmp_path, caplog):
     assert main(["dishes", "balance", str(tmp_path / "config.json")]) == 2
-    assert "balance is no preset of dishes; did you mean balanced?" in caplog.text
+    assert "balance is not a preset of dishes; did you mean balanced?" in caplog.text
     assert not (tmp_path / "config.json").exists()
 
 

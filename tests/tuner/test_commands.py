@@ -39,7 +39,7 @@ def test_the_version_is_that_of_the_package(capsys):
 
 def test_an_unknown_command_is_answered_with_the_nearest(capsys):
     assert main(["serch"]) == 2
-    assert capsys.readouterr().err == "error: serch is no command; did you mean search?\n"
+    assert capsys.readouterr().err == "error: serch is not a command; did you mean search?\n"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

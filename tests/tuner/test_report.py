@@ -82,7 +82,7 @@ def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
     text = write_report(copied).read_text()
     assert "## Test split" in text
     assert "| mean ± standard deviation | 0.723 ± 0.025 | 0.770 ± 0.030 |" in text
-    assert "cannot be told from chance" in text
+    assert "but this may be chance" in text
     assert "python -m tuner.confirm" not in text
 
 

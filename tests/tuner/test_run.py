@@ -118,7 +118,7 @@ def test_large_objects_are_trained_on_whole_images(settings):
 
 
 def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_the_nearest(settings):
-    with pytest.raises(ValueError, match="pyramid_chanels is no parameter; did you mean pyramid_channels"):
+    with pytest.raises(ValueError, match="pyramid_chanels is not a parameter; did you mean pyramid_channels"):
         plan_search(replace(settings, pinned={"pyramid_chanels": 8}))
 
 

@@ -91,7 +91,9 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, meant: Sequence[
     """The message for an unknown name, with a suggestion: a known alias, the nearest name, or all names."""
     known = sorted(known)
     nearest = [other for other in meant if other in known] or difflib.get_close_matches(name, known, n=1)
-    return f"{name} is no {what}; " + (f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}.")
+    article = "an" if what[0] in "aeiou" else "a"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}."
+    return f"{name} is not {article} {what}; {hint}"
 
 
 def parse_assignments(

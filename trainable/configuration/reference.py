@@ -63,7 +63,7 @@ def find(text: str) -> Reference:
     """
     place, colon, name = text.rpartition(":")
     if not (colon and place and name.isidentifier()):
-        raise ValueError(f"{text!r} is no reference; give module:NAME or path/to/file.py:NAME.")
+        raise ValueError(f"{text!r} is not a reference; give module:NAME or path/to/file.py:NAME.")
     module, file, folder = _of_file(text, place) if _is_path(place) else _of_module(text, place)
     imports = tuple(SourceFile(path=str(one), sha256=_sha256(one)) for one in imported_files(module, file, folder))
     return Reference(text=f"{module}:{name}", folder=str(folder), file=str(file), sha256=_sha256(file), imports=imports)
@@ -130,10 +130,10 @@ def _came_with_the_search(reference: Reference) -> bool:
 def _check_unchanged(file: Path, sha256: str, role: str) -> None:
     if not file.is_file():
         raise ValueError(
-            f"{file}, {role}, is missing on {platform.node()}; restore it, or start anew with the file where it is now."
+            f"{file}, {role}, is missing on {platform.node()}; restore it, or start over with the file where it is now."
         )
     if _sha256(file) != sha256:
-        raise ValueError(f"{file}, {role}, has changed since; restore it, or start anew with it as it is.")
+        raise ValueError(f"{file}, {role}, has changed since; restore it, or start over with it as it is.")
 
 
 def _sha256(file: Path) -> str:

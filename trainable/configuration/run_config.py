@@ -12,7 +12,7 @@ class RunConfig:
     """What every run has, whoever wrote its loop."""
 
     free_params: ClassVar[str | None] = None
-    """The field that takes every parameter that is no field of its own; None refuses such parameters."""
+    """The field that takes every parameter that is not a field of its own; None refuses such parameters."""
 
     workload: str
     """What trains it: the name of a task, such as "moe", or the reference of a loop."""

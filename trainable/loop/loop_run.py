@@ -174,7 +174,7 @@ class LoopRun:
         """The loop will go on where `save` left off.
 
         Raises:
-            CheckpointError: the file is no checkpoint of a loop.
+            CheckpointError: the file is not a checkpoint of a loop.
         """
         assert self._function is None, "the loop has begun"
         checkpoint = read_checkpoint(path, self.device)

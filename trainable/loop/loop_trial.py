@@ -118,7 +118,7 @@ class LoopTrial:
         if saved.keys() != states.keys():
             now, then = (", ".join(names) or "nothing" for names in (states, saved))
             raise LoopError(
-                f"epochs() names {now}, the checkpoint holds {then}; resume with the code that wrote it, or start anew."
+                f"epochs() names {now}, the checkpoint holds {then}; resume with the code that wrote it, or start over."
             )
         for name, state in states.items():
             restore_state(state, saved[name])

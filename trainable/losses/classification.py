@@ -54,8 +54,8 @@ class ClassificationLossConfig:
             raise ValueError(f"label_smoothing is {self.label_smoothing}; it must lie in [0, 1).")
         if self.label_smoothing and self.focal_gamma is not None and self.focal_share == 1:
             raise ValueError(
-                f"label_smoothing is {self.label_smoothing}, but it softens the cross-entropy, of which focal_share 1 "
-                "leaves nothing; set focal_share to less, or label_smoothing to 0."
+                f"label_smoothing is {self.label_smoothing}, but it acts on the cross-entropy, and with "
+                "focal_share 1 there is none; lower focal_share, or set label_smoothing to 0."
             )
 
     def build(self) -> "ClassificationLoss":

@@ -65,7 +65,7 @@ def dense_consistency(anchor: Tensor, positive: Tensor, *, valid: Tensor | None 
     if anchor.shape != positive.shape or anchor.dim() != 4 or anchor.shape[1] < 2:
         raise ValueError(
             f"Embeddings of shape {tuple(anchor.shape)} and {tuple(positive.shape)} were given; both must be "
-            "(B, D, h, w) with two channels or more, for a single one has no direction."
+            "(B, D, h, w) with two channels or more, because a single channel has no direction."
         )
     distance = 1 - F.cosine_similarity(anchor.float(), positive.float(), dim=1)
     weights = torch.ones_like(distance) if valid is None else valid.float().squeeze(1)

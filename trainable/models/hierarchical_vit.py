@@ -111,7 +111,7 @@ class HierarchicalEncoder(nn.Module):
     """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage.
 
     Raises:
-        ValueError: the weights cannot be had, or are those of another encoder.
+        ValueError: the weights cannot be loaded, or are those of another encoder.
     """
 
     mean: Tensor
@@ -155,7 +155,7 @@ def build_encoder(config: EncoderConfig) -> HierarchicalEncoder | Backbone:
     """The encoder of a configuration; a backbone's tokens are its coarsest map.
 
     Raises:
-        ValueError: the weights cannot be had, or do not fit.
+        ValueError: the weights cannot be loaded, or do not fit.
     """
     if config.backbone is None:
         return HierarchicalEncoder(config)

@@ -204,7 +204,7 @@ class TokenExperts(nn.Module):
     """N perceptrons C -> 2C -> C; tokens are sorted by expert and multiplied group by group.
 
     Raises:
-        ValueError: C is no multiple of 8.
+        ValueError: C is not a multiple of 8.
     """
 
     def __init__(self, num_experts: int, channels: int):

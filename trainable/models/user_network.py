@@ -92,7 +92,7 @@ def build_user_network(
     except (Exception, SystemExit) as error:
         raise ValueError(_failed(f"{config.network} cannot be built", error)) from error
     if not isinstance(network, nn.Module):
-        raise ValueError(f"{config.network} gives a {type(network).__name__}; it must give a torch.nn.Module.")
+        raise ValueError(f"{config.network} returns a {type(network).__name__}; it must return a torch.nn.Module.")
     _check_parameters(config.network, network)
     expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
     images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
@@ -121,8 +121,7 @@ def _check_output(name: str, network: nn.Module, images: Tensor, expected: tuple
         raise ValueError(f"{name} returns predictions of {predictions.dtype} in {mode}; it must return {wanted}.")
     if network.training and not predictions.requires_grad:
         raise ValueError(
-            f"{name} returns predictions that no parameter can learn from in training; leave out no_grad, detach and "
-            "the like."
+            f"{name} returns predictions without a gradient in training; remove no_grad, detach and the like."
         )
 
 

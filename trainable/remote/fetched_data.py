@@ -81,7 +81,7 @@ def _unpack(file: Path, source: str) -> None:
             with tarfile.open(file) as opened:
                 opened.extractall(file.parent, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise ValueError(f"--data {source} can't be unpacked: {error}. Make the archive anew.") from error
+        raise ValueError(f"--data {source} can't be unpacked: {error}. Make the archive again.") from error
     file.unlink()
 
 

@@ -7,7 +7,7 @@ Sources: Alain and Bengio, Understanding intermediate layers using linear classi
     https://arxiv.org/abs/1610.01644; Kornblith et al., Do Better ImageNet Models Transfer Better?, CVPR 2019,
     https://arxiv.org/abs/1805.08974 (the logistic regression, C by validation); scikit-learn's `LogisticRegression`.
 Cost: one forward pass over each split, at most MOST_IMAGES training images, and four fits: seconds to a minute.
-Off: a network that starts afresh.
+Off: a network that starts from scratch.
 """
 
 import math
@@ -204,7 +204,7 @@ def _scikit_learn() -> tuple[Any, Any]:
 
 
 def _fit_quietly(regression: Any, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
-    """A regression that stops at its last step is close enough: it is no result of its own.
+    """A regression that stops at its last step is close enough: it is not a result of its own.
 
     On one thread, so that it is the same to the bit in every process.
     """

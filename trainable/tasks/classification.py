@@ -138,5 +138,5 @@ def check_classes(config: ClassificationConfig, data: LabelledImages) -> None:
     if data.class_names != config.model.class_names:
         raise ValueError(
             f"The classes of {config.data.source} are {', '.join(map(str, data.class_names))}, but this configuration "
-            f"was found on {', '.join(config.model.class_names)}; search that data anew, or rename its folders."
+            f"was found on {', '.join(config.model.class_names)}; search that data again, or rename its folders."
         )

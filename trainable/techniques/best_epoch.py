@@ -47,7 +47,7 @@ def resolve_monitor(
     """The monitored metric of a workload; its name is checked where `metric_names` are given.
 
     Raises:
-        ValueError: `monitor` is no metric of the workload; the nearest is named.
+        ValueError: `monitor` is not a metric of the workload; the nearest is named.
     """
     name = objective if config is None or config.monitor is None else config.monitor
     known = {*(metric_names or [name]), "val/loss"}

@@ -164,7 +164,7 @@ class Resumable:
         """Restores the state under the present configuration and returns its epoch.
 
         Raises:
-            CheckpointError: the file is no checkpoint of this format.
+            CheckpointError: the file is not a checkpoint of this format.
         """
         checkpoint = read_checkpoint(path, self.device)
         self.load_state_dict(checkpoint["trainer"])

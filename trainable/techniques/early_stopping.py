@@ -26,7 +26,7 @@ class EarlyStoppingConfig:
         if self.patience_epochs < 1:
             raise ValueError(f"patience_epochs is {self.patience_epochs}; it must be 1 or more, off is none.")
         if not 0 <= self.min_delta < math.inf:
-            raise ValueError(f"min_delta is {self.min_delta}; it must be 0 or more, whichever way the metric goes.")
+            raise ValueError(f"min_delta is {self.min_delta}; it must be 0 or more, also where lower is better.")
 
 
 class EarlyStopping(SavedState):

@@ -41,7 +41,7 @@ class Techniques:
 
     def __post_init__(self) -> None:
         if self.collapse_response is not None and self.collapse_detector is None:
-            raise ValueError("A collapse is acted on, but nothing looks for one; give a collapse_detector with it.")
+            raise ValueError("A collapse_response needs a collapse_detector; give one, or leave the response out.")
 
     def with_state(self) -> dict[str, Any]:
         """Those that are on and have a state of their own, by name."""

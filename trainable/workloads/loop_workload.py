@@ -91,8 +91,7 @@ class LoopWorkload(Workload[LoopConfig]):
         for quantity in quantities:
             if quantity != "params_m":
                 raise ValueError(
-                    f"--limit {quantity} shows images to the network, and only your loop knows which: of a loop of "
-                    "your own params_m alone is measured."
+                    f"--limit {quantity} needs images, which only your loop has; give --limit params_m alone."
                 )
         parameters = getattr(run.states_before_training().get(MODEL), "parameters", None)
         if not callable(parameters):

@@ -70,7 +70,7 @@ class TaskWorkload(Workload[TrialConfig]):
 
     def no_linear_probe(self, config: TrialConfig) -> str | None:
         if not config.has_trained_weights:
-            return "the network starts afresh; give trained weights by --init or --set weights=..."
+            return "the network starts from scratch; give trained weights by --init or --set weights=..."
         return self._task.no_linear_probe(config)
 
     def linear_probe(self, config: TrialConfig, data: Any, split: str) -> dict[str, float]:

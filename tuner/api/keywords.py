@@ -103,7 +103,7 @@ def _value_of(keyword: str, value: Any) -> Any:
 
 
 def path_of(value: object, keyword: str) -> Path:
-    """Raises ValueError for what is no path."""
+    """Raises ValueError for what is not a path."""
     if not isinstance(value, str | Path):
         raise ValueError(f"{keyword} is {value!r:.80}; give a path.")
     return Path(value)

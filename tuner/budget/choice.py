@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 ENOUGH_TRIALS = 10
 """With fewer, shorter trainings of more trials are better."""
 LEAST_TRIALS = 3
-"""The default and two others: less is no search."""
+"""The default and two others: less is not a search."""
 MOST_TRIALS = 100
 CONFIRMED_SHARE = 1 / 3
 """Of the stated time: the most that confirming more than one trial may take."""
@@ -243,7 +243,7 @@ def _too_short(least: Bought, usable_seconds: float) -> str:
     search = f"{formatting.count(trials, 'trial')} of {formatting.count(epochs, 'epoch')}"
     confirmed = f", the best {least.settings.confirm} confirmed," if least.settings.confirm else ""
     return (
-        f"--for is {formatting.duration(stated)}, and the least search, {search}{confirmed} takes up to "
+        f"--for is {formatting.duration(stated)}, and the smallest search, {search}{confirmed} takes up to "
         f"{formatting.duration(needed)}; give --for {math.ceil(1.1 * needed / 60)}m or more."
     )
 

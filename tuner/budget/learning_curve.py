@@ -9,7 +9,7 @@ What: the default trains on its own data with the schedule of `MOST_UPDATES` upd
 Why: in a few hundred updates a network can be worse than an empty mask. What an update brings differs by a factor of a
     hundred between data sets and starts, so neither epochs nor updates can be fixed. The best value so far, in halves,
     is robust against the noise of single epochs, and its scale is that of the objective on this data.
-Cost: at most `MOST_UPDATES` updates of one slot, while the others time steps. The try is no trial, because its schedule
+Cost: at most `MOST_UPDATES` updates of one slot, while the others time steps. It is not a trial, because its schedule
     is not that of the length it finds. Off: `--max-epochs`.
 """
 
@@ -33,7 +33,7 @@ LEAST_EPOCHS = 4
 TRY_SECONDS = 300.0
 """Longest try, where no time is stated for the search."""
 CLEAR_SHARE = 0.1
-"""Of the gain over the trivial prediction: less is no clear rise."""
+"""Of the gain over the trivial prediction: less is not a clear rise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Continue an interrupted search, or extend a finished one.")
     parser.set_defaults(**vars(search_parser().parse_args([])))
     parser.add_argument("resume", type=Path, metavar="DIR", help="its results, results/<space>/<run>")
-    parser.add_argument("--trials", type=int, metavar="N", help="so many more, such as +20, for a finished search")
+    parser.add_argument("--trials", type=int, metavar="N", help="add trials to a finished search, such as +20")
     parser.add_argument(
         "--time-budget",
         dest="time_budget_seconds",

@@ -47,12 +47,12 @@ def base_config(settings: SearchSettings, space: Space) -> RunConfig:
     _check_names(settings, space, untrained)
     default = _with_trained_backbone(untrained, settings)
     if settings.inverted_masks is not None and "inverted_masks" not in flat_params(default):
-        raise ValueError(f"--inverted-masks is about masks, and {space.workload} has none; leave it out.")
+        raise ValueError(f"--inverted-masks applies to masks, and {space.workload} has none; leave it out.")
     return from_params(fixed_params(settings, space, default), default)
 
 
 def _check_names(settings: SearchSettings, space: Space, base: RunConfig) -> None:
-    """Raises ValueError for a name that is no parameter; arguments of a network or a loop of the user's own are not
+    """Raises ValueError for a name that is not a parameter; arguments of a network or a loop of the user's own are not
     known here."""
     if base.free_params is not None:
         return

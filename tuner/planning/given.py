@@ -56,7 +56,7 @@ def parse_given(name: str, text: str) -> Any:
         if found := _RANGE.fullmatch(text):
             ends = [parse_value(end) for end in found.groups()]
             if not all(map(is_number, ends)):
-                raise ValueError(f"{text} is no range; give two finite numbers, the smaller first.")
+                raise ValueError(f"{text} is not a range; give two finite numbers, the smaller first.")
             return Range(low=ends[0], high=ends[1])
         parts = _divided(text)
         if len(parts) == 1:

@@ -83,7 +83,7 @@ def check_limits(plan: Plan, settings: SearchSettings) -> None:
         return
     device = chosen_device(settings.device or "auto")
     if "peak_gib" in settings.limits and device.type != "cuda":
-        raise ValueError(f"--limit peak_gib is about a CUDA device, and the trials train on {device}; leave it out.")
+        raise ValueError(f"--limit peak_gib applies to CUDA devices, and the trials train on {device}; leave it out.")
     workload, default = get_workload(plan.base.workload), plan.first_configs[0]
     data = open_data(default, plan.data_fingerprint)
     over = first_over(settings.limits, workload.measure(default, data, device, settings.limits))

@@ -83,7 +83,7 @@ def _ends(name: str, one: Range, hint: object) -> tuple[Number, Number]:
         return float(one.low), float(one.high)
     if int not in options:
         kinds = "names" if str in options or any(get_origin(option) is Literal for option in options) else "values"
-        raise ValueError(f"--set {name}={one} is a range, but {name} is no number; give {kinds} with commas between.")
+        raise ValueError(f"--set {name}={one} is a range, but {name} is not a number; give {kinds}, comma-separated.")
     if one.low != int(one.low) or one.high != int(one.high):
         raise ValueError(f"--set {name}={one}: {name} is a whole number; give whole numbers.")
     return int(one.low), int(one.high)

@@ -34,7 +34,7 @@ def find_space(given: str) -> FoundSpace:
     """The space of a name, or of a reference `module:NAME` or `file.py:NAME`.
 
     Raises:
-        ValueError: there is none, or what is referred to is no space.
+        ValueError: there is none, or what is referred to is not a space.
     """
     if is_reference(given):
         return _own(given)

@@ -71,7 +71,7 @@ def _earlier_searches(settings: SearchSettings) -> dict[Path, int]:
         try:
             search = read_search(path.parent)
         except ValueError as error:
-            logger.info("%s is no search to start from: %s", formatting.path(path.parent), error)
+            logger.info("%s is not a search to start from: %s", formatting.path(path.parent), error)
             continue
         recorded = search.settings
         if (recorded.objective, recorded.data) == (objective, settings.data) and search.comparison_epoch is not None:

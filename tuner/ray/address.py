@@ -38,7 +38,7 @@ def _check(name: str, address: str) -> None:
     """Ray itself would wait for minutes if nothing listens."""
     scheme, _, rest = address.rpartition("://")
     if scheme:
-        kind = "Ray's client, through which no search runs" if scheme == "ray" else "Ray's dashboard"
+        kind = "Ray's client, which cannot run a search" if scheme == "ray" else "Ray's dashboard"
         raise ValueError(
             f"{name} is {address!r}, an address of {kind}; run the command on the cluster, such as with ray job "
             "submit, or give host:port of the cluster itself, such as 10.0.0.1:6379."

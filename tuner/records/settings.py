@@ -228,7 +228,7 @@ def _check_references(folder: Path, references: tuple[Reference, ...]) -> None:
         if any(Path(place).resolve().is_relative_to(whole) for place in (reference.file, reference.folder)):
             raise ValueError(
                 f"{folder / SETTINGS} names code inside the results folder, {reference.file}, which is never run; move "
-                "it out of the folder, and start anew with it."
+                "it out of the folder, and start over with it."
             )
 
 

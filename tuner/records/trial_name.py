@@ -20,7 +20,7 @@ def trial_name(number: int, params: Mapping[str, object]) -> str:
 
 
 def number_of(name: str) -> int:
-    """Raises ValueError when it is no trial's name."""
+    """Raises ValueError when it is not a trial's name."""
     if not re.fullmatch(PATTERN, name):
-        raise ValueError(f"{name!r} is no trial's name, such as 029-7682ec2b")
+        raise ValueError(f"{name!r} is not a trial's name, such as 029-7682ec2b")
     return int(name.partition("-")[0])

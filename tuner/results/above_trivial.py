@@ -84,7 +84,7 @@ def _verdict(
     if trivial is not None and not _clearly_above(values, trivial, sign=sign, luck=LUCK[split]):
         chance = f" ± {formatting.number(trivial.spread)}" if trivial.spread else ""
         return (
-            f"Nothing was learned for sure: {reached}; predicting {trivial.name} for every image scores "
+            f"It is not certain that anything was learned: {reached}; predicting {trivial.name} for every image scores "
             f"{formatting.number(trivial.objective)}{chance}{beside} ({where}). {advice}"
         )
     if is_below_probe:

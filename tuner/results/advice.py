@@ -7,7 +7,7 @@ from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
 
 CLEAR_SHARE = 0.1
-"""Of the whole rise of a curve, or fall of a loss: less is no change."""
+"""Of the whole rise of a curve, or fall of a loss: less is not a change."""
 SMALL_OBJECT_SHARE, SMALL_OBJECT_PX = 0.05, 16.0
 """Share of the image and side in pixels below which the median object is small."""
 MUCH_LARGER = 1.3
@@ -35,19 +35,19 @@ def advice_for(
         _of_the_objects(search, trial, facts),
     ]
     found = " ".join(sentence for sentence in said if sentence)
-    return found or "Nothing that was measured says why; look at the labels."
+    return found or "No measurement shows why; check the labels."
 
 
 def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
     if is_below_probe:
         return (
-            "The training loses what the weights know: train the head first (--set unfreezing=true), or the backbone "
+            "Training loses the pre-trained features: train the head first (--set unfreezing=true), or the backbone "
             "at a lower rate (--set backbone_lr_ratio=0.1)."
         )
     if not _is_from_scratch(search, trial):
         return ""
     images = formatting.count(search.settings.images.get("train", 0), "image")
-    return f"The network started afresh, on {images}: give trained weights (--init or --set weights=...)."
+    return f"The network started from scratch, on {images}: give trained weights (--init or --set weights=...)."
 
 
 def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
@@ -92,11 +92,11 @@ def _of_the_training_loss(trial: TrialRecord) -> str:
     first, last = finite[0], finite[-1]
     words = f"from {first:.3f} to {last:.3f}"
     if first - last < CLEAR_SHARE * abs(first):
-        return f"The training loss hardly fell, {words}: look at the labels, or try other rates (--set max_lr=...)."
+        return f"The training loss hardly fell, {words}: check the labels, or try other rates (--set max_lr=...)."
     if last < abs(first) / 2:
         return (
-            f"The training loss fell {words}, and new images gain nothing from it: more images, stronger augmentation, "
-            "or wrong labels."
+            f"The training loss fell {words}, but the validation objective did not improve: more images, stronger "
+            "augmentation, or wrong labels."
         )
     return ""
 

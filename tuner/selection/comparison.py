@@ -68,7 +68,7 @@ class Confirmation:
             f"mean of {formatting.count(len(gains), 'seed')}, better on {self.num_better}, 95 % interval of the paired "
             f"gain {low} to {high}"
         )
-        doubt = "" if self.is_distinguishable else ", which cannot be told from chance"
+        doubt = "" if self.is_distinguishable else ", but this may be chance"
         return f"{claim}{doubt} ({evidence})."
 
 

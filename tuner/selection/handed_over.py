@@ -60,10 +60,10 @@ class HandedOver:
         if not self.is_undecided:
             return None
         if self.more_seeds is None or self.seeds_to_decide is None:
-            return f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
+            return f"More than {MOST_SEEDS} seeds would be needed to decide."
         least, most = self.seeds_to_decide.split("..")
         return (
-            f"Undecided: about {formatting.count(self.more_seeds, 'more seed')} would tell it from the default if the "
+            f"Undecided: about {formatting.count(self.more_seeds, 'more seed')} would decide it if the "
             f"gain stays, about {formatting.duration(self.more_seeds * self.pair_seconds)} (at least "
             f"{least}, at most {most} seeds: --seeds {self.seeds_to_decide})."
         )

@@ -83,7 +83,7 @@ def check_up_to_date(folder: Path, store: str) -> None:
         theirs = Path(scratch) / TRIALS
         if RemoteFolder(store).get(TRIALS, theirs) and not _is_newer(folder, theirs, store):
             raise ValueError(
-                f"{store} has gone on since {folder} was its copy; continue there with --resume "
+                f"{store} has changed since {folder} was copied from it; continue there with --resume "
                 f"{formatting.argument(store)}."
             )
 
@@ -98,7 +98,7 @@ def _is_newer(folder: Path, theirs: Path, store: str) -> bool:
     if stored.startswith(own):
         return False
     raise ValueError(
-        f"{folder} and {store} have both gone on since they were the same; move one of them away, and continue the "
+        f"{folder} and {store} have both changed since they were equal; move one of them away, and continue the "
         "other with --resume."
     )
 

@@ -124,7 +124,7 @@ class Mirror:
             logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))
 
     def _put(self, remote: RemoteFolder, name: str) -> None:
-        """A file that the search has removed meanwhile is no error."""
+        """A file that the search has removed meanwhile is not an error."""
         try:
             remote.put(self._folder / name, name)
         except FileNotFoundError:

@@ -133,7 +133,7 @@ def delete_checkpoint(training: Training, name: str) -> None:
     path, folder = training.folder / name, training.folder.resolve()
     if name not in deletable(training):
         known = ", ".join(deletable(training)) or "there is none"
-        raise ValueError(f"{name} is no checkpoint of {training.folder} that may be deleted: {known}.")
+        raise ValueError(f"{name} is not a checkpoint of {training.folder} that may be deleted: {known}.")
     if path.is_symlink() or path.resolve() != folder / name:
         raise ValueError(f"{path} leads out of {training.folder}; delete it where it lies.")
     path.unlink()

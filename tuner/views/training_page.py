@@ -61,7 +61,7 @@ def _offer_deletion(training: Training) -> None:
     pending = st.session_state.get(_PENDING)
     if pending is None:
         return
-    st.warning(f"{training.folder / pending} will be gone for good.")
+    st.warning(f"{training.folder / pending} will be deleted for good.")
     if st.button(f"Yes, delete {pending}", key="confirm"):
         del st.session_state[_PENDING]
         try:

@@ -82,7 +82,7 @@ class PeerProcess:
         """The peer's answer.
 
         Raises:
-            PeerError: its process has ended, its pipe is closed, the answer is no JSON or takes too long.
+            PeerError: its process has ended, its pipe is closed, the answer is not JSON or takes too long.
         """
         self._send({"call": name, **arguments})
         # Nothing waits in the buffer: each call has one line for an answer.

@@ -94,7 +94,7 @@ def test_what_was_recorded_is_found_from_any_folder_by_its_text_alone(file, name
 def test_a_file_that_has_changed_or_gone_is_a_sentence_with_both_ways_out(file):
     recorded = find(f"{file}:NET")
     file.write_text("NET = 2\n")
-    with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, has changed since; restore it, or start anew"):
+    with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, has changed since; restore it, or start over"):
         activate([recorded])
     file.unlink()
     with pytest.raises(ValueError, match=r"\.py, which holds .*:NET, is missing on .*; restore it, or start"):
@@ -162,9 +162,9 @@ def test_an_installed_module_is_not_replaced_by_a_file_of_its_name(tmp_path, nam
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("spaces.py", "'spaces.py' is no reference; give module:NAME or path/to/file.py:NAME"),
-        ("spaces.py:", "is no reference"),
-        ("spaces:a-b", "is no reference"),
+        ("spaces.py", "'spaces.py' is not a reference; give module:NAME or path/to/file.py:NAME"),
+        ("spaces.py:", "is not a reference"),
+        ("spaces:a-b", "is not a reference"),
         ("gone.py:SPACE", "'gone.py:SPACE' names the file gone.py, which does not exist; looked for /.*/gone.py"),
         ("/no/such/gone:SPACE", "'/no/such/gone:SPACE' names the file /no/such/gone, which does not exist"),
         ("no_such_module:SPACE", "names the module no_such_module, which is neither installed nor in"),

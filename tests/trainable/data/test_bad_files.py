@@ -254,7 +254,7 @@ def a_pattern_that_no_name_holds(root):
     return root
 
 
-@case("group_pattern is '(', which is no regular expression (missing ), unterminated", group_pattern="(")
+@case("group_pattern is '(', which is not a regular expression (missing ), unterminated", group_pattern="(")
 def a_pattern_that_is_none(root):
     return root
 

@@ -55,7 +55,7 @@ def test_an_archive_is_unpacked(there, tmp_path, kind):
 
 def test_a_damaged_archive_is_told_and_leaves_nothing(there, tmp_path):
     (there / "set.zip").write_text("no archive")
-    with pytest.raises(ValueError, match=r"--data file://.*/set.zip can't be unpacked: .*\. Make the archive anew\."):
+    with pytest.raises(ValueError, match=r"--data file://.*/set.zip can't be unpacked: .*\. Make the archive again\."):
         local_source(f"file://{there}/set.zip", tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache/fetched").iterdir() if path.is_dir()]
 

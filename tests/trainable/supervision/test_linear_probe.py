@@ -231,7 +231,7 @@ def test_where_there_is_none_a_clause_says_why():
         config = default_config(name)
         return get_workload(name).no_linear_probe(replace(config, **changes))
 
-    assert why("moe") == "the network starts afresh; give trained weights by --init or --set weights=..."
+    assert why("moe") == "the network starts from scratch; give trained weights by --init or --set weights=..."
     assert why("moe", init_weights="weights.pt") is None
     assert "proposes no boxes" in why("agroforestry", init_weights="weights.pt")
     with pytest.raises(ValueError, match="No linear probe: a linear probe proposes no boxes"):

@@ -118,7 +118,7 @@ def test_variants_of_a_folder_follow_how_its_images_are_read(tmp_path):
 def test_data_of_other_classes_is_refused(opened):
     config, splits = opened()
     config = replace(config, model=replace(config.model, class_names=("a", "b")))
-    with pytest.raises(ValueError, match="found on a, b; search that data anew"):
+    with pytest.raises(ValueError, match="found on a, b; search that data again"):
         TrainingRun(config, splits)
 
 

@@ -82,5 +82,5 @@ def test_a_workload_of_an_installed_package_has_a_name_and_no_builtin_one_is_rep
 
 
 def test_an_unknown_workload_gets_the_nearest_installed_one(package):
-    with pytest.raises(ValueError, match=r"mines is no workload; did you mean mine\?"):
+    with pytest.raises(ValueError, match=r"mines is not a workload; did you mean mine\?"):
         default_config("mines")

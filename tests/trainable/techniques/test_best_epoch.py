@@ -43,7 +43,7 @@ def test_the_mode_follows_the_metric_unless_it_is_given(monitor, mode, expected)
 
 
 def test_an_unknown_metric_is_a_sentence_with_the_nearest():
-    with pytest.raises(ValueError, match=r"val/acuracy is no metric to monitor; did you mean val/accuracy\?"):
+    with pytest.raises(ValueError, match=r"val/acuracy is not a metric to monitor; did you mean val/accuracy\?"):
         resolve_monitor(
             BestEpochConfig(monitor="val/acuracy"), objective="val/accuracy", mode="max", metric_names=NAMES
         )

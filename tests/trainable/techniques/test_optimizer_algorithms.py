@@ -60,7 +60,7 @@ def test_nesterov_changes_the_path_of_sgd():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"algorithm": "adamv"}, "adamv is no algorithm; did you mean"),
+        ({"algorithm": "adamv"}, "adamv is not an algorithm; did you mean"),
         ({"nesterov": True}, "needs algorithm=sgd"),
         ({"algorithm": "sgd", "momentum": 0.0, "nesterov": True}, "a momentum above 0"),
         ({"momentum": 1.0}, "momentum is 1.0; it must lie in"),

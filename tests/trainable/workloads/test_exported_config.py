@@ -49,7 +49,7 @@ def test_gradient_checkpointing_that_an_older_version_wrote_into_the_network_is_
 
 
 def test_the_former_name_of_gradient_checkpointing_suggests_the_present_one():
-    with pytest.raises(ValueError, match=r"is no parameter; did you mean gradient_checkpointing\?"):
+    with pytest.raises(ValueError, match=r"is not a parameter; did you mean gradient_checkpointing\?"):
         from_params({"checkpoint_gradients": True}, get_task("leaf").default_config())
 
 
@@ -98,7 +98,7 @@ WRONG = {
     "missing field": (lambda content: content["config"].pop("seed"), "lacks seed"),
     "unknown field": (
         lambda content: content["config"]["optimizer"].update(max_lrr=1.0),
-        "max_lrr is no field of optimizer; did you mean max_lr",
+        "max_lrr is not a field of optimizer; did you mean max_lr",
     ),
     "wrong type": (lambda content: content["config"].update(batch_size="many"), "batch_size is 'many'"),
     "out of range": (lambda content: content["config"]["model"].update(top_k=9), "top_k is 9"),

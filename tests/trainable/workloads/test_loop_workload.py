@@ -84,7 +84,7 @@ def test_a_parameter_that_no_record_can_hold_is_told(value):
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"lr": 0.1, "widht": 4}, "widht is no field of Params; did you mean width?"),
+        ({"lr": 0.1, "widht": 4}, "widht is not a field of Params; did you mean width?"),
         ({"width": 4}, "Params needs lr; suggest it, or give the field a default."),
         ({"lr": "high"}, "lr is 'high'; it must be a finite number."),
     ],
@@ -183,8 +183,8 @@ def test_the_parameters_of_the_model_are_counted_before_any_epoch():
 @pytest.mark.parametrize(
     ("loop", "quantity", "sentence"),
     [
-        (WithNetwork(), "latency_ms", "--limit latency_ms shows images to the network, and only your loop knows which"),
-        (WithNetwork(), "peak_gib", "of a loop of your own params_m alone is measured"),
+        (WithNetwork(), "latency_ms", "--limit latency_ms needs images, which only your loop has"),
+        (WithNetwork(), "peak_gib", "only your loop has; give --limit params_m alone"),
         (Told(), "params_m", r"counts the parameters of model: call trial\.epochs\(model=\.\.\.\) with a network"),
         (TypedTold(), "params_m", "Params needs lr"),
     ],

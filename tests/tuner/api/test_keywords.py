@@ -45,7 +45,7 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
 @pytest.mark.parametrize(
     ("keywords", "sentence"),
     [
-        ({"trails": 3}, "trails is no keyword of search; did you mean trials?"),
+        ({"trails": 3}, "trails is not a keyword of search; did you mean trials?"),
         ({"trials": 0}, "--trials is 0; it must be from 1 to 100000."),
         ({"trials": "many"}, "--trials is 'many'; it must be a whole number."),
         ({"trials": 2.5}, "--trials is 2.5; it must be a whole number."),
@@ -53,7 +53,7 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
         ({"disk_budget": "20"}, "--disk-budget is '20'; give a number above 0 with K, M, G or T, such as 20G."),
         ({"pinned": {"seed": 3}}, "--set seed=3 would be overruled; give it as --seed."),
         ({"ranges": {"max_lr": "fast"}}, "ranges has max_lr='fast'; give a text such as '1e-3..1e-2' or '4,6,8'"),
-        ({"space": "meo"}, "meo is no search space"),
+        ({"space": "meo"}, "meo is not a search space"),
         ({"space": None}, "space is None; give the name of one"),
         ({"space": 5}, "space is 5; give the name of one"),
         ({"pinned": ["max_lr"]}, "pinned is ['max_lr']; give a dict by parameter"),

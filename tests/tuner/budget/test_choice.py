@@ -130,7 +130,7 @@ def test_no_more_are_confirmed_than_the_user_asks_for(settings, opened):
 
 def test_a_time_that_is_too_short_is_refused_with_one_that_is_enough(settings, opened):
     with pytest.raises(
-        ValueError, match=r"--for is 1:00, and the least search, 3 trials of 4 epochs.*; give --for (\d+)m"
+        ValueError, match=r"--for is 1:00, and the smallest search, 3 trials of 4 epochs.*; give --for (\d+)m"
     ) as error:
         bought(replace(settings, duration_seconds=60.0), opened)
     enough = 60.0 * int(str(error.value).rpartition("--for ")[2].partition("m")[0])

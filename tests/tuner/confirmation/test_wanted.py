@@ -119,14 +119,14 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     assert answer.pair_seconds == 60.0
     assert answer.to_decide.startswith("Undecided: about ")
     more = int(answer.to_decide.split()[2])
-    assert f"{more} more seeds would tell it from the default if the gain stays, about {more}:00" in answer.to_decide
+    assert f"{more} more seeds would decide it if the gain stays, about {more}:00" in answer.to_decide
     assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
 
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):
     first_round(folder, (0.1, -0.1, 0.0))
     to_decide = handed_over(folder, read_search(folder)).to_decide
-    assert to_decide == f"More than {MOST_SEEDS} seeds would be needed to tell it from the default."
+    assert to_decide == f"More than {MOST_SEEDS} seeds would be needed to decide."
 
 
 def test_decided_it_would_take_nothing(folder):

@@ -46,9 +46,9 @@ def test_paths_and_patterns_are_one_text_whatever_they_hold(name, text):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("2..1", r"--set max_lr=2..1 is no range; give two finite numbers, the smaller first"),
-        ("1..1", r"--set max_lr=1..1 is no range"),
-        ("1..1e999", r"--set max_lr=1..inf is no range"),
+        ("2..1", r"--set max_lr=2..1 is not a range; give two finite numbers, the smaller first"),
+        ("1..1", r"--set max_lr=1..1 is not a range"),
+        ("1..1e999", r"--set max_lr=1..inf is not a range"),
         ("4,,6", r"--set max_lr=4,,6 has a choice without a value; give each, or the text in quotes"),
         ("4,", r"--set max_lr=4, has a choice without a value"),
         ("4,6,4", r"--set max_lr=4,6,4 has 4 twice; give each value once"),
@@ -61,7 +61,7 @@ def test_what_is_neither_is_refused(text, sentence):
 
 @pytest.mark.parametrize("digits", [400, 5000])
 def test_numbers_of_hundreds_of_digits_are_no_range_and_of_thousands_a_text(digits):
-    with pytest.raises(ValueError, match="is no range; give two finite numbers, the smaller first"):
+    with pytest.raises(ValueError, match="is not a range; give two finite numbers, the smaller first"):
         parse_given("max_lr", f"1e-3..{'9' * digits}")
     assert parse_given("max_lr", "9" * 5000) == "9" * 5000
 
@@ -100,8 +100,8 @@ def test_a_file_holds_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("max_lr: {low: 1, high: 0}", r"ranges.yaml: max_lr: 1..0 is no range"),
-        ("max_lr: {low: 1, hig: 2}", r"ranges.yaml: max_lr: hig is no field of max_lr; did you mean high\?"),
+        ("max_lr: {low: 1, high: 0}", r"ranges.yaml: max_lr: 1..0 is not a range"),
+        ("max_lr: {low: 1, hig: 2}", r"ranges.yaml: max_lr: hig is not a field of max_lr; did you mean high\?"),
         ("max_lr: {low: 1}", r"ranges.yaml: max_lr: max_lr lacks high"),
         ("max_lr: {low: 0, high: 1, log: true}", r"ranges.yaml: max_lr: 0..1 can't be logarithmic"),
         ("max_lr: [1, 1]", r"ranges.yaml: max_lr: 1,1 has 1 twice"),

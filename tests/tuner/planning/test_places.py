@@ -42,12 +42,12 @@ def test_an_address_is_left_to_what_fetches_it():
 @pytest.mark.parametrize("given", [{"pinned": {"max_lrr": 1e-3}}, {"pinned": {"max_lr": 1e-3, "max_lrr": 1e-3}}])
 def test_a_name_that_is_no_parameter_is_told_before_weights_are_chosen_and_data_is_opened(monkeypatch, given):
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: pytest.fail("looked for weights"))
-    with pytest.raises(ValueError, match=r"^max_lrr is no parameter; did you mean max_lr\?$"):
+    with pytest.raises(ValueError, match=r"^max_lrr is not a parameter; did you mean max_lr\?$"):
         open_for_search(SearchSettings(data="never-opened", **given))
 
 
 def test_a_range_of_a_name_that_is_no_parameter_is_told_as_early(monkeypatch):
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: pytest.fail("looked for weights"))
     ranges = {"max_lrr": OneOf(values=(1e-3, 1e-2))}
-    with pytest.raises(ValueError, match=r"^max_lrr is no parameter; did you mean max_lr\?$"):
+    with pytest.raises(ValueError, match=r"^max_lrr is not a parameter; did you mean max_lr\?$"):
         open_for_search(SearchSettings(data="never-opened", ranges=ranges))

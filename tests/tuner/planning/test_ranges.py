@@ -96,13 +96,13 @@ def test_a_network_at_the_end_of_a_range_that_memory_cannot_hold_is_refused():
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("max_rl", Range(low=1, high=2), r"max_rl is no parameter; did you mean max_lr\?"),
+        ("max_rl", Range(low=1, high=2), r"max_rl is not a parameter; did you mean max_lr\?"),
         (
             "batch_size",
             Range(low=8.5, high=64),
             r"batch_size=8.5..64: batch_size is a whole number; give",
         ),
-        ("precision", Range(low=1, high=2), r"precision=1..2 is a range, but precision is no number; give names with"),
+        ("precision", Range(low=1, high=2), r"precision=1..2 is a range, but precision is not a number; give names"),
         ("max_lr", OneOf(values=("fast", 1e-3)), r"max_lr is 'fast'; it must be a finite number"),
         ("max_lr", Range(low=0, high=1), r"max_lr=0..1: max_lr is searched by its logarithm; begin above 0"),
         (

@@ -176,7 +176,7 @@ def test_a_file_that_has_gone_or_changed_is_told_with_both_ways_out(
     assert main(["--resume", str(recorded)]) == 2
     why = "is missing on " if gone else "has changed since; "
     assert f"{MODULE}.py, which holds {MODULE}:SPACE, {why}" in (told := capsys.readouterr().err)
-    assert "restore it, or start anew" in told
+    assert "restore it, or start over" in told
 
 
 @pytest.fixture

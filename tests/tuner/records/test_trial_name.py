@@ -69,5 +69,5 @@ HOSTILE += ["29", "029", "029-7682ec2", "029-7682ec2b0", "029-7682EC2B", "29-768
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_trials_name_is_refused(name):
-    with pytest.raises(ValueError, match="is no trial's name, such as 029-7682ec2b"):
+    with pytest.raises(ValueError, match="is not a trial's name, such as 029-7682ec2b"):
         number_of(name)

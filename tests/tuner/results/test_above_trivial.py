@@ -33,7 +33,7 @@ def warned(search, values, *, test, validation=0.0):
 def test_on_several_seeds_the_interval_must_lie_above_it(search):
     assert warned(search, [0.60, 0.61, 0.62], test=0.5) is None
     told = warned(search, [0.40, 0.61, 0.62], test=0.5)
-    assert "Nothing was learned for sure" in told
+    assert "It is not certain that anything was learned" in told
     assert "predicting an empty mask for every image scores 0.500 (on the test split, 3 seeds)" in told
 
 
@@ -71,7 +71,7 @@ def test_below_the_linear_probe_that_is_the_headline(search):
     warned_of = told([0.60, 0.61, 0.62], 0.7)
     assert warned_of.startswith("The training is worse than the weights that it starts from: ")
     assert (
-        "; a linear probe scores 0.700 (on the test split, 3 seeds). The training loses what the weights know"
+        "; a linear probe scores 0.700 (on the test split, 3 seeds). Training loses the pre-trained features"
         in warned_of
     )
     assert "for every image scores 0.500; a linear probe scores 0.700 (on" in told([0.4, 0.41, 0.42], 0.7)

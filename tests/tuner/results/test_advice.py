@@ -72,24 +72,24 @@ def test_few_epochs_have_no_direction(search):
 def test_a_network_from_scratch_is_told_of_trained_weights_and_one_that_has_them_is_not(search):
     fresh = base(model={"weights": "scratch"})
     images = {"train": 204, "validation": 67, "test": 120}
-    assert "The network started afresh, on 204 images: give trained weights" in told(
+    assert "The network started from scratch, on 204 images: give trained weights" in told(
         search, FLAT, base_config=fresh, images=images
     )
     for given in (base(), {**fresh, "init_weights": "weights.pt"}, {"max_epochs": 12}):
-        assert "afresh" not in told(search, FLAT, base_config=given)
+        assert "from scratch" not in told(search, FLAT, base_config=given)
 
 
 def test_a_training_below_the_probe_is_told_to_keep_what_the_weights_know(search):
     assert told(search, FLAT, base_config=base(), is_below_probe=True).startswith(
-        "The training loses what the weights know: train the head first (--set unfreezing=true)"
+        "The training loses the pre-trained features: train the head first (--set unfreezing=true)"
     )
 
 
 def test_a_training_loss_that_does_not_fall_points_at_labels_and_rates_and_one_that_does_at_images(search):
     stuck = told(search, FLAT, losses=[0.70, 0.7, 0.7, 0.69, 0.7, 0.69, 0.69, 0.69], base_config=base())
     learned = told(search, FLAT, losses=[0.70, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.05], base_config=base())
-    assert "The training loss hardly fell, from 0.700 to 0.690: look at the labels" in stuck
-    assert "The training loss fell from 0.700 to 0.050, and new images gain nothing from it: more images" in learned
+    assert "The training loss hardly fell, from 0.700 to 0.690: check the labels" in stuck
+    assert "fell from 0.700 to 0.050, but the validation objective did not improve: more images" in learned
 
 
 def test_small_objects_ask_for_crops_unless_there_are_any_and_for_larger_images_where_the_files_are(search):

@@ -140,7 +140,7 @@ def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorde
     shutil.copytree(recorder.folder, tmp_path / "behind/moe/spring")
     train(recorder, 1)
     Mirror(recorder.folder, store).copy()
-    said = f"^{store} has gone on since .* was its copy; continue there with --resume"
+    said = f"^{store} has changed since .* was copied from it; continue there with --resume"
     with pytest.raises(ValueError, match=said), mirrored(tmp_path / "behind/moe/spring", store):
         pass
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
@@ -173,7 +173,7 @@ def test_two_that_have_both_gone_on_are_told(recorder, store, tmp_path):
     Mirror(recorder.folder, store).copy()
     with closing(Recorder.resume(tmp_path / "elsewhere/moe/spring")) as other:
         train(other, 2)
-    with pytest.raises(ValueError, match="have both gone on since they were the same; move one of them away"):
+    with pytest.raises(ValueError, match="have both changed since they were equal; move one of them away"):
         fetch_search(store, tmp_path / "elsewhere")
 
 

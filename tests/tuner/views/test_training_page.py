@@ -100,7 +100,7 @@ def test_a_deletion_removes_that_file_alone(training):
 def test_nothing_else_is_deleted(training, name):
     (training.folder.parent / "second.pt").write_text("of another training")
     before = {path for path in training.folder.parent.rglob("*")}
-    with pytest.raises(ValueError, match="is no checkpoint of"):
+    with pytest.raises(ValueError, match="is not a checkpoint of"):
         delete_checkpoint(training, name)
     assert {path for path in training.folder.parent.rglob("*")} == before
 
@@ -116,7 +116,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(training, tmp_path)
 
 def test_the_last_checkpoint_of_a_training_that_goes_on_stays(training):
     (training.folder / "metrics.json").unlink()
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint of .* that may be deleted"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a checkpoint of .* that may be deleted"):
         delete_checkpoint(read_training(training.folder), "checkpoint.pt")
 
 

@@ -33,7 +33,7 @@ def without_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
         return list(pictures), []
     problem = f"{len(masks)} of {len(pictures)} are named as the mask of one beside them: "
     named = first_of(sorted(map(plain_name, masks)), _MOST_NAMED)
-    action = "Left out: masks are no images of a class. Rename them if they are."
+    action = "Left out: masks are not images of a class. Rename them if they are."
     finding = Finding(file="pictures", problem=problem + named, action=action, severity=Severity.WARNING)
     return [picture for picture in pictures if picture not in masks], [finding]
 
@@ -189,7 +189,7 @@ def _left_out(file: str, problem: str) -> Finding:
 
 
 def _strays(folder: Path, held: dict[str, int], num_pictures: int) -> Finding:
-    also = "also holds files that are no images" if num_pictures else "holds no image, but other files"
+    also = "also holds files that are not images" if num_pictures else "holds no image, but other files"
     return Finding(
         file=plain_name(folder),
         problem=f"{also}: {_listed(held)}",

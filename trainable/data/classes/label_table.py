@@ -157,7 +157,7 @@ def _check_classes(classes: Counter[str]) -> list[Finding]:
     if len(classes) <= max(2, _MAX_CLASS_SHARE * classes.total()):
         return []
     some = ", ".join(list(classes)[:_MAX_NAMED])
-    problem = f"{len(classes)} different values on {classes.total()} images are no classes: {some}"
+    problem = f"{len(classes)} different values on {classes.total()} images are not classes: {some}"
     return [Finding(file="classes", problem=problem, action=CALL_IT_LABEL)]
 
 

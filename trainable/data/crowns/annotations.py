@@ -43,7 +43,7 @@ def _read_xml(path: Path) -> AnnotationFile:
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise BadFileError(f"cannot be read as annotations: it is no xml ({error})", _REPAIR) from error
+        raise BadFileError(f"cannot be read as annotations: it is not XML ({error})", _REPAIR) from error
     return read_cvat(root) if root.tag == "annotations" else read_voc(root, path.stem)
 
 
@@ -51,7 +51,7 @@ def _read_json(path: Path) -> AnnotationFile:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise BadFileError(f"cannot be read as annotations: it is no JSON ({error})", _REPAIR) from error
+        raise BadFileError(f"cannot be read as annotations: it is not JSON ({error})", _REPAIR) from error
     if isinstance(content, list):
         return _read_list(content)
     if not isinstance(content, dict):

@@ -18,7 +18,7 @@ from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
 from trainable.data.splitting.split_names import split_of
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
-_OTHER_FILE = "Not used: it is no annotation of crowns."
+_OTHER_FILE = "Not used: it is not an annotation of crowns."
 _UNREAD_FORMS = (
     dict.fromkeys(SPREADSHEET_ENDINGS, "is a spreadsheet; save it as csv to have it read")
     | dict.fromkeys((".geojson", ".shp", ".gpkg", ".kml", ".kmz"), MAP_COORDINATES)

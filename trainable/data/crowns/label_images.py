@@ -25,7 +25,7 @@ def read_label_image(path: Path, void_label: int) -> np.ndarray:
     image = in_eight_bits(read_upright(path))
     if image.mode not in ("L", "P", "1"):
         raise BadFileError(
-            f"is no label image: it has colours or more than 8 bits (mode {image.mode}): {value_counts(image)}",
+            f"is not a label image: it has colours or more than 8 bits (mode {image.mode}): {value_counts(image)}",
             _AS_NUMBERS,
         )
     if image.format == "JPEG":

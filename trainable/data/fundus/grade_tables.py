@@ -51,7 +51,7 @@ class GradeTable:
     patients: dict[str, str] = field(default_factory=dict)
     """By the same name, where the table says it."""
     splits: dict[str, str] = field(default_factory=dict)
-    """By the same name, where a column of the table says it; LEFT_OUT where its value is no split."""
+    """By the same name, where a column of the table says it; LEFT_OUT where its value is not a split."""
     folder: Path | None = None
     """Below the data folder, where its name stands for a table of the photographs in it, and of no others."""
 
@@ -217,7 +217,7 @@ def _yes_or_no(file: Path, grades: dict[str, Grades]) -> list[Finding]:
 
 
 def _label(row: Row, column: int | None, task: int) -> int:
-    """Raises ValueError for what is no grade of the task."""
+    """Raises ValueError for what is not a grade of the task."""
     name, last = TASK_NAMES[task], len(CLASS_NAMES[task]) - 1
     cell = "" if column is None else row.cells[column]
     if cell.lower() in _MISSING_CELLS:

@@ -69,6 +69,6 @@ def sharing_a_row(files: Sequence[Path], tables: Sequence[GradeTable], digests: 
         first = first_of.setdefault(row, file)
         if digests[file] != digests[first]:
             problem = f"has the name of {plain_name(first)}: one row of {plain_name(own[0].file)} speaks of both"
-            action = "Give each photograph a name of its own, or take what is no photograph out of the folder."
+            action = "Give each photograph a name of its own, or take what is not a photograph out of the folder."
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     return findings

@@ -210,7 +210,7 @@ def _empty_splits(splits: Sequence[str], facts: Sequence[MaskFacts | None]) -> l
         Finding(
             file=split,
             problem=f"holds no object: all of its {counted(len(own), 'mask')} are empty",
-            action="Check that they are no placeholders: an empty prediction is right for each of them.",
+            action="Check that they are not placeholders: an empty prediction is right for each of them.",
             severity=Severity.WARNING,
         )
         for split, own in held.items()

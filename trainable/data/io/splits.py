@@ -70,7 +70,7 @@ class DivisionOptions:
         return self.group_pattern is None if self.keep_alike is None else self.keep_alike
 
     def check_division(self) -> None:
-        """Raises ValueError for shares that are none, a negative seed, or a pattern that is no regular expression."""
+        """Raises ValueError for wrong shares, a negative seed, or a pattern that is not a regular expression."""
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise ValueError(
                 f"split_fractions is {self.fractions}, but must be three positive shares, of train, validation and "
@@ -82,7 +82,7 @@ class DivisionOptions:
             re.compile(self.group_pattern or "")
         except re.error as error:
             raise ValueError(
-                f"group_pattern is {self.group_pattern!r}, which is no regular expression ({error}); "
+                f"group_pattern is {self.group_pattern!r}, which is not a regular expression ({error}); "
                 r"for frames named clip_0001 it would be '(.+)_\d+'."
             ) from error
 

@@ -92,7 +92,7 @@ def read_table(path: Path) -> Table:
     """Decodes and separates a table.
 
     Raises:
-        BadFileError: it is no text, its quotes do not close, a line is no JSON object, or it is no parquet.
+        BadFileError: it is not text, its quotes do not close, a line is not JSON object, or it is not parquet.
     """
     if path.suffix.lower() == _PARQUET:
         return Table(rows=tuple(_rows_of_parquet(path)), form="parquet")
@@ -185,16 +185,16 @@ def _decoded(content: bytes) -> tuple[str, str]:
     try:
         return content.decode("utf-8"), "UTF-8"
     except UnicodeDecodeError:
-        return content.decode("latin-1"), "Latin-1, as it is no UTF-8"
+        return content.decode("latin-1"), "Latin-1, as it is not UTF-8"
 
 
 def _strictly(content: bytes, codec: str, name: str) -> str:
     try:
         text = content.decode(codec)
     except UnicodeDecodeError as error:
-        raise BadFileError(f"is no text in {name} ({error.reason} at byte {error.start})", _SAVE_AGAIN) from error
+        raise BadFileError(f"is not {name} text ({error.reason} at byte {error.start})", _SAVE_AGAIN) from error
     if "\0" in text:
-        raise BadFileError("is no text: it holds zero bytes", _SAVE_AGAIN)
+        raise BadFileError("is not text: it holds zero bytes", _SAVE_AGAIN)
     return text
 
 
@@ -269,7 +269,7 @@ def _object(number: int, line: str) -> Mapping[str, Any]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BadFileError(f"line {number} is no JSON ({error})", _SAVE_LINES) from error
+        raise BadFileError(f"line {number} is not JSON ({error})", _SAVE_LINES) from error
     if not isinstance(found, dict):
         raise BadFileError(f"line {number} holds no JSON object", _SAVE_LINES)
     return found

@@ -30,7 +30,7 @@ def build_backbone(
             it; only backbones of WITH_DROP_PATH have it.
 
     Raises:
-        ValueError: an unknown name, weights that cannot be had, or a file that does not fit.
+        ValueError: an unknown name, weights that cannot be loaded, or a file that does not fit.
     """
     if name.startswith(TIMM):
         backbone: Backbone = timm_backbone.build_timm(name, weights, drop_path=drop_path)

@@ -93,7 +93,7 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
     """The network `timm:NAME` with its weights.
 
     Raises:
-        ValueError: no such network, or weights that cannot be had or do not fit.
+        ValueError: no such network, or weights that cannot be loaded or do not fit.
     """
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     known, is_export = known_package(weights), False
@@ -118,7 +118,7 @@ def check_timm_name(name: str) -> None:
     if not timm.is_model(bare.partition(".")[0]):
         nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
         hint = f"did you mean {TIMM}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
-        raise ValueError(f"{name} is no network of timm; {hint}")
+        raise ValueError(f"{name} is not a network of timm; {hint}")
 
 
 @lru_cache
@@ -146,11 +146,11 @@ def _created(name: str, **options: Any) -> nn.Module:
         except (OSError, RuntimeError, AttributeError, NotImplementedError) as error:
             if options.get("pretrained"):
                 raise ValueError(
-                    f"The weights of {name} could not be had ({type(error).__name__}). Fetch them where there is a "
+                    f"The weights of {name} could not be loaded ({type(error).__name__}). Fetch them where there is a "
                     "network, copy the file here, and give its path as weights."
                 ) from error
-            raise ValueError(f"{name} gives no maps of features ({error}); take another.") from error
-    raise ValueError(f"{name} cannot be built with {', '.join(options) or 'maps of features'}: {refused}.")
+            raise ValueError(f"{name} gives no feature maps ({error}); choose another.") from error
+    raise ValueError(f"{name} cannot be built with {', '.join(options) or 'feature maps'}: {refused}.")
 
 
 def _nearest(stride: int, strides: list[int]) -> int:

@@ -15,7 +15,7 @@ from trainable.models.backbones.weight_files import load_matching_weights, read_
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """The four stages of a torchvision classifier: the last layer of each, by index, and the channels of its map."""
+    """The four stages of a classifier: the last layer of each, by its index, and the channels of its map."""
 
     ends: tuple[int, int, int, int]
     channels: tuple[int, int, int, int]

@@ -70,7 +70,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def named_as(wanted: Iterable[str], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of `read_state_dict` by the names of a network, whose own part `model` is no wrapper."""
+    """Tensors of `read_state_dict` by the names of a network, whose own part `model` is not a wrapper."""
     own = {_without_prefixes(name): name for name in wanted}
     return {own.get(name, name): tensor for name, tensor in found.items()}
 
@@ -110,7 +110,7 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
     """Loads the parts that the file holds with all tensors in the same shapes, and logs what was taken.
 
     Raises:
-        ValueError: no such file, or it is no state dict.
+        ValueError: no such file, or it is not a state dict.
     """
     wanted = module.state_dict()
     found, own = by_part(named_as(wanted, read_state_dict(path))), by_part(wanted)

@@ -15,7 +15,7 @@ BLUR_REFERENCE_PX = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationRecipe:
-    """Chances are for each image, in [0, 1]; a range of two equal numbers is no choice."""
+    """Chances are for each image, in [0, 1]; a range of two equal numbers is not a choice."""
 
     kept_area: tuple[float, float] = (1.0, 1.0)
     """Share of the image that the random crop keeps, in (0, 1]; it is stretched back to full size."""

@@ -199,7 +199,7 @@ class CollapseResponse:
         """Restores what `state_dict` gave, on top of the router noise that is configured now."""
         if len(state["added_noise"]) != len(self._layers):
             raise ValueError(
-                f"The saved response knows {len(state['added_noise'])} expert layers, the model has "
+                f"The saved response has {len(state['added_noise'])} expert layers, the model "
                 f"{len(self._layers)}; resume with the model that the run was started with."
             )
         for name in _COUNTERS:

@@ -81,7 +81,7 @@ class ExpertCollapseDetector:
         top_k: experts per token; the thresholds are checked against it.
         cv_threshold: absolute limit of the CV, 2.0 in the documents; None is half of the largest possible one.
         confidence_threshold: mean largest probability below which a layer counts as collapsed, 0.3 in the documents;
-            None judges by the load alone, because an undecided router is no collapse.
+            None judges by the load alone, because an undecided router is not a collapse.
         window_assignments: assignments that the window spans at least.
         false_alarm_rate: largest chance that a check calls a balanced router collapsed.
     """
@@ -256,9 +256,7 @@ def _warn_of_thresholds(detector: ExpertCollapseDetector, top_k: int) -> None:
     if usage >= 1.0 / num_experts:
         _warn(f"collapse_threshold {usage} calls a balanced router collapsed: each of {num_experts} experts gets less.")
     if cv is not None and cv >= largest:
-        _warn(
-            f"cv_threshold {cv} can't be exceeded: the CV of {num_experts} experts, top {top_k}, ends at {largest:.2f}."
-        )
+        _warn(f"cv_threshold {cv} can't be exceeded: {num_experts} experts, top {top_k}, have at most {largest:.2f}.")
     if confidence is not None and confidence <= 1.0 / num_experts:
         _warn(
             f"confidence_threshold {confidence} can't fire: {num_experts} experts have {1 / num_experts:.2f} or more."

@@ -58,7 +58,7 @@ def routing_counts(info: RoutingInfo, num_experts: int) -> Tensor:
     if info.routing_probs.shape[-1] != num_experts:
         raise ValueError(
             f"The routing covers {info.routing_probs.shape[-1]} experts, num_experts is {num_experts}; "
-            "give the number of experts that the model has."
+            "give the number of experts in the model."
         )
     experts = torch.arange(num_experts, device=info.expert_assignments.device)
     hits = info.expert_assignments[..., None] == experts

@@ -42,7 +42,7 @@ class UnfreezingConfig:
             )
         if shares[-1] != 1:
             raise ValueError(
-                f"milestones ends with a share of {shares[-1]}; it must be 1, so that every block is trained at last. "
+                f"milestones ends with share {shares[-1]}; it must be 1, so that every block is trained at the end. "
                 "A backbone that stays frozen is backbone_lr_ratio=0."
             )
 

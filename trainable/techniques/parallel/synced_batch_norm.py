@@ -1,7 +1,7 @@
 """Batch normalisation over the whole micro-batch of all ranks, not over a rank's part of it.
 
 What: sums are added over ranks in the forward pass and their gradients in the backward pass, so that a network
-normalises as it would in one process. On every device; torch's SyncBatchNorm is for GPUs alone, and is no BatchNorm2d,
+normalises as it would in one process. On every device; torch's SyncBatchNorm is for GPUs alone, and not a BatchNorm2d,
 so that code which freezes those layers would miss it.
 Source: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167; Peng et al., MegDet, CVPR 2018,
 https://arxiv.org/abs/1711.07240 (statistics over devices).

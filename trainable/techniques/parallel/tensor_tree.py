@@ -26,5 +26,5 @@ def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
         parts = [map_tensors(function, *places) for places in zip(tree, *others, strict=True)]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     if others:
-        raise ValueError(f"{tree!r} is no tensor")
+        raise ValueError(f"{tree!r} is not a tensor")
     return tree

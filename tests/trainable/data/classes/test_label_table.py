@@ -101,7 +101,7 @@ def test_rows_and_images_that_are_left_out_are_counted_by_reason(root):
         ("image,label,class", (LABELS, LABELS), "2 columns that could be the class: 'label', 'class'"),
         ("image,colour,shape", (LABELS, LABELS), "says the class in none of its columns for sure: 'colour', 'shape'"),
         ("", (LABELS, LABELS), "has no header: its first row is 'leaf_000 rust rust'"),
-        ("image,label", (range(12),), "12 different values on 12 images are no classes: 0, 1, 2"),
+        ("image,label", (range(12),), "12 different values on 12 images are not classes: 0, 1, 2"),
     ],
 )
 def test_a_column_in_doubt_is_an_error_that_names_it(root, header, columns, sentence):

@@ -70,11 +70,11 @@ def test_the_same_crown_in_every_form_is_the_same_crown(tmp_path, name, text):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("a.json", "{not json", "cannot be read as annotations: it is no JSON"),
-        ("a.json", "[" * 100_000, "cannot be read as annotations: it is no JSON"),
+        ("a.json", "{not json", "cannot be read as annotations: it is not JSON"),
+        ("a.json", "[" * 100_000, "cannot be read as annotations: it is not JSON"),
         ("a.json", '{"images": [], "annotations": []}', "its section categories is missing"),
-        ("a.json", '{"images": 3, "annotations": [], "categories": []}', "its section images is no list"),
-        ("a.xml", "<annotation>", "cannot be read as annotations: it is no xml"),
+        ("a.json", '{"images": 3, "annotations": [], "categories": []}', "its section images is not a list"),
+        ("a.xml", "<annotation>", "cannot be read as annotations: it is not XML"),
         ("a.csv", 'image_path,label\n"plot.png,palm\n', "cannot be read as a table"),
         ("a.csv", "image,filename,xmin,ymin,xmax,ymax\n", "2 columns that could be the picture: image, filename"),
         ("a.csv", "image,label,class,xmin,ymin,xmax,ymax\n", "2 columns that could be the label: label, class"),

@@ -73,7 +73,7 @@ def test_one_bad_crown_is_told_with_file_picture_number_and_reason_and_the_other
 
 def test_a_file_that_cannot_be_read_stops_the_search_beside_others_that_can(root, opened):
     (root / "more.json").write_text("{")
-    with pytest.raises(DataError, match=r"more.json  cannot be read as annotations: it is no JSON"):
+    with pytest.raises(DataError, match=r"more.json  cannot be read as annotations: it is not JSON"):
         opened(root, coco())
 
 

@@ -73,7 +73,7 @@ def test_a_form_of_a_competition_is_known_by_its_name(name, is_one):
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"), [('{"a": 1', "line 2 is no JSON"), ("[1, 2]", "line 2 holds no JSON object")]
+    ("line", "sentence"), [('{"a": 1', "line 2 is not JSON"), ("[1, 2]", "line 2 holds no JSON object")]
 )
 def test_a_line_that_is_no_json_object_is_told_by_its_number(tmp_path, line, sentence):
     with pytest.raises(BadFileError, match=sentence):
@@ -85,8 +85,8 @@ def test_a_line_that_is_no_json_object_is_told_by_its_number(tmp_path, line, sen
     [
         (b'image,level\n"a,1\nb,2\n', "cannot be read as a table"),
         (b"PK\x03\x04 sheet", "is a spreadsheet or an archive"),
-        (b"\xff\xfea\x00b", "is no text in UTF-16"),
-        (b"a\x00b\x00\x00\x00", "is no text: it holds zero bytes"),
+        (b"\xff\xfea\x00b", "is not UTF-16 text"),
+        (b"a\x00b\x00\x00\x00", "is not text: it holds zero bytes"),
     ],
 )
 def test_what_is_no_table_says_why(tmp_path, content, sentence):

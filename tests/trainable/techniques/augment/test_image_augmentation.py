@@ -167,7 +167,7 @@ def test_pixels_outside_the_unit_range_are_refused():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"severity": "mild"}, "mild is no augmentation severity"),
+        ({"severity": "mild"}, "mild is not an augmentation severity"),
         ({"severity": "agressive"}, "did you mean aggressive"),
         ({"initial_strength": 0.9, "max_strength": 0.3}, "strength rises"),
         ({"start_fraction": 0.8, "ramp_fraction": 0.5}, "together at most 1"),

@@ -348,7 +348,7 @@ def test_a_response_without_what_it_acts_on_is_refused():
     scene.check(DEAD_2, HEALTHY)
     with pytest.raises(ValueError, match="routed through 2 layers, the response was given 1"):
         scene.check(DEAD_2, HEALTHY)
-    with pytest.raises(ValueError, match="knows 2 expert layers, the model has 1"):
+    with pytest.raises(ValueError, match="has 2 expert layers, the model 1"):
         Scene().response.load_state_dict(Scene(num_layers=2).response.state_dict())
 
 

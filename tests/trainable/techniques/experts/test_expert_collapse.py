@@ -220,8 +220,11 @@ def test_before_the_first_batch_nothing_is_collapsed_and_usage_is_zero():
 @pytest.mark.parametrize(
     ("arguments", "warning"),
     [
-        ({"num_experts": 4, "cv_threshold": 2.0}, "cv_threshold 2.0 can't be exceeded.*ends at 1.73"),
-        ({"num_experts": 6, "top_k": 2, "cv_threshold": 2.0}, "ends at 1.41"),
+        (
+            {"num_experts": 4, "cv_threshold": 2.0},
+            "cv_threshold 2.0 can't be exceeded.*at most 1.73",
+        ),
+        ({"num_experts": 6, "top_k": 2, "cv_threshold": 2.0}, "at most 1.41"),
         ({"num_experts": 32}, "collapse_threshold 0.05 calls a balanced router collapsed"),
         ({"num_experts": 3, "confidence_threshold": 0.3}, "can't fire: 3 experts have 0.33 or more"),
         ({"num_experts": 8, "confidence_threshold": 0.3}, "calls a balanced, undecided router of 8 experts"),

@@ -61,7 +61,7 @@ def test_groups_know_the_names_of_what_decays_and_what_does_not():
 
 def test_a_custom_layer_that_is_not_in_the_network_is_named_with_the_nearest():
     config = OptimizerConfig(custom_layers=("heads",), custom_lr_ratio=2.0)
-    with pytest.raises(ValueError, match="heads is no layer with trainable parameters; did you mean head"):
+    with pytest.raises(ValueError, match="heads is not a layer with trainable parameters; did you mean head"):
         parameter_groups(Net(), config)
 
 

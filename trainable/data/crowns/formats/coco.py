@@ -24,7 +24,7 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
     """Every crown by itself: one that refers to nothing, or to two things, is left out.
 
     Raises:
-        BadFileError: a section is missing or is no list of objects.
+        BadFileError: a section is missing or is not a list of objects.
     """
     for section in SECTIONS:
         entries = content.get(section)

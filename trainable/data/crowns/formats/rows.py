@@ -52,7 +52,7 @@ def read_rows(path: Path) -> AnnotationFile:
 
     Raises:
         OtherFileError: it has not the columns of annotations.
-        BadFileError: it is no table, or two columns could be the picture or the label.
+        BadFileError: it is not a table, or two columns could be the picture or the label.
     """
     table = read_table(path)
     if VIA_COLUMN in table.header:
@@ -161,7 +161,7 @@ def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: s
     if not outlines and box is None:
         if _POINT_TEXT.match(geometry):
             raise CrownError(POINTS_ALONE, repr(geometry[:40]))
-        raise CrownError("have a geometry that is no POLYGON or MULTIPOLYGON", repr(geometry[:40]))
+        raise CrownError("have a geometry that is not a POLYGON or MULTIPOLYGON", repr(geometry[:40]))
     # x and y of each point; heights are left.
     points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]
     shape = outlined(label, points, box=box, place=place)

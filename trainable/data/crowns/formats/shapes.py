@@ -83,7 +83,7 @@ def number(value: object) -> float:
     except (ValueError, OverflowError):
         found = None
     if found is None:
-        raise CrownError("have a coordinate that is no number", repr(value)[:40])
+        raise CrownError("have a coordinate that is not a number", repr(value)[:40])
     if not math.isfinite(found):
         raise CrownError("have a coordinate that is not finite", repr(value)[:40])
     return found
@@ -111,7 +111,7 @@ def boxed(label: str, sides: Sequence[object], *, place: str = "", remark: tuple
     """A crown of which left, top, right and bottom are known.
 
     Raises:
-        CrownError: a side is no number, or the box has no area.
+        CrownError: a side is not a number, or the box has no area.
     """
     if len(sides) != 4:
         raise CrownError("have a box that is not four numbers", repr(list(sides)))
@@ -163,7 +163,7 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
     if parts:
         across, down = zip(*(point for part in parts for point in part), strict=True)
         sides = (min(across), min(down), max(across), max(down))
-        remark = ("have a part that is no outline; it is left out", reasons[0].detail) if reasons else None
+        remark = ("have a part that is not an outline; it is left out", reasons[0].detail) if reasons else None
         return CrownShape(label=label, box=sides, polygons=tuple(parts), place=place, remark=remark)
     if box is None:
         raise reasons[0] if reasons else CrownError("have an empty outline", "no point")

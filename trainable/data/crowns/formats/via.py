@@ -56,7 +56,7 @@ def read_via_rows(table: Table) -> AnnotationFile:
                 json.loads(row.cells[columns[name]] or "{}") for name in (VIA_COLUMN, "region_attributes")
             )
         except (json.JSONDecodeError, RecursionError) as error:
-            problem = f"row {row.number} is no region of VGG Image Annotator ({type(error).__name__}: {error})"
+            problem = f"row {row.number} is not a region of VGG Image Annotator ({type(error).__name__}: {error})"
             raise BadFileError(problem, _EXPORT_AGAIN) from error
         regions.append((row, {"shape_attributes": place, "region_attributes": attributes}))
     attribute = _label_attribute([region for _, region in regions])

@@ -83,7 +83,7 @@ def _listed(path: Path) -> YoloClasses | None:
         text = path.read_text(encoding="utf-8-sig")
         content = None if path.name.lower() in _LISTS else yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = f"in {path.name} are not read: it is no text in UTF-8, or no YAML ({type(error).__name__})"
+        problem = f"in {path.name} are not read: it is neither UTF-8 text nor YAML ({type(error).__name__})"
         raise BadFileError(problem, "Put the file right, or remove it.") from error
     if path.name.lower() in _LISTS:
         return YoloClasses(names=dict(enumerate(line.strip() for line in text.splitlines() if line)))

@@ -36,7 +36,7 @@ def crown_of(found):
         ({"bbox": [5, 5, -3, 9]}, "have a box without area"),
         ({"bbox": [5, 5, float("nan"), 9]}, "have a coordinate that is not finite"),
         ({"bbox": [5, 5, float("inf"), 9]}, "have a coordinate that is not finite"),
-        ({"bbox": [5, None, 3, 9]}, "have a coordinate that is no number"),
+        ({"bbox": [5, None, 3, 9]}, "have a coordinate that is not a number"),
         ({"bbox": [5, 5, 9]}, "have a box that is not four numbers"),
         ({"bbox": {"x": 5}}, "have a box that is not four numbers"),
         ({"bbox": None}, "have neither outline nor box"),
@@ -69,7 +69,7 @@ def test_a_bad_crown_costs_itself_and_says_why(crown, reason):
 def test_a_part_that_is_no_outline_is_left_out_and_told(stray):
     found = read({"segmentation": [SQUARE, stray]})
     assert crown_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
-    assert "part that is no outline" in found.problems[0].reason
+    assert "part that is not an outline" in found.problems[0].reason
 
 
 def test_a_crown_without_a_part_that_is_an_outline_is_its_box_and_told():

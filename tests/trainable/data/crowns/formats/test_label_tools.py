@@ -69,7 +69,7 @@ def test_a_mask_of_cvat_is_runs_in_its_box():
         ('<mask label="a" rle="1,2" left="2" top="1" width="3" height="2"/>', "have a damaged mask"),
         ('<points label="a" points="1,1"/>', "are points, which say"),
         ('<polyline label="a" points="1,1;2,2;3,1"/>', "are neither outline nor box"),
-        ('<box label="a" xtl="2" ytl="0" xbr="6"/>', "have a coordinate that is no number"),
+        ('<box label="a" xtl="2" ytl="0" xbr="6"/>', "have a coordinate that is not a number"),
         ('<polygon label="a" points="1,1;2"/>', "have a point that is not two numbers"),
     ],
 )

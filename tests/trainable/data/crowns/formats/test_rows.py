@@ -23,15 +23,15 @@ def read(tmp_path):
     ("row", "reason"),
     [
         ("plot.png,palm,9,1,3,4,", "have a box without area"),
-        ("plot.png,palm,9,1,,4,", "have a coordinate that is no number"),
+        ("plot.png,palm,9,1,,4,", "have a coordinate that is not a number"),
         ("plot.png,palm,1,1,1e999,4,", "have a coordinate that is not finite"),
-        ("plot.png,palm,,,,,POLYGON EMPTY", "have a geometry that is no POLYGON or MULTIPOLYGON"),
+        ("plot.png,palm,,,,,POLYGON EMPTY", "have a geometry that is not a POLYGON or MULTIPOLYGON"),
         (
             "plot.png,palm,,,,,POINT (3 4)",
             "are points, which say where a crown is and not how large: write a box around each",
         ),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 6))"', "have fewer than three points"),
-        ('plot.png,palm,,,,,"POLYGON ((3 4, 5 x, 7 8))"', "have a coordinate that is no number"),
+        ('plot.png,palm,,,,,"POLYGON ((3 4, 5 x, 7 8))"', "have a coordinate that is not a number"),
         (",palm,1,1,3,4,", "name no picture"),
         ("plot.png,palm", "have too few or too many cells"),
         ("plot.png,palm,1,1,3,4,,5", "have too few or too many cells"),

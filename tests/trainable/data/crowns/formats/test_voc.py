@@ -22,8 +22,8 @@ def read():
     ("crown", "reason"),
     [
         ("<name>palm</name>", "have no bndbox"),
-        (f"<name>palm</name>{BOX}".replace("<xmin>20</xmin>", ""), "have a coordinate that is no number"),
-        (f"<name>palm</name>{BOX}".replace(">20<", ">x<"), "have a coordinate that is no number"),
+        (f"<name>palm</name>{BOX}".replace("<xmin>20</xmin>", ""), "have a coordinate that is not a number"),
+        (f"<name>palm</name>{BOX}".replace(">20<", ">x<"), "have a coordinate that is not a number"),
         (f"<name>palm</name>{BOX}".replace(">20<", ">inf<"), "have a coordinate that is not finite"),
         (f"<name>palm</name>{BOX}".replace(">20<", ">30<"), "have a box without area"),
     ],

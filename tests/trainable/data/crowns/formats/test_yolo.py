@@ -32,7 +32,7 @@ def test_boxes_and_outlines_become_pixels(read):
         ("0.5 0.5 0.5 0.2 0.4", "are of a class that has no name"),
         ("0 0.5 0.5 0.2 0.4 0.9", "are neither box nor outline"),
         ("0 0.5 0.5 0 0.4", "have a box without area"),
-        ("0 0.5 x 0.2 0.4", "have a coordinate that is no number"),
+        ("0 0.5 x 0.2 0.4", "have a coordinate that is not a number"),
     ],
 )
 def test_a_bad_line_costs_itself(read, line, reason):
