@@ -17,6 +17,7 @@ from pathlib import Path
 
 from trainable.console.command_line import error_line, run_main
 from tuner.records import read_search
+from tuner.report import baseline_rows
 from tuner.views.training_data import is_training, read_training
 
 PROG = "python -m tuner.page"
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         if is_training(folder):
             read_training(folder)
         else:
-            read_search(folder)
+            baseline_rows(folder, read_search(folder))
         if find_spec("streamlit") is None:
             raise ValueError("The page needs streamlit; install it with: pip install 'vision-tuner[page]'.")
     except (ValueError, OSError) as error:

@@ -70,6 +70,14 @@ def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tm
     assert "trials" in capsys.readouterr().out
 
 
+def test_a_damaged_report_is_shown_as_far_as_it_can_be_read(finished_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(open_report, "has_desktop", lambda: False)
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    (folder / "report.md").write_bytes(b"the result \xff is")
+    assert main(["open", str(folder)]) == 0
+    assert "the result" in capsys.readouterr().out
+
+
 def test_a_report_that_is_missing_is_written_where_it_is_shown(finished_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(open_report, "has_desktop", lambda: False)
     folder = shutil.copytree(finished_folder, tmp_path / "run")

@@ -1,6 +1,7 @@
 """The page on a search: its tables hold what is on record, and it is drawn without an error."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -64,6 +65,14 @@ def test_without_a_request_streamlit_is_not_imported():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_what_the_page_needs_is_read_before_the_server_starts(finished_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the server is started"))
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    (folder / "confirm.jsonl").write_text("x\n")
+    assert page.main([str(folder)]) == 2
+    assert "confirm.jsonl, line 1 is damaged, restore the file from a copy" in capsys.readouterr().err
+
+
 def needs_streamlit(test):
     reason = "streamlit is an extra: pip install 'vision-tuner[page]'"
     return pytest.mark.filterwarnings("ignore")(pytest.mark.skipif(find_spec("streamlit") is None, reason=reason)(test))
@@ -95,6 +104,18 @@ def test_a_configuration_of_another_version_leaves_the_rest_of_the_page(finished
     assert not drawn.exception
     assert "This version can't read the configuration" in drawn.error[0].value
     assert len(drawn.dataframe) >= 3
+
+
+@needs_streamlit
+@pytest.mark.parametrize("name", ["settings.json", "trials.jsonl", "confirm.jsonl", "trivial.json"])
+def test_a_file_that_is_damaged_while_the_page_is_open_is_told_on_it(finished_folder, tmp_path, name):
+    from streamlit.testing.v1 import AppTest
+
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    (folder / name).write_text("x\n")
+    drawn = AppTest.from_function(draw, args=(str(folder),)).run(timeout=60)
+    assert not drawn.exception
+    assert name in drawn.error[0].value
 
 
 def draw(folder):

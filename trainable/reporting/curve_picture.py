@@ -71,13 +71,16 @@ def _draw(axes: Axes, epochs: Sequence[Epoch], metric: str, *, title: str | None
 
 def _in_words(epochs: Sequence[Epoch]) -> str:
     """The last epoch and both extremes, because the plot does not know which is better."""
-    highest = max(epochs, key=lambda epoch: epoch["objective"])
-    lowest = min(epochs, key=lambda epoch: epoch["objective"])
-    last = epochs[-1]
+    length = f"{counted(len(epochs), 'epoch')}, {sum(epoch.get('seconds', 0) for epoch in epochs):.0f} s"
+    validated = [epoch for epoch in epochs if "objective" in epoch]
+    if not validated:
+        return length
+    highest = max(validated, key=lambda epoch: epoch["objective"])
+    lowest = min(validated, key=lambda epoch: epoch["objective"])
     return "\n".join(
         [
-            f"{counted(len(epochs), 'epoch')}, {sum(epoch['seconds'] for epoch in epochs):.0f} s",
-            f"objective {last['objective']:.4f} at the end",
+            length,
+            f"objective {validated[-1]['objective']:.4f} at the end",
             f"highest {highest['objective']:.4f} at epoch {highest['epoch']}",
             f"lowest {lowest['objective']:.4f} at epoch {lowest['epoch']}",
         ]

@@ -57,12 +57,59 @@ def keep_checkpoints(output: Path, epoch: int, *, is_best: bool, every_epochs: i
         (folder / f".{name}").replace(folder / name)
 
 
+def finished_epochs(curve: Path) -> list[dict[str, Any]]:
+    """The epochs of a training so far; a line that is being written, or was at a kill, is left out.
+
+    Raises:
+        ValueError: a line is damaged.
+        OSError: the file can't be read.
+    """
+    lines = curve.read_bytes().split(b"\n")[:-1]
+    return [_epoch_of(line, f"{curve}, line {number},") for number, line in enumerate(lines, start=1)]
+
+
 def read_curve(curve: Path) -> list[dict[str, Any]]:
-    """The epochs of a training; raises ValueError when the file holds none."""
-    epochs = [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()]
+    """As `finished_epochs`; also raises ValueError when there is none."""
+    epochs = finished_epochs(curve)
     if not epochs:
         raise ValueError(f"{curve} holds no epoch; give the curve.jsonl of a training that finished one.")
     return epochs
+
+
+def read_tested(metrics: Path) -> dict[str, Any]:
+    """What a finished training wrote last: `epoch` of its weights, how it `ended`, its metrics on `test`.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: it can't be read.
+    """
+    tested = _parsed(metrics.read_bytes())
+    if not (_holds(tested, epoch=int, ended=str, test=dict) and _are_numbers(tested["test"])):
+        raise ValueError(f"{metrics} is damaged; restore it from a copy.")
+    return dict(tested)
+
+
+def _epoch_of(line: bytes, place: str) -> dict[str, Any]:
+    epoch = _parsed(line)
+    if not (_holds(epoch, epoch=int, metrics=dict) and _are_numbers(epoch["metrics"])):
+        raise ValueError(f"{place} is damaged; restore the file from a copy.")
+    return dict(epoch)
+
+
+def _parsed(text: bytes) -> Any:
+    """None for what is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _holds(content: object, **kinds: type) -> bool:
+    return isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in kinds.items())
+
+
+def _are_numbers(metrics: dict[str, object]) -> bool:
+    return all(isinstance(value, int | float) for value in metrics.values())
 
 
 def initial_weights(given: Path) -> str:

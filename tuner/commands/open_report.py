@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     shown = page if (has_desktop() and page.is_file()) or not report.is_file() else report
     sys.stdout.write(f"{shown}\n")
     if not (has_desktop() and webbrowser.open(shown.absolute().as_uri())) and report.is_file():
-        Console(file=sys.stdout).print(Markdown(visible(report.read_text(encoding="utf-8"))))
+        Console(file=sys.stdout).print(Markdown(visible(report.read_text(encoding="utf-8", errors="replace"))))
     return 0
 
 

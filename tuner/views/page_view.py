@@ -1,11 +1,13 @@
 """The page itself, redrawn every few seconds while the search runs; Streamlit runs this file for `tuner.page`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
 
+from trainable.console.command_line import error_line
 from tuner import formatting
 from tuner.budget.time_left import time_left
 from tuner.importance.measure import measure_importance
@@ -27,10 +29,21 @@ REFRESH_SECONDS = 3
 def show(folder: Path) -> None:
     """The whole page."""
     st.set_page_config(page_title=f"{folder.parent.name}/{folder.name}", layout="wide")
-    is_unfinished = read_search(folder).is_unfinished
-    st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
+    with told():
+        is_unfinished = read_search(folder).is_unfinished
+        st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Says in place of the rest of the page what can't be read."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        st.error(error_line(error).removeprefix("error: "))
+
+
+@told()
 def _draw(folder: Path) -> None:
     search = read_search(folder)
     selected = handed_over(folder, search)

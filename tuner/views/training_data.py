@@ -1,6 +1,5 @@
 """The data of a standalone training's page: tables of its folder, and the deletion of its checkpoints; no Streamlit."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,19 @@ from typing import Any
 import pandas as pd
 
 from trainable.config import TrialConfig, flat_params
-from trainable.reporting.output_folder import CHECKPOINT, CONFIG, CURVE, METRICS, WEIGHTS
+from trainable.configuration.mapping_file import read_mapping
+from trainable.reporting.output_folder import (
+    CHECKPOINT,
+    CONFIG,
+    CURVE,
+    METRICS,
+    WEIGHTS,
+    finished_epochs,
+    read_tested,
+)
 from trainable.tasks.registry import get_task
 from trainable.techniques.best_epoch import Monitor, resolve_monitor
-from trainable.workloads.exported_config import read_exported_config
+from trainable.workloads.exported_config import WANTED, read_exported_config
 from trainable.workloads.registry import task_of
 from tuner import formatting
 
@@ -55,16 +63,16 @@ def read_training(folder: Path) -> Training:
     """The training as it stands; a line that is being written is left out.
 
     Raises:
-        ValueError: the configuration is of another version, no configuration, or that of a loop of the user's own.
+        ValueError: the configuration is of another version, no configuration, or that of a loop of the user's own; or
+            the curve or the metrics are damaged.
         OSError: a file can't be read.
     """
-    lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
     tested = folder / METRICS
     return Training(
         folder=folder,
         config=task_of(read_exported_config(folder / CONFIG).config)[1],
-        epochs=[json.loads(line) for line in lines if line.endswith("\n")],
-        tested=json.loads(tested.read_text(encoding="utf-8")) if tested.is_file() else {},
+        epochs=finished_epochs(folder / CURVE),
+        tested=read_tested(tested) if tested.is_file() else {},
     )
 
 
@@ -143,7 +151,7 @@ def _files(training: Training) -> dict[str, int]:
     """Names below the folder with their epochs, 0 where it is not known."""
     last = training.epochs[-1]["epoch"] if training.epochs else 0
     best = training.best["epoch"] if training.best is not None else 0
-    found = {WEIGHTS: int(training.tested.get("epoch", 0)), CHECKPOINT: last, f"{KEPT}/best.pt": best}
+    found = {WEIGHTS: training.tested.get("epoch", 0), CHECKPOINT: last, f"{KEPT}/best.pt": best}
     for path in sorted((training.folder / KEPT).glob("epoch_*.pt")):
         number = path.stem.removeprefix("epoch_")
         found[f"{KEPT}/{path.name}"] = int(number) if number.isdecimal() else 0
@@ -151,6 +159,9 @@ def _files(training: Training) -> dict[str, int]:
 
 
 def _workload(folder: Path) -> object:
-    """Of its configuration, without checking the rest."""
-    content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return content.get("config", {}).get("workload")
+    """Of its configuration, without checking the rest; None where it can't be read."""
+    try:
+        config = read_mapping(folder / CONFIG, wanted=WANTED).get("config")
+    except (ValueError, OSError):
+        return None
+    return config.get("workload") if isinstance(config, Mapping) else None

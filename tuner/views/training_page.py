@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from tuner.views import training_data
-from tuner.views.page_view import REFRESH_SECONDS, show_machine
+from tuner.views.page_view import REFRESH_SECONDS, show_machine, told
 from tuner.views.training_data import Training, read_training
 
 _PENDING = "checkpoint to delete"
@@ -15,10 +15,12 @@ _PENDING = "checkpoint to delete"
 def show(folder: Path) -> None:
     """The whole page."""
     st.set_page_config(page_title=folder.name, layout="wide")
-    is_unfinished = not read_training(folder).tested
-    st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
+    with told():
+        is_unfinished = not read_training(folder).tested
+        st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
 
 
+@told()
 def _draw(folder: Path) -> None:
     training = read_training(folder)
     _show_progress(training)

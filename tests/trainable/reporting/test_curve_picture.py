@@ -60,3 +60,12 @@ def test_a_curve_without_epochs_is_a_sentence(tmp_path, capsys):
     (tmp_path / "curve.jsonl").write_text("")
     assert main([str(tmp_path / "curve.jsonl"), str(tmp_path / "training.png")]) == 2
     assert "holds no epoch" in capsys.readouterr().err
+
+
+def test_epochs_that_were_not_validated_have_no_objective_and_are_drawn(curve, tmp_path, drawn):
+    first, *others = map(json.loads, curve.read_text().splitlines())
+    del first["objective"]
+    curve.write_text("".join(json.dumps(epoch) + "\n" for epoch in (first, *others)))
+    assert main([str(curve), str(tmp_path / "training.png")]) == 0
+    assert "3 epochs" in drawn[0].axes[3].texts[0].get_text()
+    assert "lowest 0.8000 at epoch 3" in drawn[0].axes[3].texts[0].get_text()

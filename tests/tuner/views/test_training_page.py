@@ -13,6 +13,7 @@ from trainable.predict import main as predict_main
 from trainable.reporting.output_folder import read_curve
 from trainable.train import main as train_main
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from tuner import page
 from tuner.page import TRAINING_SCRIPT, server_command
 from tuner.views import training_data
 from tuner.views.training_data import delete_checkpoint, read_training
@@ -124,6 +125,33 @@ def test_the_server_draws_a_training_with_its_own_page(training):
     command = server_command(training.folder)
     assert str(TRAINING_SCRIPT) in command
     assert command[-2:] == ["--", str(training.folder)]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"config": []}', "{"])
+def test_a_folder_beside_it_whose_configuration_is_damaged_is_not_offered(training, content):
+    other = shutil.copytree(training.folder, training.folder.parent / "other")
+    assert other in training_data.others(training)
+    (other / "config.json").write_text(content)
+    assert other not in training_data.others(training)
+
+
+@pytest.mark.parametrize("name", ["curve.jsonl", "metrics.json", "config.json"])
+def test_a_damaged_file_of_a_training_is_named(training, name, capsys):
+    (training.folder / name).write_text("x\n")
+    assert page.main([str(training.folder)]) == 2
+    assert name in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("streamlit") is None, reason="streamlit is an extra: pip install 'vision-tuner[page]'")
+@pytest.mark.parametrize("name", ["curve.jsonl", "metrics.json", "config.json"])
+def test_a_file_that_is_damaged_while_the_page_is_open_is_told_on_it(training, name):
+    from streamlit.testing.v1 import AppTest
+
+    (training.folder / name).write_text("x\n")
+    drawn = AppTest.from_function(draw, args=(str(training.folder),)).run(timeout=60)
+    assert not drawn.exception
+    assert name in drawn.error[0].value
 
 
 @pytest.mark.filterwarnings("ignore")
