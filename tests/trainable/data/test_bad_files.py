@@ -182,7 +182,7 @@ def a_mask_of_two_pages(root):
 
 @case("  GT/img_003.png  is a mask with transparency (mode RGBA)")
 def a_transparent_mask(root):
-    save_mask(root, np.eye(32, 48, dtype=np.uint8)[..., None] * np.full(4, 255, np.uint8))
+    save_mask(root, np.eye(32, 48, dtype=np.uint8)[..., None] * np.array([0, 0, 0, 255], np.uint8))
 
 
 @case(
@@ -236,7 +236,7 @@ def too_few_images(root):
 
 @case(
     "error: Add images, or give the folder above a train and a test folder.\n"
-    "  all images  0 images in 0 groups cannot be split into train, validation: at least 2 groups are needed."
+    "  all images  no picture is of train: folders or lists say another split of each."
 )
 def only_a_test_folder(root):
     move_to(root, "TestDataset", [f"img_{number:03d}" for number in range(10)])

@@ -51,6 +51,18 @@ def class_of(file: Path, splits: set[str]) -> str | None:
     return plain_name(file.parts[depth])
 
 
+def folder_of_classes(pictures: Sequence[Path]) -> Path | None:
+    """The highest folder below the root that holds folders of several classes, in splits or not."""
+    places = {place for file in pictures for place in file.parents} - {Path()}
+    for place in sorted(places, key=lambda own: (len(own.parts), own)):
+        below = [file.relative_to(place) for file in pictures if file.is_relative_to(place)]
+        splits = split_folders(below)
+        names = {class_of(file, splits) for file in below} - {None}
+        if len(names) > 1 and not all(split_of(Path(str(name))) for name in names):
+            return place
+    return None
+
+
 def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
     """Raises DataError for a tree whose classes lie elsewhere, or in two spellings."""
     splits = split_folders(pictures)
@@ -136,8 +148,16 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
         if len(file.parts) > depth + 1:
             deeper = file.parts[depth + 1] if len(file.parts) > depth + 2 else ""
             inside.setdefault(Path(*file.parts[: depth + 1]), set()).add(deeper)
-    for folder, names in inside.items() if any("" in names for names in inside.values()) else ():
-        if "" not in names and len(names) > 1 and not all(map(marks_copies, names)):
+    alone = {
+        folder: names
+        for folder, names in inside.items()
+        if "" not in names and len(names) > 1 and not all(map(marks_copies, names))
+    }
+    if len(alone) > 1 and len(alone) == len(inside):
+        yield _all_of_folders(alone)
+        return
+    for folder, names in alone.items():
+        if any("" in names for names in inside.values()):
             listed = ", ".join(sorted(map(plain_name, names))[:_MOST_NAMED])
             yield Finding(
                 file=plain_name(folder),
@@ -146,6 +166,19 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
                 f"--data {shlex.quote(str(root / folder))}.",
                 severity=Severity.WARNING,
             )
+
+
+def _all_of_folders(inside: dict[Path, set[str]]) -> Finding:
+    """Of class folders that hold folders of their own each, which may be the classes: diseases of several crops."""
+    folder, names = next(iter(inside.items()))
+    listed = first_of(sorted(map(plain_name, names)), _MOST_NAMED)
+    others = counted(len(inside) - 1, "other class folder holds", "other class folders hold")
+    return Finding(
+        file=plain_name(folder),
+        problem=f"holds no image itself, but the folders {listed}; {others} such as well",
+        action="Each is read as one class. If the folders in them are the classes, put these beside one another.",
+        severity=Severity.WARNING,
+    )
 
 
 def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> None:
@@ -164,7 +197,8 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
         )
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
-        variants, classes = sorted(below), ", ".join(sorted(next(iter(inner)))[:3])
+        variants, first = sorted(below), min(next(iter(inner)))
+        classes = ", ".join(sorted(next(iter(inner)))[:3])
         if splits or all(split_of(Path(name)) for name in next(iter(inner))):
             raise DataError(
                 f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: put the folders "
@@ -178,8 +212,8 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             )
         raise DataError(
             f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: these look like variants "
-            f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if they are the "
-            "classes, put their images into them directly."
+            f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if {variants[0]} is "
+            f"a class, put its images into it; if {first} is one, put the images of all into one folder {first}."
         )
 
 

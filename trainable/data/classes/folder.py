@@ -231,7 +231,9 @@ def _thin_splits(source: _Source, splits: Sequence[str]) -> list[Finding]:
     empty = [
         Finding(
             file=split,
-            problem=f"gets no image: no class has images of more than {counted(max(sources.values()), 'source')}",
+            problem="gets no image: folders or lists say another split of each"
+            if all(image.split for image in source.images)
+            else f"gets no image: no class has images of more than {counted(max(sources.values()), 'source')}",
             action="Add images of other sources: each class is divided by source, train first.",
         )
         for split in SPLIT_NAMES

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
-from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
+from trainable.data.io.table import (
+    IMAGE_COLUMN,
+    PATIENT_COLUMN,
+    Row,
+    Table,
+    columns_named,
+    image_column,
+    normalised,
+    only_column,
+)
 from trainable.data.splitting.split_lists import split_column
 
 _LABEL = re.compile(
     r"^(label|labels|class|class name|class label|category|target|diagnosis|dx|level|grade|species|disease|variety)$"
 )
+_SURELY_LABEL = re.compile(r"^(label|labels|class|class name|class label|category|target|diagnosis|dx)$")
+"""These say classes, where others, as `species`, may say something else of an image in a class folder."""
 _GROUPS = (PATIENT_COLUMN, re.compile(r"^(lesion|plant|tile|tree|object|sequence|video)( (id|no|nr|number|name))?$"))
 CALL_IT_LABEL = "Call the column of the class label."
 _FLAGS = ("0", "1", "0.0", "1.0")
@@ -44,6 +55,11 @@ class LabelColumns:
             read.insert(1, f"class from {counted(len(self.one_hot), 'column')} of 0 and 1")
         header = "" if self.has_header else "no header, "
         return f"{counted(len(self.rows(table)), 'row')}: {', '.join(read)} ({header}{table.form})"
+
+    def is_called_label(self, table: Table) -> bool:
+        """Whether the table's header leaves no doubt that the labels are classes."""
+        named = self.has_header and self.label is not None
+        return named and _SURELY_LABEL.search(normalised(table.header[self.label or 0])) is not None
 
     def labels(self, table: Table) -> Iterator[str]:
         """Of each row; empty where there is none, or several."""

@@ -6,13 +6,13 @@ plants groups, a column `split` names splits.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainable.data.classes.class_names import twin_names
 from trainable.data.classes.label_columns import CALL_IT_LABEL, LabelColumns, label_columns
-from trainable.data.classes.layout import ClassImage
+from trainable.data.classes.layout import ClassImage, with_listed_splits
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links
@@ -31,6 +31,8 @@ from trainable.data.splitting.split_names import split_of
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
 _MAX_NAMED = 3
+_LIST_ENDING = ".txt"
+_NEARLY_ALL = 0.9
 _MAX_CLASS_SHARE = 0.5
 """A column with more different values than this share of its rows holds no classes."""
 
@@ -44,26 +46,20 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     paths = files_below(root)
     refuse_dead_links(root, paths)
     pictures = [path for path in paths if is_image(path)]
-    tables = [path for path in paths if path.suffix.lower() in TABLE_ENDINGS]
-    if not pictures or len(_class_folders(pictures)) > 1:
+    tables = [path for path in paths if path.suffix.lower() in (*TABLE_ENDINGS, _LIST_ENDING)]
+    in_folders = len(_class_folders(pictures)) > 1
+    if not pictures or (in_folders and not tables):
         return None
     if not tables:
         _refuse_spreadsheets(root, paths)
         return None
-    names = PictureNames(pictures)
-    keys = PictureKeys(picture_key(picture.name) for picture in pictures)
-    found: dict[Path, ClassImage] = {}
     tables, findings = without_submissions(tables)
-    for file in tables:
-        try:
-            table = read_table(root / file)
-            columns = label_columns(table, keys)
-        except BadFileError as error:
-            findings.append(error.finding(plain_name(file)))
-            continue
-        if columns is not None:
-            findings += of_predictions(file, table)
-            findings += _add(found, file, table, columns, names, keys)
+    found, told = _read_tables(root, tables, pictures, in_folders=in_folders)
+    findings += told
+    if in_folders:
+        if not _contradicts_folders(found, pictures):
+            return None
+        findings.append(_not_of_folders(pictures))
     findings += _check_classes(Counter(image.class_name for image in found.values()))
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise DataError(f"{root} cannot be used.", findings)
@@ -72,7 +68,51 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     bare = [plain_name(picture) for picture in pictures if picture not in found]
     if bare:
         findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
-    return [found[picture] for picture in sorted(found, key=Path.as_posix)], findings
+    images, listed = with_listed_splits(root, [found[picture] for picture in sorted(found, key=Path.as_posix)])
+    return images, findings + listed
+
+
+def _read_tables(
+    root: Path, tables: Sequence[Path], pictures: Sequence[Path], *, in_folders: bool
+) -> tuple[dict[Path, ClassImage], list[Finding]]:
+    """The images that any of the tables labels; beside class folders, those alone that surely say classes."""
+    names, keys = PictureNames(pictures), PictureKeys(picture_key(picture.name) for picture in pictures)
+    found: dict[Path, ClassImage] = {}
+    findings: list[Finding] = []
+    for file in tables:
+        try:
+            table = read_table(root / file)
+            columns = label_columns(table, keys)
+        except BadFileError as error:
+            # A text may be anything; beside class folders a table may describe something else.
+            if not in_folders and file.suffix.lower() != _LIST_ENDING:
+                findings.append(error.finding(plain_name(file)))
+            continue
+        if columns is not None and (columns.is_called_label(table) or not in_folders):
+            findings += of_predictions(file, table) + _add(found, file, table, columns, names, keys)
+    return found, findings
+
+
+def _contradicts_folders(found: Mapping[Path, ClassImage], pictures: Sequence[Path]) -> bool:
+    """Whether tables label nearly all pictures, and otherwise than folders: `images/007/a.jpg` is of no class 007."""
+    if len(found) < _NEARLY_ALL * len(pictures):
+        return False
+    labels = {(picture.parent.name, image.class_name) for picture, image in found.items()}
+    is_one_to_one = len(labels) == len({folder for folder, _ in labels}) == len({label for _, label in labels})
+    is_named = all(
+        image.class_name.casefold() in map(str.casefold, picture.parent.parts) for picture, image in found.items()
+    )
+    return not is_one_to_one and not is_named
+
+
+def _not_of_folders(pictures: Sequence[Path]) -> Finding:
+    names = sorted({plain_name(picture.parent.name) for picture in pictures})
+    return Finding(
+        file="folders",
+        problem=f"{first_of(names, _MAX_NAMED)} are not the classes that a table says",
+        action="The table is read. If the folders are the classes, take the table out of the data.",
+        severity=Severity.WARNING,
+    )
 
 
 def _refuse_spreadsheets(root: Path, paths: Sequence[Path]) -> None:

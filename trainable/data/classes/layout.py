@@ -5,6 +5,7 @@ and lists (`train.txt`) keep theirs. Classes are numbered in the order of their 
 image beside them is left alone. Where no folders hold classes, `label_table.py` reads a table.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from trainable.data.classes.class_folders import (
     check_class_folders,
     class_folder_findings,
     class_of,
+    folder_of_classes,
     outside_of_classes,
     split_folders,
     without_masks,
 )
 from trainable.data.io.findings import DataError, Finding
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
+from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits
 from trainable.data.splitting.split_names import split_of
 
@@ -51,14 +54,19 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
     check_class_folders(root, pictures)
     images, found = _in_folders(root, files, pictures)
     findings += found
-    _require_classes(root, {image.class_name for image in images})
+    _require_classes(root, {image.class_name for image in images}, files)
     images.sort(key=lambda image: image.file.as_posix())
+    kept, listed = with_listed_splits(root, images)
+    return kept, findings + listed
+
+
+def with_listed_splits(root: Path, images: Sequence[ClassImage]) -> tuple[list[ClassImage], list[Finding]]:
+    """The images with the splits that lists say, where nothing else names one; those in no list may be left out."""
     if any(image.split for image in images):
-        return images, findings
-    # Lists of splits count where nothing else names one.
+        return list(images), []
     splits, listed = listed_splits(root, [image.file for image in images])
     kept = [replace(image, split=split) for image, split in zip(images, splits, strict=True) if split != LEFT_OUT]
-    return kept, findings + listed
+    return kept, listed
 
 
 def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> tuple[list[ClassImage], list[Finding]]:
@@ -76,16 +84,21 @@ def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> 
     return images, findings
 
 
-def _require_classes(root: Path, classes: set[str]) -> None:
+def _require_classes(root: Path, classes: set[str], files: Sequence[Path]) -> None:
     if len(classes) >= 2:
         return
     if not classes:
         holds = ", ".join(child.name for child in sorted(root.iterdir())[:5]) or "nothing"
-        inside = " Pictures inside of a parquet are not read: write each into a file." if ".parquet" in holds else ""
+        inside = what_to_unpack(files)
         raise DataError(
             f"No class folder with images was found in {root}: expected {_EXPECTED}; it holds {holds}.{inside}"
         )
     (only,) = classes
+    if (place := folder_of_classes([file for file in files if is_image(file)])) is not None:
+        raise DataError(
+            f"{root} holds images of one class, {only}, but {plain_name(place)} holds folders of several: give "
+            f"--data {shlex.quote(str(root / place))}."
+        )
     raise DataError(
         f"{root} holds images of one class, {only}; a classifier needs two or more. "
         "Give the folder above, or add the folder of another class."

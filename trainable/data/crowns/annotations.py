@@ -62,15 +62,23 @@ def _read_json(path: Path) -> AnnotationFile:
         return read_via(content)
     if is_supervisely(content):
         return read_supervisely(content, path.with_suffix("").name)
-    entries = content.get("annotations")
-    if isinstance(entries, list) and any(isinstance(entry, dict) and "caption" in entry for entry in entries):
-        raise OtherFileError("holds captions of pictures")
+    _refuse_other_coco(content.get("annotations"))
     if sum(section in content for section in SECTIONS) >= 2:
         return read_coco(content)
     if "features" in content:
         raise OtherFileError(MAP_COORDINATES)
     keys = ", ".join(sorted(content)[:5]) or "nothing"
     raise OtherFileError(f"is JSON with {keys}, not {_KNOWN}")
+
+
+def _refuse_other_coco(entries: object) -> None:
+    """Raises OtherFileError for annotations that are no crowns."""
+    listed = entries if isinstance(entries, list) else []
+    keys = {key for entry in listed if isinstance(entry, dict) for key in entry}
+    if "caption" in keys:
+        raise OtherFileError("holds captions of pictures")
+    if "segments_info" in keys:
+        raise OtherFileError("is COCO panoptic json, whose crowns lie in png files; convert it to COCO instances")
 
 
 def _read_list(content: Sequence[Any]) -> AnnotationFile:

@@ -214,7 +214,10 @@ def _cut(
         overlap_px=options.overlap_px,
         on_drop=lambda shape, reason: dropped.append((shape, reason)),
     )
-    return _CutImage([*filter(_teaches, tiles)], dropped)
+    try:
+        return _CutImage([*filter(_teaches, tiles)], dropped)
+    except BadFileError as error:
+        return error
 
 
 def _teaches(tile: Tile) -> bool:

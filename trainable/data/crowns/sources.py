@@ -10,10 +10,11 @@ from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, gather
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.decoding import Header, check_turns, read_header
+from trainable.data.io.decoding import Header, check_bands, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureNames, picture_key
+from trainable.data.io.unread import unread_pictures, what_to_unpack
 from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
@@ -79,11 +80,13 @@ def find_sources(root: Path) -> CrownSources:
     images = [path for path in pictures if not _is_label_folder(path.parent)]
     names = PictureNames(images)
     headers, findings = _headers(root, images)
+    findings += unread_pictures(paths)
     gathered = gather(root, paths, names, headers)
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
     findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
     findings += check_turned(chosen, headers) + check_turns({file: headers[file] for file in chosen})
+    findings += check_bands({file: headers[file] for file in chosen})
     found = [
         CrownImage(
             name=names.unique_name(file),
@@ -101,7 +104,7 @@ def find_sources(root: Path) -> CrownSources:
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside
     if not found:
-        raise DataError(f"{root} {_NOTHING_FOUND}", [*findings, *gathered.other_files()])
+        raise DataError(f"{root} {_NOTHING_FOUND}{what_to_unpack(paths)}", [*findings, *gathered.other_files()])
     findings += gathered.other_files() + _described(found, headers)
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]

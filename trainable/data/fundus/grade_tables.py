@@ -27,6 +27,7 @@ from trainable.data.io.table import (
     read_table,
     without_submissions,
 )
+from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_lists import splits_of_rows
 from trainable.data.splitting.split_names import split_of
 
@@ -96,7 +97,8 @@ def read_grade_tables(
     if not (tables := tables or _graded_folders(files, findings)):
         raise DataError(
             f"No table of grades in {root}: expected a csv file with a column of image names and one of retinopathy or "
-            f"edema grades, or all photographs in folders named 0 to 4; tables there: {', '.join(others) or 'none'}.",
+            f"edema grades, or all photographs in folders named 0 to 4; tables there: {', '.join(others) or 'none'}."
+            + what_to_unpack(files),
             findings,
         )
     return tables, findings

@@ -18,6 +18,7 @@ from trainable.data.io.findings import DataError, Finding, Severity, errors_amon
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
+from trainable.data.io.unread import unread_pictures, what_to_unpack
 from trainable.data.splitting.copies import source_files
 from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits, named_splits
 from trainable.data.splitting.split_names import split_of
@@ -62,6 +63,7 @@ class FundusSource:
         photographs = [path for path in paths if is_image(path)]
         keys = PictureKeys(picture_key(file.name) for file in photographs)
         tables, findings = read_grade_tables(root, paths, keys)
+        findings += unread_pictures(paths)
         if any(split_of(file.parent) for file in photographs):
             splits, notes = named_splits(root, photographs)
             findings += notes
@@ -161,7 +163,8 @@ def _require_match(
     if any(rows for _, rows in found):
         return
     if not found:
-        raise DataError(f"No photograph is in {root}, only tables: {tables[0].file.as_posix()}.", findings)
+        unpack = what_to_unpack(files_below(root))
+        raise DataError(f"No photograph is in {root}, only tables: {tables[0].file.as_posix()}.{unpack}", findings)
     table = tables[0]
     example = next(iter(table.grades), None)
     if example is None and errors_among(findings):

@@ -1,5 +1,6 @@
 """Each image with its mask, by name: never by order."""
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -10,6 +11,7 @@ from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.splitting.split_names import split_of
 
+_COMPANION = re.compile(r"(?P<of>.+)_(color|instanceIds|labelTrainIds|instanceTrainIds)")
 Key = Callable[[Path], Hashable]
 _KEYS: tuple[tuple[Key, Key], ...] = (
     (lambda image: plain_name(image.with_suffix("")), lambda mask: plain_name(mask.with_suffix(""))),
@@ -39,6 +41,17 @@ def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, P
             if mask is not None and len({split_of(image.parent), split_of(mask.parent)} - {None}) < 2:
                 mask_of[image] = mask
     return mask_of
+
+
+def without_companions(masks: Sequence[Path]) -> list[Path]:
+    """The masks without what Cityscapes has beside each `a_labelIds.png`: colours, and numbers of instances."""
+    known = set(masks)
+    companions = {
+        mask
+        for mask in masks
+        if (name := _COMPANION.fullmatch(mask.stem)) and mask.with_stem(f"{name['of']}_labelIds") in known
+    }
+    return [mask for mask in masks if mask not in companions]
 
 
 def unmatched(

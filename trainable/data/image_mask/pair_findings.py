@@ -8,9 +8,12 @@ from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
+from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
+_OUTLINE_ENDINGS = (".json", ".xml")
+_NO_OUTLINES = "is no picture: where it holds outlines, export them as masks, one picture for each image."
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
 
 
@@ -76,7 +79,7 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
 
 def _without_masks(root: Path, images: Path, number: int) -> Finding:
     others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
-    beside = f"only {', '.join(map(plain_name, others))}" if others else "nothing"
+    beside = f"only {', '.join(map(plain_name, others))}" if others else "no other folder"
     return Finding(
         file=plain_name(images),
         problem=f"{counted(number, 'image')} without masks: beside this folder lies {beside}",
@@ -88,7 +91,10 @@ def _nothing_found(root: Path, max_depth: int) -> str:
     if role_of(root).holds:
         return f"{root} is itself an image or mask folder; give the folder above it: {root.absolute().parent}."
     holds = ", ".join([child.name for child in sorted(root.iterdir())][:5]) or "nothing"
+    files = files_below(root)
+    outlines = [file for file in files if file.suffix.lower() in _OUTLINE_ENDINGS]
+    drawn = f" {plain_name(outlines[0])} {_NO_OUTLINES}" if outlines and any(map(is_image, files)) else ""
     return (
         f"No images with masks were found in {root}: expected {EXPECTED}, at most {counted(max_depth, 'level')} down; "
-        f"it holds {holds}."
+        f"it holds {holds}.{what_to_unpack(files) or drawn}"
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.data.image_mask import pair_findings
-from trainable.data.image_mask.matching import match_by_name, unmatched, without_twins
+from trainable.data.image_mask.matching import match_by_name, unmatched, without_companions, without_twins
 from trainable.data.image_mask.roles import Role, images_and_masks, role_of
 from trainable.data.io.findings import Finding, errors_among
 from trainable.data.io.folder_layout import (
@@ -24,6 +24,7 @@ from trainable.data.io.folder_layout import (
     require_folder,
     subfolders,
 )
+from trainable.data.io.unread import unread_pictures
 from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 
 _MAX_DEPTH = 4
@@ -66,9 +67,10 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         DataError: there is no folder, or no pair of folders in it.
     """
     require_folder(root, pair_findings.EXPECTED)
-    refuse_dead_links(root, files_below(root))
+    files = files_below(root)
+    refuse_dead_links(root, files)
     pairs: list[Pair] = []
-    findings: list[Finding] = []
+    findings = unread_pictures(files)
     folders = list(_folder_pairs(root, Path(), findings))
     for folder_pair in folders:
         matched, problems = _pairs_in(root, folder_pair)
@@ -125,6 +127,7 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     images, masks = (
         _whole(root, place, files, findings) for place, files in ((folders.images, images), (folders.masks, masks))
     )
+    masks = without_companions(masks)
     if not images:
         return [], [*findings, pair_findings.no_image(folders.images)]
     if masks and _is_sample(folders, images):

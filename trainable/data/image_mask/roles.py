@@ -7,22 +7,26 @@ from pathlib import Path
 
 from trainable.data.io.folder_layout import is_image, plain_name
 
-_IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages"}
+_IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages", "leftimg8bit"}
 _PHOTOGRAPH_WORDS = {"original", "originals", "photo", "photos", "photographs", "picture", "pictures", "rgb"}
 """Of images as well, where no folder beside them says so more clearly."""
 _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
-    *("annot", "annots", "segmentation", "segmentations", "segmentationclass"),
+    *("annot", "annots", "segmentation", "segmentations", "segmentationclass", "manual", "gtfine", "gtcoarse"),
 }
-_OF_MASKS = {"object", "inverted", "binary"}
-"""Words beside these that say nothing of whose masks they are: `GT_Object`. Others do: `GT_Edge` is none."""
-_WHOLE = re.compile(r"(?i)jpeg[-_ ]?images|segmentation[-_ ]?class|ground[-_ ]?truths?")
-_JOINED = re.compile(r"(?i)(?<=[a-z])(annot|masks?|labels?|gt|images?|imgs?)$")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_MASK_MARK = (
-    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|labelids|gtfine_labelids|l"
+_OF_MASKS = {"object", "inverted", "binary", "st"}
+"""Words beside these that say nothing of whose masks they are: `GT_Object`, `1st_manual`; `GT_Edge` is none."""
+_WHOLE = re.compile(
+    r"(?i)jpeg[-_ ]?images|segmentation[-_ ]?(class|object)|ground[-_ ]?truths?|left[-_ ]?img[-_ ]?8bit"
+    r"|gt[-_ ]?(fine|coarse)"
 )
-_MASK_NAME = re.compile(rf"(?i)(?P<bare>.+)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
+_JOINED = re.compile(r"(?i)(?<=[a-z])(annot|masks?|labels?|gt|images?|imgs?)$")
+_WORD = re.compile(r"leftimg8bit|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_MASK_MARK = (
+    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|[0-9](?:st|nd)ho"
+    "|(?:gt(?:fine|coarse)_)?labelids|l"
+)
+_MASK_NAME = re.compile(rf"(?i)(?P<bare>.+?)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
 _IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
 _IN_FRONT = re.compile(r"(?i)(image|img|photo)[-_. ](?P<rest>.+)")
 _MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")

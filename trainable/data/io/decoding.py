@@ -76,6 +76,16 @@ def check_turns(headers: Mapping[Path, Header]) -> list[Finding]:
     return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
 
 
+def check_bands(headers: Mapping[Path, Header]) -> list[Finding]:
+    """A warning that counts the pictures of four bands, of which three are read."""
+    four = [file for file, header in headers.items() if header.has_alpha]
+    if not four:
+        return []
+    problem = f"{len(four)} of {len(headers)} have a fourth band, declared as alpha: {first_of(four, _MAX_NAMED)}"
+    action = "Red, green and blue are read as they are; the fourth band (transparency, or infrared) is not."
+    return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
+
+
 def num_pixels(path: Path) -> int:
     """What decoding it takes at most; 0 where it cannot be read, which is told when it is decoded."""
     try:

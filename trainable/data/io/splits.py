@@ -123,8 +123,13 @@ def stratified_group_split(
     tested under the next.
 
     Raises:
-        ValueError: there are fewer groups than splits.
+        ValueError: there are fewer groups than splits, or no image.
     """
+    if not groups:
+        raise ValueError(
+            "no picture is of train: folders or lists say another split of each. Put pictures into a folder train, or "
+            "give the folder a name that says no split."
+        )
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)

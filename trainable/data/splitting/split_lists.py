@@ -60,7 +60,7 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
     known = {name for picture in pictures for name in _names(picture)}
     splits_of: dict[str, dict[str, Path]] = {}
     findings: list[Finding] = []
-    for file, listed in chain(_listed_in_texts(root, known), _listed_in_tables(root, known, findings)):
+    for file, listed in chain(_listed_in_texts(root, known, findings), _listed_in_tables(root, known, findings)):
         findings.append(_described(file, listed))
         for name, split in listed:
             if name is not None:
@@ -75,12 +75,15 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
     return splits, findings + ([_unlisted(unlisted)] if unlisted else [])
 
 
-def _listed_in_texts(root: Path, known: set[str]) -> Iterator[tuple[Path, Listed]]:
+def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
+    """A text that is called as a split and names no picture may be a list of other names: a warning is added."""
     for file in _lists_below(root):
         split = split_of(Path(file.stem))
         names = [_named_in(line, known) for line in _lines(root / file)]
         if split and any(names):
             yield file, [(name, split) for name in names]
+        elif split and names and plain_name(file.stem) not in known:
+            findings.append(_naming_nothing(root, file))
 
 
 def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
@@ -122,6 +125,15 @@ def _described(file: Path, listed: Listed) -> Finding:
     num_absent = sum(name is None for name, _ in listed)
     read = ", ".join(f"{counted(number, 'picture')} of {split}" for split, number in sorted(counts.items()))
     return note(plain_name(file), f"names {read}, {num_absent} not here", "Read as a list of a split; nothing to do.")
+
+
+def _naming_nothing(root: Path, file: Path) -> Finding:
+    return Finding(
+        file=plain_name(file),
+        problem=f"is called as a split, but names no picture here: it begins with {_lines(root / file)[0][:60]!r}",
+        action="Not used; if it lists pictures of a split, write their names into it, one a line.",
+        severity=Severity.WARNING,
+    )
 
 
 def _lists_below(root: Path) -> Sequence[Path]:

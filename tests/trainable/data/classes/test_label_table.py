@@ -200,3 +200,38 @@ def test_images_of_one_name_are_told_apart_by_the_folder_that_the_table_writes(t
     names = [f"images_{folder}/{name}.png" for folder in (1, 2) for name in NAMES]
     write_table(tmp_path, "path,label", names, LABELS * 2)
     assert len(find_tabled_images(tmp_path)[0]) == 24
+
+
+def test_folders_of_numbers_are_no_classes_where_a_table_labels_their_images(tmp_path):
+    for number in range(4):
+        write_images(tmp_path, NAMES[3 * number : 3 * number + 3], folder=f"images/{number:03d}")
+    write_table(tmp_path, "path,label", [f"images/{row // 3:03d}/{name}.png" for row, name in enumerate(NAMES)], LABELS)
+    assert classes_of(tmp_path) == dict(zip(NAMES, LABELS, strict=True))
+    assert said(tmp_path)["000, 001, 002 and 1 more are not the classes that a table says"] is Severity.WARNING
+
+
+@pytest.mark.parametrize("header", ["image,label", "image,species"])
+def test_class_folders_stay_the_classes_where_a_table_numbers_them_or_says_something_else(tmp_path, header):
+    for folder, names in (("rust", NAMES[:6]), ("healthy", NAMES[6:])):
+        write_images(tmp_path, names, folder=folder)
+    labels = [0] * 6 + [1] * 6 if header.endswith("label") else LABELS
+    write_table(tmp_path, header, NAMES, labels)
+    assert find_tabled_images(tmp_path) is None
+
+
+def test_lists_of_images_with_their_classes_name_the_splits_too(root):
+    for file, rows in (("train.txt", range(8)), ("val.txt", range(8, 12))):
+        write_table(root, "", [f"images/{NAMES[row]}.png {LABELS[row]}" for row in rows], file=file)
+    (root / "classes.txt").write_text("rust\nhealthy\n")
+    images, _ = find_tabled_images(root)
+    assert {image.file.stem: (image.class_name, image.split) for image in images} == {
+        name: (label, "train" if row < 8 else "validation")
+        for row, (name, label) in enumerate(zip(NAMES, LABELS, strict=True))
+    }
+
+
+def test_a_list_of_test_images_is_kept_beside_a_table_of_classes(root):
+    write_table(root, "image,label", NAMES, LABELS)
+    (root / "test.txt").write_text(f"{NAMES[3]}\n/home/me/{NAMES[4]}.png\n")
+    images, _ = find_tabled_images(root)
+    assert [image.file.stem for image in images if image.split == "test"] == [NAMES[3], NAMES[4]]

@@ -152,3 +152,23 @@ def test_masks_beside_the_pictures_are_no_images_of_the_class(tmp_path):
     ]
     (warning,) = told(tmp_path)
     assert warning.startswith("pictures: 5 of 10 are named as the mask of one beside them: benign/1_mask.png, ")
+
+
+def test_classes_that_lie_deeper_beside_another_folder_are_named_with_the_folder_to_give(tmp_path):
+    touch(tmp_path, *(f"Leaves/Leaves/{part}/{kind}/1.png" for part in ("train", "valid") for kind in "ab"))
+    touch(tmp_path, "test/test/1.png")
+    with pytest.raises(DataError, match=r"one class, test, but Leaves/Leaves holds folders of several: give --data "):
+        read(tmp_path)
+
+
+def test_class_folders_of_other_folders_each_are_told(tmp_path):
+    touch(tmp_path, "apple/scab/1.png", "apple/healthy/2.png", "corn/rust/3.png", "corn/healthy/4.png")
+    assert told(tmp_path) == [
+        "apple: holds no image itself, but the folders healthy, scab; 1 other class folder holds such as well"
+    ]
+
+
+def test_plants_above_classes_are_told_what_to_do(tmp_path):
+    touch(tmp_path, *(f"plant{number}/{kind}/1.png" for number in range(3) for kind in ("ok", "rust")))
+    with pytest.raises(DataError, match="if ok is one, put the images of all into one folder ok"):
+        read(tmp_path)

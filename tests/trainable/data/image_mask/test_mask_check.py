@@ -155,3 +155,11 @@ def test_empty_masks_are_legal_and_counted():
 def test_only_a_picture_that_exif_turns_is_called_turned(mask_size, is_turned, told):
     image = Header(size=(30, 40), has_alpha=False, is_turned=is_turned)
     assert [finding.problem for finding in check_size(image, mask_size, "m.png")] == told
+
+
+def test_a_mask_whose_ground_is_transparent_is_read_where_colour_and_opacity_say_the_same():
+    levels = np.where(DISC, 255, 0).astype(np.uint8)
+    mask, _ = binarise(Image.fromarray(np.dstack([levels] * 4)), "a.png")
+    assert (mask == DISC).all()
+    with pytest.raises(BadFileError, match="a mask with transparency"):
+        binarise(Image.fromarray(np.dstack([*[np.full_like(levels, 255)] * 3, levels])), "a.png")

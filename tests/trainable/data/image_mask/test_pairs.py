@@ -286,3 +286,28 @@ def test_a_mask_for_each_instance_in_the_folder_of_its_sample(tmp_path):
 def test_the_one_image_of_a_folder_of_another_name_has_no_mask_of_another_name(tmp_path):
     touch(tmp_path, "set/images/a1.png", "set/masks/f0.png", "set/masks/e9.png")
     assert find_pairs(tmp_path)[0] == []
+
+
+def test_masks_of_instances_beside_those_of_classes_are_left_out(tmp_path):
+    touch(tmp_path, "JPEGImages/a.jpg", "SegmentationClass/a.png", "SegmentationObject/a.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert [pair.mask.as_posix() for pair in pairs] == ["SegmentationClass/a.png"]
+    assert [one.split(": ")[0] for one in serious(findings)] == ["SegmentationObject"]
+
+
+def test_of_cityscapes_the_numbers_of_classes_are_the_masks(tmp_path):
+    for place in ("train/ulm", "val/bonn"):
+        of = f"gtFine/{place}/ulm_1_gtFine"
+        touch(tmp_path, f"leftImg8bit/{place}/ulm_1_leftImg8bit.png", f"{of}_labelIds.png", f"{of}_color.png")
+        touch(tmp_path, f"{of}_instanceIds.png", f"{of}_polygons.json")
+    assert {(mask, split) for _, mask, split in read(tmp_path)} == {
+        ("gtFine/train/ulm/ulm_1_gtFine_labelIds.png", "train"),
+        ("gtFine/val/bonn/ulm_1_gtFine_labelIds.png", "validation"),
+    }
+
+
+def test_a_field_of_view_is_never_taken_for_the_masks_beside_it(tmp_path):
+    touch(tmp_path, "images/21_training.tif", "1st_manual/21_manual1.gif")
+    assert [mask for _, mask, _ in read(tmp_path)] == ["1st_manual/21_manual1.gif"]
+    touch(tmp_path, "mask/21_training_mask.gif")
+    assert serious(find_pairs(tmp_path)[1]) == [".: holds more than one mask folder: 1st_manual, mask"]

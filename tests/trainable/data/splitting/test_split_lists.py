@@ -84,6 +84,13 @@ def test_a_picture_in_two_lists_is_an_error(tmp_path):
     assert (error.file, error.problem) == ("images/a 1.jpg", "stands in test.txt (test) and train.txt (train)")
 
 
-def test_texts_that_name_no_picture_are_no_lists(tmp_path):
+def test_a_text_that_is_called_as_a_split_and_names_no_picture_is_told_and_not_used(tmp_path):
     write(tmp_path, test=["epoch 1 loss 0.3"], readme=["a 0"])
-    assert listed_splits(tmp_path, PICTURES) == ([None] * 5, [])
+    parts, (told,) = listed_splits(tmp_path, PICTURES)
+    assert (parts, told.file, told.severity) == ([None] * 5, "test.txt", Severity.WARNING)
+    assert told.problem == "is called as a split, but names no picture here: it begins with 'epoch 1 loss 0.3'"
+
+
+def test_a_text_of_the_name_of_a_picture_is_no_list(tmp_path):
+    write(tmp_path, test=["0 0.5 0.5 0.2 0.2"])
+    assert listed_splits(tmp_path, [Path("test.jpg"), Path("b.jpg")]) == ([None] * 2, [])
