@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.trainable.data import layouts_of_tools as tools
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
 
@@ -301,6 +302,10 @@ LAYOUTS = {
         (one_folder_by_mark, ["10 images and masks in this folder"]),
         (one_folder_with_parts, ["10 images and masks in this folder (train)"]),
         (one_folder_by_ending, ["10 images and masks in this folder"]),
+        (tools.instances, ["0a/images  1 image with the 2 masks, united, of 0a/masks"]),
+        (tools.cityscapes, ["8 images with the masks of gtFine", "train is train (6), val is validation (2)"]),
+        (tools.drive, ["6 images with the masks of test/1st_manual (test)"]),
+        (tools.voc_of_both, ["8 images with the masks of SegmentationClass", "SegmentationObject  pictures: 8"]),
         (a_folder_for_each_sample, ["sample0  1 images and masks in this folder"]),
     ],
     "leaf": [
@@ -310,6 +315,8 @@ LAYOUTS = {
         (aptos_classes, ["'id_code'", "'diagnosis'"]),
         (isic_classes, ["MEL", "NV"]),
         (ham_classes, ["'lesion_id'", "'dx'"]),
+        (tools.classes_in_lists, ["test.txt   2 rows: image from column 1, class from column 2"]),
+        (tools.numbered_folders, ["000, 001, 002 and 1 more are not the classes that a table says"]),
     ],
     "agroforestry": [
         (coco, ["8 on 8 pictures: 8 palm"]),
@@ -328,6 +335,15 @@ LAYOUTS = {
         (csv_outlines, ["8 on 8 pictures: 8 palm"]),
         (csv_without_a_header, ["is read with no header", "8 on 8 pictures: 8 palm"]),
         (label_images, ["the label images hold 0"]),
+        (tools.cvat, ["8 on 8 pictures: 8 palm"]),
+        (tools.cvat_video, ["8 on 8 pictures: 8 palm"]),
+        (tools.label_studio, ["8 on 8 pictures: 8 palm"]),
+        (tools.supervisely, ["8 on 8 pictures: 8 palm"]),
+        (tools.createml, ["8 on 8 pictures: 8 palm"]),
+        (tools.kitti, ["8 on 8 pictures: 8 palm"]),
+        (tools.dota, ["8 on 8 pictures: 8 palm"]),
+        (tools.parquet, ["8 on 8 pictures: 8 palm"]),
+        (tools.instances, ["16 on 8 pictures: 16 crown"]),
     ],
     "retina": [
         (aptos, ["train.csv", "12 rows: photograph from 'id_code', retinopathy from 'diagnosis'"]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS, read_annotations
+from trainable.data.crowns.formats.dota import is_dota, read_dota
 from trainable.data.crowns.formats.kitti import is_kitti, read_kitti
 from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError, Problem, findings_of
 from trainable.data.crowns.formats.shapes import CrownShape
@@ -25,6 +26,8 @@ _UNREAD_FORMS = (
     | dict.fromkeys((".ndjson", ".tfrecord", ".mat"), "is not read; export it as COCO json")
 )
 """By ending: annotations to whoever put them there."""
+_IN_PIXELS = ((is_kitti, read_kitti), (is_dota, read_dota))
+"""Texts of a picture that are none of YOLO's: how they are known and read."""
 _MAX_NAMED = 3
 
 
@@ -165,6 +168,17 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
             found.absent.setdefault(where, []).append(picture.name)
 
 
+def add_instance_masks(
+    found: Gathered, annotated: Mapping[Path, AnnotationFile], masks: Mapping[Path, Sequence[Path]]
+) -> None:
+    """The crowns of pictures that have a mask for each."""
+    for picture, own in annotated.items():
+        folder = masks[picture][0].parent
+        where = _keep_problems(found, folder, own)
+        shapes = tuple(own.pictures[picture.name].shapes)
+        found.add(picture, Candidate(file=folder, where=where, shapes=shapes, stated_size=None))
+
+
 def _gather_yolo(
     found: Gathered,
     root: Path,
@@ -185,16 +199,16 @@ def _gather_yolo(
             found.findings.append(_ambiguous(file, file.stem, own))
         elif own[0] in headers:
             try:
-                in_pixels = is_kitti(root / file)
+                reader = next((read for is_form, read in _IN_PIXELS if is_form(root / file)), None)
                 size = headers[own[0]].size
-                annotated = read_kitti(root / file) if in_pixels else read_yolo(root / file, size=size, classes=classes)
+                annotated = reader(root / file) if reader else read_yolo(root / file, size=size, classes=classes)
             except OtherFileError as error:
                 found.others.setdefault(str(error), []).append(file)
                 continue
             where = _keep_problems(found, file, annotated)
             (picture,) = annotated.pictures.values()
             shapes = tuple(picture.shapes)
-            one = Candidate(file=file, where=where, shapes=shapes, stated_size=None, is_in_fractions=not in_pixels)
+            one = Candidate(file=file, where=where, shapes=shapes, stated_size=None, is_in_fractions=not reader)
             found.add(own[0], one)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
-from trainable.data.crowns.gathering import Candidate, gather
+from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather
+from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks, without_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_bands, check_turns, read_header
@@ -21,7 +22,7 @@ SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
 _NOTHING_FOUND = (
     "has no image with crowns or semantic classes: put COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely json, "
-    "Pascal VOC or CVAT xml, YOLO or KITTI txt, or csv "
+    "Pascal VOC or CVAT xml, YOLO, KITTI or DOTA txt, or csv "
     f"files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
 )
 _MAX_NAMED = 3
@@ -77,11 +78,15 @@ def find_sources(root: Path) -> CrownSources:
     paths = files_below(root)
     refuse_dead_links(root, paths)
     pictures = [path for path in paths if is_image(path)]
-    images = [path for path in pictures if not _is_label_folder(path.parent)]
+    masks = masks_of_samples(pictures)
+    of_instances = {mask for own in masks.values() for mask in own}
+    images = [path for path in pictures if path not in of_instances and not _is_label_folder(path.parent)]
+    images, left_out = without_masks(images)
     names = PictureNames(images)
     headers, findings = _headers(root, images)
-    findings += unread_pictures(paths)
+    findings += left_out + unread_pictures(paths)
     gathered = gather(root, paths, names, headers)
+    add_instance_masks(gathered, read_instance_masks(root, masks), masks)
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
     findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)

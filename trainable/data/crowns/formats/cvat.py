@@ -1,4 +1,4 @@
-"""CVAT's xml for images: one file a task, its shapes as attributes."""
+"""CVAT's xml, for images or a video: one file a task, its shapes as attributes."""
 
 from functools import partial
 from xml.etree.ElementTree import Element
@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from trainable.data.crowns.formats.labelme import circle
-from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
+from trainable.data.crowns.formats.reading import AnnotationFile
 from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
@@ -25,12 +25,19 @@ _SIDES = ("xtl", "ytl", "xbr", "ybr")
 def read_cvat(root: Element) -> AnnotationFile:
     """Of `<annotations>`; an image without shapes has no crown.
 
-    Raises:
-        OtherFileError: it holds tracks of a video.
+    Of a video, whose shapes stand in tracks, frame 7 is the picture `frame_000007`, as it is exported.
     """
-    if root.find("track") is not None and root.find("image") is None:
-        raise OtherFileError("is CVAT xml of a video; export the task as COCO 1.0, with its pictures")
     found = AnnotationFile()
+    names = {image.get("id", ""): image.get("name", "") for image in root.iter("image")}
+    size = stated_size(root.findtext(".//original_size/height"), root.findtext(".//original_size/width"))
+    for number_of, track in enumerate(root.iter("track"), start=1):
+        for shape in track:
+            frame = shape.get("frame", "")
+            if shape.get("outside") == "1" or not frame.isdecimal():
+                continue
+            name, place = names.get(frame) or f"frame_{int(frame):06d}", f"track {number_of} frame {frame}"
+            found.picture(name, size)
+            found.add(name, place, partial(_shape, shape, size, place, track.get("label")))
     for image in root.iter("image"):
         name = image.get("name", "")
         size = stated_size(image.get("height"), image.get("width"))
@@ -43,8 +50,8 @@ def read_cvat(root: Element) -> AnnotationFile:
     return found
 
 
-def _shape(shape: Element, size: tuple[int, int] | None, place: str) -> CrownShape:
-    label = label_text(shape.get("label"))
+def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_track: str | None = None) -> CrownShape:
+    label = label_text(shape.get("label") or label_of_track)
     if shape.tag == "box":
         sides = [number(shape.get(side)) for side in _SIDES]
         return turned_box(label, sides, number(shape.get("rotation", 0)), place=place)

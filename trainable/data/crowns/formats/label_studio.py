@@ -6,6 +6,8 @@ from math import radians
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+
 from trainable.data.crowns.formats.labelme import circle
 from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
 from trainable.data.crowns.formats.shapes import (
@@ -13,6 +15,7 @@ from trainable.data.crowns.formats.shapes import (
     CrownError,
     CrownShape,
     label_text,
+    masked,
     number,
     outlined,
     stated_size,
@@ -93,12 +96,12 @@ def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
     kind, at, size = _kind(region), region.get("value"), _size([region])
     if kind == "keypoint":
         raise CrownError(POINTS_ALONE, "a keypoint")
-    if kind == "brush":
-        raise CrownError("are painted with a brush, which is not read: export them as COCO", "brush")
     if not isinstance(at, dict) or size is None:
         raise CrownError("have no value, or no original_width and original_height", repr(at)[:40])
     named = at.get(str(region.get("type"))) or [None]
     label = label_text(named[0] if isinstance(named, list) else named)
+    if kind == "brush":
+        return masked(label, painted(at.get("rle"), size), place=place)
     down, across = (side / 100 for side in size)
     if kind == "polygon":
         points = at.get("points")
@@ -111,3 +114,41 @@ def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
         return outlined(label, [circle((x, y), *radii, turn=radians(degrees))], box=None, place=place)
     right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
     return turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
+
+
+def painted(rle: object, size: tuple[int, int]) -> np.ndarray:
+    """bool, shape `size`: what a brush covers, from the bits in which Label Studio writes levels of red to opacity.
+
+    A head of 32 bits for the number of levels, 5 for the bits of one and 4 for each of four lengths, then runs: a bit
+    that says whether one level repeats, 2 for which of the lengths, the number of levels, and the one or all of them.
+    """
+    if not isinstance(rle, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in rle):
+        raise CrownError("have a damaged brush", "its rle is no list of bytes")
+    bits = _Bits(bytes(rle))
+    num_levels, level_bits = bits.take(32), bits.take(5) + 1
+    length_bits = [bits.take(4) + 1 for _ in range(4)]
+    if num_levels != 4 * size[0] * size[1]:
+        raise CrownError("have a damaged brush", f"{num_levels} levels of {size[1]}x{size[0]} pixels")
+    levels = np.zeros(num_levels, np.uint8)
+    start = 0
+    while start < num_levels:
+        repeats = bits.take(1)
+        end = start + 1 + bits.take(length_bits[bits.take(2)])
+        if end > num_levels:
+            raise CrownError("have a damaged brush", f"a run to level {end} of {num_levels}")
+        levels[start:end] = bits.take(level_bits) if repeats else [bits.take(level_bits) for _ in range(start, end)]
+        start = end
+    return levels.reshape(*size, 4)[..., 3] > 0
+
+
+class _Bits:
+    """Whole numbers from bits, the highest first."""
+
+    def __init__(self, content: bytes) -> None:
+        self._bits, self._left = int.from_bytes(content), 8 * len(content)
+
+    def take(self, number: int) -> int:
+        self._left -= number
+        if self._left < 0:
+            raise CrownError("have a damaged brush", "it ends too soon")
+        return self._bits >> self._left & (1 << number) - 1

@@ -1,9 +1,14 @@
 """LabelMe json: one picture a file, its shapes as points."""
 
+import base64
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from trainable.data.crowns.formats.reading import AnnotatedPicture, AnnotationFile
 from trainable.data.crowns.formats.shapes import (
@@ -11,6 +16,7 @@ from trainable.data.crowns.formats.shapes import (
     CrownShape,
     boxed,
     label_text,
+    masked,
     number,
     outlined,
     stated_size,
@@ -35,7 +41,7 @@ def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
     picture = found.picture(name, stated_size(content.get("imageHeight"), content.get("imageWidth")))
     for index, entry in enumerate(content["shapes"], start=1):
         place = f"shape {index}"
-        found.add(name, place, partial(_shape, entry, place))
+        found.add(name, place, partial(_shape, entry, place, picture.size))
     entries = enumerate(content["shapes"], start=1)
     _join_groups(picture, {f"shape {i}": entry.get("group_id") for i, entry in entries if isinstance(entry, dict)})
     found.drop_repeated()
@@ -54,7 +60,7 @@ def circle(centre: tuple[float, float], across: float, down: float, *, turn: flo
     return rim
 
 
-def _shape(entry: object, place: str) -> CrownShape:
+def _shape(entry: object, place: str, size: tuple[int, int] | None) -> CrownShape:
     if not isinstance(entry, dict) or not isinstance(entry.get("points"), list):
         raise CrownError("have no points", repr(entry)[:40])
     label, points, kind = label_text(entry.get("label")), entry["points"], entry.get("shape_type") or "polygon"
@@ -69,7 +75,24 @@ def _shape(entry: object, place: str) -> CrownShape:
         (x, y), rim = ([number(side) for side in point] for point in points)
         radius = math.hypot(rim[0] - x, rim[1] - y)
         return outlined(label, [circle((x, y), radius, radius)], box=None, place=place)
+    if kind == "mask" and len(points) == 2 and size is not None:
+        return masked(label, _pixels(entry.get("mask"), points[0], size), place=place)
     raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")
+
+
+def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np.ndarray:
+    """bool, shape `size`, of a PNG in base 64 whose upper left pixel lies at the corner."""
+    try:
+        inside = np.asarray(Image.open(io.BytesIO(base64.b64decode(str(mask), validate=True)))) > 0
+    except (ValueError, OSError) as error:
+        raise CrownError("have a damaged mask", str(error)[:40]) from error
+    left, top = (int(number(side)) for side in corner)
+    if inside.ndim != 2 or left < 0 or top < 0:
+        raise CrownError("have a damaged mask", f"{inside.ndim} dimensions at ({left}, {top})")
+    pixels = np.zeros(size, bool)
+    own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
+    own[:] = inside[: own.shape[0], : own.shape[1]]
+    return pixels
 
 
 def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> None:

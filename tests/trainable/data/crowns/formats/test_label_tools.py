@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import zlib
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from trainable.data.crowns.formats.createml import read_createml
 from trainable.data.crowns.formats.cvat import read_cvat
+from trainable.data.crowns.formats.dota import is_dota, read_dota
 from trainable.data.crowns.formats.kitti import is_kitti, read_kitti
 from trainable.data.crowns.formats.label_studio import read_label_studio
 from trainable.data.crowns.formats.reading import OtherFileError
@@ -79,9 +81,19 @@ def test_a_bad_shape_of_cvat_costs_itself(shape, reason):
     assert [one.startswith(reason) for one in reasons(found)] == [True]
 
 
-def test_a_video_of_cvat_says_what_to_export():
-    with pytest.raises(OtherFileError, match=r"of a video; export the task as COCO 1\.0"):
-        read_cvat(ElementTree.fromstring('<annotations><track id="0"/></annotations>'))
+def test_a_frame_of_a_video_of_cvat_is_the_picture_of_its_number():
+    meta = "<meta><task><original_size><width>8</width><height>4</height></original_size></task></meta>"
+    boxes = "".join(
+        f'<box frame="{frame}" outside="{outside}" xtl="1" ytl="0" xbr="{frame}" ybr="2"/>'
+        for frame, outside in ((6, 0), (7, 0), (8, 1))
+    )
+    track = f'<track id="0" label="Palm">{boxes}</track>'
+    found = read_cvat(ElementTree.fromstring(f"<annotations>{meta}{track}</annotations>"))
+    assert {name: [(one.label, one.box) for one in own.shapes] for name, own in found.pictures.items()} == {
+        "frame_000006": [("palm", (1, 0, 6, 2))],
+        "frame_000007": [("palm", (1, 0, 7, 2))],
+    }
+    assert {own.size for own in found.pictures.values()} == {(4, 8)}
 
 
 def test_regions_of_label_studio_are_percents_of_the_stated_size():
@@ -119,9 +131,47 @@ def test_of_several_annotations_of_a_task_the_first_is_read_and_it_is_noted():
     assert found.notes == ["1 picture has several annotations, such as a.png; the first of each is read"]
 
 
-def test_what_is_painted_in_label_studio_is_named():
-    (reason,) = reasons(read_label_studio([task({"format": "rle", "rle": [1]}, kind="brushlabels")]))
-    assert reason == "are painted with a brush, which is not read: export them as COCO"
+def brush(pixels):
+    """What covers these pixels: a run of one level for each stretch of them, and one level written out."""
+    levels = np.repeat(255 * pixels.astype(np.uint8).ravel(), 4)
+    bits = f"{len(levels):032b}" + f"{7:05b}" + "".join(f"{length - 1:04b}" for length in (3, 4, 8, 16))
+    edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(levels)]
+    for start, end in itertools.pairwise(edges):
+        if end - start > 8:
+            bits += f"0{0:02b}{0:03b}{levels[start]:08b}"
+            start += 1
+        bits += f"1{3:02b}{end - start - 1:016b}{levels[start]:08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
+
+
+def test_what_is_painted_in_label_studio_comes_back_as_pixels():
+    pixels = np.zeros((100, 200), bool)
+    pixels[20:40, 30:90] = True
+    found = read_label_studio([task({"rle": brush(pixels), "brushlabels": ["Palm"]}, kind="brushlabels")])
+    assert (only_shape(found).run_length.decoded() == pixels).all()
+    assert only_shape(found).label == "palm"
+
+
+@pytest.mark.parametrize("rle", [[1], brush(np.zeros((9, 9), bool)), "AAAA", brush(np.zeros((100, 200), bool))[:-2]])
+def test_a_damaged_brush_costs_itself(rle):
+    assert reasons(read_label_studio([task({"rle": rle}, kind="brushlabels")])) == ["have a damaged brush"]
+
+
+def test_corners_of_dota_are_an_outline_below_its_head(tmp_path):
+    lines = ["imagesource:GoogleEarth", "gsd:0.14", "4 4 30 6 28 30 2 28 Palm 0", "1 1 1 1 1 1 1 1 Palm"]
+    (tmp_path / "7.txt").write_text("\n".join(lines))
+    assert is_dota(tmp_path / "7.txt")
+    found = read_dota(tmp_path / "7.txt")
+    (shape,) = found.pictures["7"].shapes
+    assert (shape.label, shape.polygons) == ("palm", (((4, 4), (30, 6), (28, 30), (2, 28)),))
+    assert [problem.place for problem in found.problems] == ["line 4"]
+
+
+@pytest.mark.parametrize("line", ["0 0.1 0.1 0.6 0.1 0.6 0.6 0.1 0.6", "gsd:0.14", f"Car {KITTI_LINE}", ""])
+def test_other_texts_are_not_of_dota(tmp_path, line):
+    (tmp_path / "7.txt").write_text(f"{line}\n")
+    assert not is_dota(tmp_path / "7.txt")
 
 
 def test_x_and_y_of_createml_are_the_centre():

@@ -1,8 +1,12 @@
 """LabelMe and VIA: polygons, boxes and circles are crowns; points, lines and a label in doubt are told."""
 
+import base64
+import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from trainable.data.crowns.annotations import read_annotations
 from trainable.data.io.findings import BadFileError
@@ -121,3 +125,21 @@ def test_the_csv_of_vias_first_version_is_read_and_one_without_names_is_an_error
     (tmp_path / "via.csv").write_text(f'region_shape_attributes,region_attributes\n"{place}",{{}}')
     with pytest.raises(BadFileError, match="without the column filename"):
         read_annotations(tmp_path / "via.csv")
+
+
+def test_a_mask_of_labelme_lies_at_its_first_corner(labelme):
+    inside = np.array([[1, 1, 0], [0, 1, 1]], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(255 * inside).convert("1").save(file, "PNG")
+    shape = {
+        "label": "Palm",
+        "shape_type": "mask",
+        "points": [[4, 1], [6, 2]],
+        "mask": base64.b64encode(file.getvalue()).decode(),
+    }
+    found = labelme(shape, shape | {"mask": "AAAA"}, imageHeight=8, imageWidth=9)
+    ((crown,),) = (picture.shapes for picture in found.pictures.values())
+    expected = np.zeros((8, 9), bool)
+    expected[1:3, 4:7] = inside
+    assert (crown.run_length.decoded() == expected).all()
+    assert [problem.reason for problem in found.problems] == ["have a damaged mask"]
