@@ -109,9 +109,8 @@ def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):
     config = tmp_path / "config.json"
     preset_main(["dishes", "balanced", str(config)])
     curve = tmp_path / "curve.jsonl"
-    curve.write_text(
-        json.dumps({"metrics": {"train/accuracy": 1.0, "val/accuracy": 0.5, "val/constant_share": 1.0}}) + "\n"
-    )
+    metrics = {"train/accuracy": 1.0, "val/accuracy": 0.5, "val/constant_share": 1.0}
+    curve.write_text(json.dumps({"epoch": 1, "metrics": metrics}) + "\n")
     caplog.set_level("INFO", "trainable")
     assert main(["--config", str(config), "--curve", str(curve)]) == 0
     for said in ("shape (16, 3, 64, 64)", "clean 192, dirty 96", "gradient", "It overfits", "predictions are constant"):
