@@ -287,7 +287,7 @@ class TrainingRun:
         measured = self._measured(averaged=True)
         if self.trainer.techniques.averaging is not None:
             raw = self._measured(averaged=False)
-            measured |= {f"raw_{name}": raw[name] for name in ("loss", self.task.objective.removeprefix("val/"))}
+            measured |= {f"raw_{name}": raw[name] for name in ("loss", self.task.measured_objective)}
         return {f"val/{name}": float(value) for name, value in measured.items()}
 
     def _measured(self, *, averaged: bool) -> dict[str, float]:

@@ -54,7 +54,12 @@ class Task(ABC, Generic[Config]):
     is_pretraining: ClassVar[bool] = False
     """Its weights start another workload (`--init`), so that its default is the network of that one's."""
     presets: ClassVar[Mapping[str, Preset]] = {}
-    """Strategies by name, for training without a search."""
+    """By name, for training without a search."""
+
+    @property
+    def measured_objective(self) -> str:
+        """The objective by the name that `build_metrics` gives it: without the split, which a training adds."""
+        return self.objective.removeprefix("val/")
 
     @abstractmethod
     def default_config(self, source: str | None = None) -> Config:
@@ -148,7 +153,7 @@ class Task(ABC, Generic[Config]):
 
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
         """The trivial predictor with the best objective on `validation` or `test`; None where the task has none."""
-        objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0
+        sign = 1.0 if self.mode == "max" else -1.0
         data, is_final = getattr(splits, split), split == "test"
         predictors = self.trivial_predictors(config, splits.train)
         if not predictors:
@@ -157,7 +162,7 @@ class Task(ABC, Generic[Config]):
             predictors,
             self.evaluation_batches(config, data, torch.device("cpu")),
             lambda: self.build_metrics(config, final=is_final),
-            objective=objective,
+            objective=self.measured_objective,
         )
         best = max(measured, key=lambda one: sign * one.objective + one.spread)
         return best._replace(facts=self.label_facts(config, splits.train))
@@ -180,7 +185,7 @@ class Task(ABC, Generic[Config]):
 
     def probe_metrics(self, config: Config, splits: Any, split: str, probe: LinearProbe) -> dict[str, float]:
         """The metrics of a linear probe on `validation` or `test`."""
-        objective, sign = self.objective.removeprefix("val/"), 1.0 if self.mode == "max" else -1.0
+        sign = 1.0 if self.mode == "max" else -1.0
         is_final, device = split == "test", torch.device("cpu")
         return measure_probe(
             probe,
@@ -189,7 +194,7 @@ class Task(ABC, Generic[Config]):
             validation=self.evaluation_batches(config, splits.validation, device),
             test=self.evaluation_batches(config, splits.test, device) if is_final else None,
             new_metrics=lambda: self.build_metrics(config, final=is_final),
-            better=lambda metrics: sign * metrics[objective],
+            better=lambda metrics: sign * metrics[self.measured_objective],
         )
 
     def fresh_test_set(self, config: Config, count: int) -> Any:

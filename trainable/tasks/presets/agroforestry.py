@@ -1,4 +1,4 @@
-"""The strategies of `agroforestry` by name; all but the two stages are whole trainings.
+"""The presets of `agroforestry` by name; all but the two stages are whole trainings.
 
     python -m trainable.preset agroforestry document config.json --data path/to/tiles
 

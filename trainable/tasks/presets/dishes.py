@@ -1,4 +1,4 @@
-"""The strategies of `dishes` by name.
+"""The presets of `dishes` by name.
 
     python -m trainable.preset dishes balanced config.json
 

@@ -1,4 +1,4 @@
-"""The strategies of `leaf_pretrain` and `leaf` by name.
+"""The presets of `leaf_pretrain` and `leaf` by name.
 
     python -m trainable.preset leaf document config.json --data path/to/leaves
 

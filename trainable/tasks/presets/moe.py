@@ -1,4 +1,4 @@
-"""The strategies of `moe` by name; several are joined by `+`, the later ones on top of the earlier.
+"""The presets of `moe` by name; several are joined by `+`, the later ones on top of the earlier.
 
     python -m trainable.preset moe document+small_data+memory_8gb config.json --data path/to/images-and-masks
 

@@ -1,4 +1,4 @@
-"""A training strategy that has a name."""
+"""What a preset is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ Params = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A training strategy that has a name: parameters over a workload's default, for training without a search."""
+    """Parameters over a workload's default, by a name, for training without a search."""
 
     params: Params
     of_folder: Params = field(default_factory=dict)
-    """What it asks besides where there is a folder of images; embedded data is drawn small, in one size."""
+    """What it sets besides where there is a folder of images; embedded data is drawn small, in one size."""
 
     def over(self, default: Config, *, has_folder: bool) -> Config:
-        """The configuration of this strategy; raises ValueError for a parameter that the workload does not know."""
+        """The configuration of this preset; raises ValueError for a parameter that the workload does not know."""
         return from_params({**self.params, **(self.of_folder if has_folder else {})}, default)
 
     def but(self, *, of_folder: Params | None = None, **params: object) -> "Preset":
-        """The same strategy with some parameters changed."""
+        """The same preset with some parameters changed."""
         return Preset(params={**self.params, **params}, of_folder={**self.of_folder, **(of_folder or {})})

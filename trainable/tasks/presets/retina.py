@@ -1,4 +1,4 @@
-"""The strategies of `retina` by name.
+"""The presets of `retina` by name.
 
     python -m trainable.preset retina document config.json --data path/to/fundus
 
