@@ -208,7 +208,7 @@ def test_each_name_builds_its_weighting(config, kind, weights):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"weighting": "uncertanty"}, "uncertanty is no weighting; did you mean uncertainty"),
+        ({"weighting": "uncertanty"}, "uncertanty is not a weighting; did you mean uncertainty"),
         ({"weighting": "fixed"}, "weighting is fixed and fixed_weights None; the two go together"),
         ({"fixed_weights": (1.0, 1.0)}, "weighting is uncertainty and fixed_weights"),
         ({"weighting": "fixed", "fixed_weights": (1.0, 0.0)}, "each must be positive"),

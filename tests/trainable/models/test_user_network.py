@@ -162,10 +162,10 @@ def test_a_changed_file_that_it_imports_is_named(nets, tmp_path, caplog):
         ("FailsInTraining", r"predictions of shape \(B, 1\) in training; it must return logits of shape \(B, 2\)"),
         ("Masks", r"predictions of shape \(B, 1, \d+, \d+\) in training; it must return logits of shape \(B, 2\)"),
         ("Frozen", r"Frozen has no parameters that can be trained"),
-        ("Detached", r"returns predictions that no parameter can learn from in training; leave out no_grad"),
+        ("Detached", r"returns predictions without a gradient in training; remove no_grad"),
         ("Lazy", r"Lazy holds lazy layers, which have no shape yet"),
         ("Exits", r"px in training: SystemExit: 3 \(nets_\w+\.py, line \d+\)"),
-        ("not_a_network", r"gives a int; it must give a torch.nn.Module"),
+        ("not_a_network", r"returns a int; it must return a torch.nn.Module"),
         ("Refuses", r"cannot be built: RuntimeError: no luck"),
     ],
 )

@@ -168,7 +168,7 @@ def test_the_page_is_drawn_compares_and_deletes_after_a_question(runs, training)
     assert not drawn.exception
     drawn.selectbox[1].select("checkpoints/epoch_002.pt").run()
     drawn.button("ask").click().run()
-    assert "epoch_002.pt will be gone for good" in drawn.warning[0].value
+    assert "epoch_002.pt will be deleted for good" in drawn.warning[0].value
     drawn.button("keep").click().run()
     assert (folder / "checkpoints/epoch_002.pt").is_file()
     assert not drawn.warning
