@@ -81,7 +81,7 @@ def test_a_network_from_scratch_is_told_of_trained_weights_and_one_that_has_them
 
 def test_a_training_below_the_probe_is_told_to_keep_what_the_weights_know(search):
     assert told(search, FLAT, base_config=base(), is_below_probe=True).startswith(
-        "The training loses the pre-trained features: train the head first (--set unfreezing=true)"
+        "Training loses the pre-trained features: train the head first (--set unfreezing=true)"
     )
 
 
