@@ -1,7 +1,9 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,24 @@ def disc_config(disc_folder) -> TrialConfig:
     """The workload's default on the discs, with a network so narrow that an epoch takes a tenth of a second."""
     default = get_task("moe").default_config(str(disc_folder))
     return replace(default, max_epochs=3, model=replace(default.model, pyramid_channels=8))
+
+
+@pytest.fixture(scope="session")
+def loggers_of_a_new_process() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which the root logger is as a command finds it, without pytest's handlers."""
+
+    @contextmanager
+    def without_handlers() -> Iterator[None]:
+        root = logging.getLogger()
+        handlers, level = root.handlers, root.level
+        root.handlers = []
+        try:
+            yield
+        finally:
+            root.handlers = handlers
+            root.setLevel(level)
+
+    return without_handlers
 
 
 @pytest.fixture

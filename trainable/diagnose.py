@@ -12,7 +12,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
 from trainable.console.command_line import run_main
+from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity, errors_among, format_table
@@ -148,11 +149,15 @@ def _found(what: str, problem: str, action: str, severity: Severity = Severity.E
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
     options = build_parser(prog).parse_args(arguments)
-    log_to(sys.stdout)
+    log_to(sys.stderr if options.json else sys.stdout)
     try:
         exported = read_exported_config(options.config)
         if options.groups:
-            logger.info("%s", format_groups(groups_of(task_of(exported.config)[1])))
+            groups = groups_of(task_of(exported.config)[1])
+            if options.json:
+                write_json([_as_facts(group) for group in groups])
+            else:
+                logger.info("%s", format_groups(groups))
             return 0
         findings = diagnose(exported)
         if options.curve is not None:
@@ -161,7 +166,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
-    logger.info("%s", format_table(findings))
+    if options.json:
+        write_json([asdict(finding) for finding in findings])
+    else:
+        logger.info("%s", format_table(findings))
     return 1 if errors_among(findings) else 0
 
 
@@ -210,12 +218,22 @@ def format_groups(groups: Sequence[ParameterGroup]) -> str:
     return "\n".join([*lines, f"without weight decay ({len(undecayed)}):", *(f"  {name}" for name in undecayed)])
 
 
+def _as_facts(group: ParameterGroup) -> dict[str, object]:
+    return {
+        "part": group.part,
+        "peak_rate": group.lr,
+        "weight_decay": group.weight_decay,
+        "parameters": {name: list(parameter.shape) for name, parameter in group.parameters.items()},
+    }
+
+
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Check a configuration: data, network, gradient, curve.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
     curve_help = "curve.jsonl of a training, to look for overfitting and for constant predictions"
     parser.add_argument("--curve", type=Path, metavar="FILE", help=curve_help)
     parser.add_argument("--groups", action="store_true", help="print the optimizer's groups of parameters instead")
+    parser.add_argument("--json", action="store_true", help="print the findings, or the groups, as JSON")
     return parser
 
 

@@ -10,7 +10,6 @@ goes on with the pictures that have none. The weights are those beside the confi
 
 import argparse
 import csv
-import json
 import logging
 import sys
 import time
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 from trainable.config import TrialConfig
 from trainable.console.command_line import run_main
+from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import read_upright
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             # A picture that could not be read has no row.
             with (options.output / TABLE).open(encoding="utf-8", errors="surrogateescape", newline="") as table:
                 summary = {"output": str(options.output), "predictions": list(csv.DictReader(table))}
-            sys.stdout.write(f"{json.dumps(summary, indent=2)}\n")
+            write_json(summary)
         return status
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)

@@ -21,6 +21,7 @@ from trainable.configuration.fields import unknown_name
 from trainable.configuration.mapping_file import read_mapping
 from trainable.configuration.reference import find, is_reference, references_of
 from trainable.console.command_line import run_main
+from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.loop.loop_config import LoopConfig
 from trainable.remote.local_source import absolute_source
@@ -42,12 +43,12 @@ logger = logging.getLogger("trainable.preset")
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    log_to(sys.stdout)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
-        logger.info("%s", "\n".join(_listed()))
+        sys.stdout.write("\n".join(_listed()) + "\n")
         return 0
     options = build_parser(prog).parse_args(arguments)
+    log_to(sys.stderr if options.json else sys.stdout)
     try:
         exported = preset_config(options.workload, options.preset, options.data, params_of(options))
         if options.plot is not None and isinstance(exported.config, LoopConfig):
@@ -64,7 +65,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2
-    logger.info("%s\npython -m trainable.train --config %s trains it", options.out, shlex.quote(str(options.out)))
+    if options.json:
+        write_json({"config": str(options.out)})
+    else:
+        logger.info("%s\npython -m trainable.train --config %s trains it", options.out, shlex.quote(str(options.out)))
     return 0
 
 
@@ -140,6 +144,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="also draw learning rate and augmentation against epochs"
     )
+    parser.add_argument("--json", action="store_true", help="print the path as JSON")
     add_config_options(parser)
     return parser
 

@@ -23,6 +23,7 @@ from trainable.config import TrialConfig, flat_params
 from trainable.configuration.config_options import params_of, with_params
 from trainable.configuration.reference import references_of
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.preset import read_training_config
 from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
@@ -35,6 +36,7 @@ from trainable.reporting.output_folder import (
     check_output,
     cut_curve,
     keep_checkpoints,
+    read_tested,
 )
 from trainable.reporting.profiling import parse_updates, profiled
 from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trackers
@@ -55,10 +57,10 @@ build_parser = train_parser
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
-    log_to(sys.stdout)
     options = train_parser(prog).parse_args(arguments)
-    output = _output_folder(options)
-    if os.environ.get("RANK", "0") != "0":
+    log_to(sys.stderr if options.json else sys.stdout)
+    output, is_first = _output_folder(options), os.environ.get("RANK", "0") == "0"
+    if not is_first:
         logging.getLogger().setLevel(logging.ERROR)
     try:
         chosen = TrainOptions(
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except KeyboardInterrupt:
         logger.info("Interrupted. Finished epochs are saved; add --resume to the same command to continue.")
         return 130
+    if options.json and is_first:
+        write_json({"output": str(output), **read_tested(output / METRICS)})
     return 0
 
 

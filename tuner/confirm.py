@@ -9,12 +9,14 @@ page and export are written again: another trial may be selected.
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, redirect_stdout
 from pathlib import Path
 
 from trainable.console import process
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from tuner import formatting
+from tuner.api.result import load
 from tuner.api.searches import load_libraries
 from tuner.ray.address import cluster_address
 from tuner.ray.cluster import ray_running
@@ -35,7 +37,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
                 seeds = read_settings(options.folder).confirm_seeds
             else:
                 seeds = ConfirmSeeds.parse(options.seeds, option="--seeds")
-            return _confirm(options.folder, top=options.top, seeds=seeds)
+            with redirect_stdout(sys.stderr) if options.json else nullcontext():
+                status = _confirm(options.folder, top=options.top, seeds=seeds)
+            if options.json:
+                write_json(load(options.folder).summary())
+            return status
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return USER_ERROR
@@ -56,6 +62,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         help="N seeds each, and up to M for the exported one and the default while undecided; a single "
         "N is exactly N (default: the search's)",
     )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     return parser
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from trainable.configuration.run_config import RunConfig
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.techniques.parallel.tensor_tree import map_tensors
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
+    if options.json:
+        write_json(asdict(result))
+        return 0
     for name, metrics in result.members.items():
         sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
     sys.stdout.write(f"ensemble of {len(result.members)}: {result.ensemble[result.objective]:.4f}\n")
@@ -76,6 +80,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         "--top", type=int, default=DEFAULT_TOP, metavar="K", help=f"number of best trials (default: {DEFAULT_TOP})"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     return parser
 
 

@@ -5,13 +5,13 @@ python -m tuner.explain results/moe/<run> 17     # one trial, by its number or i
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from trainable.console.command_line import run_main
+from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from tuner import formatting
 from tuner.confirmation.wanted import what_is_left
@@ -40,12 +40,13 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         else:
             trial = find_trial(search, options.trial)
             lines = explain_trial(search, trial)
-    except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(error_line(error))
         return 2
-    facts = {"trial": None if trial is None else _facts(search, trial), "sentences": lines}
-    text = json.dumps(facts, indent=2) if options.json else visible("\n".join(lines))
-    sys.stdout.write(f"{text}\n")
+    if options.json:
+        write_json({"trial": None if trial is None else _facts(search, trial), "sentences": lines})
+    else:
+        sys.stdout.write(visible("\n".join(lines)) + "\n")
     return 0
 
 

@@ -20,6 +20,7 @@ from trainable.config import from_params
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import run_epochs
@@ -66,8 +67,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
         exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
         exported |= {form.path.name: str(form.path) for form in forms}
-        lines = [str(best / CONFIG), *(form.sentence for form in forms)]
-        sys.stdout.write((json.dumps(exported, indent=2) if options.json else "\n".join(lines)) + "\n")
+        if options.json:
+            write_json(exported)
+        else:
+            sys.stdout.write("\n".join([str(best / CONFIG), *(form.sentence for form in forms)]) + "\n")
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:

@@ -6,7 +6,6 @@ python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; wo
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
 from tuner.confirmation.wanted import what_is_left
@@ -55,7 +55,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         sys.stderr.write(error_line(error))
         return 2
     paths = {"report": str(report), "table": str(output / TABLE), "page": str(output / PAGE)}
-    sys.stdout.write(f"{json.dumps(paths, indent=2) if options.json else report}\n")
+    if options.json:
+        write_json(paths)
+    else:
+        sys.stdout.write(f"{report}\n")
     return 0
 
 

@@ -6,7 +6,6 @@ python -m tuner.search --space moe --data path/to/images-and-masks --trials 60
 
 import argparse
 import gc
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
-from search_spaces.space import Situation
+from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import in_words
 from trainable.configuration.fields import parse_assignments
 from trainable.console.command_line import error_line, run_main
+from trainable.console.json_output import write_json
 from trainable.console.process import freeze_imports
 from tuner import formatting
 from tuner.api import searches
@@ -51,7 +51,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Runs the options of `search_parser`; returns the exit status."""
     try:
         with searches.environment():
-            return _list() if options.list else _searched(options, _settings(options))
+            return _list(as_json=options.json) if options.list else _searched(options, _settings(options))
     except ValueError as error:
         sys.stderr.write(error_line(error))
         return USER_ERROR
@@ -85,7 +85,12 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
     if options.dry_run:
         from tuner.budget.dry_run import dry_run
 
-        sys.stdout.write(f"{dry_run(*searches.planned(settings, began=began), began=began)}\n")
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            estimate = dry_run(*searches.planned(settings, began=began), began=began)
+        if options.json:
+            write_json(estimate.facts)
+        else:
+            sys.stdout.write(f"{estimate.text}\n")
         return DONE
     # With --json, standard output has the result alone.
     with redirect_stdout(sys.stderr) if options.json else nullcontext():
@@ -95,7 +100,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
             else searches.run(settings, verbose=options.verbose, began=began)
         )
     if options.json:
-        sys.stdout.write(f"{json.dumps(result.summary(), indent=2)}\n")
+        write_json(result.summary())
     return DONE if result.is_over else INTERRUPTED
 
 
@@ -148,26 +153,39 @@ def _check_alone(options: argparse.Namespace) -> None:
         raise ValueError(f"--resume uses the recorded settings; leave out {listed}.")
 
 
-def _list() -> int:
+def _list(*, as_json: bool) -> int:
     """Prints every space with its parameters, their defaults and what is searched, for 1000 images from scratch."""
-    origins = dict.fromkeys(SPACES, "") | {name: f" ({at.value})" for name, at in installed_spaces().items()}
-    sys.stdout.write("\n\n".join(_described(name, origin) for name, origin in origins.items()) + "\n")
+    origins = dict.fromkeys(SPACES) | {name: at.value for name, at in installed_spaces().items()}
+    if as_json:
+        write_json({name: _facts(find_space(name).space, origin) for name, origin in origins.items()})
+    else:
+        described = (_described(name, find_space(name).space, origin) for name, origin in origins.items())
+        sys.stdout.write("\n\n".join(described) + "\n")
     return DONE
 
 
-def _described(name: str, origin: str) -> str:
-    space = find_space(name).space
-    situation = Situation(num_train_images=1000, pretrained=False)
-    # A default that leaves a part out has no value for what is in it.
-    defaults, searched = space.defaults(situation), PinnedSpace(space, situation).asked
+def _described(name: str, space: Space, origin: str | None) -> str:
     about = f"{space.job}; " if space.job else ""
     lines = [
-        f"{name}{origin}: {about}{'maximises' if space.mode == 'max' else 'minimises'} {space.objective}; "
-        f"up to {formatting.count(space.max_epochs, 'epoch')}",
+        f"{name}{f' ({origin})' if origin else ''}: {about}{'maximises' if space.mode == 'max' else 'minimises'} "
+        f"{space.objective}; up to {formatting.count(space.max_epochs, 'epoch')}",
         f"  {'parameter':26} {'default':14} searched",
-        *(f"  {one:26} {defaults.get(one, '-')!s:14} {in_words(values)}" for one, values in searched.items()),
+        *(f"  {one:26} {default!s:14} {searched}" for one, (default, searched) in _searched_in(space).items()),
     ]
     return "\n".join(lines)
+
+
+def _facts(space: Space, origin: str | None) -> dict[str, object]:
+    searched = {one: {"default": default, "searched": words} for one, (default, words) in _searched_in(space).items()}
+    about = {"job": space.job, "objective": space.objective, "mode": space.mode, "max_epochs": space.max_epochs}
+    return {"origin": origin, **about, "parameters": searched}
+
+
+def _searched_in(space: Space) -> dict[str, tuple[object, str]]:
+    """Default and range in words, by parameter; a default that leaves a part out has no value for what is in it."""
+    situation = Situation(num_train_images=1000, pretrained=False)
+    defaults = space.defaults(situation)
+    return {name: (defaults.get(name, "-"), in_words(it)) for name, it in PinnedSpace(space, situation).asked.items()}
 
 
 if __name__ == "__main__":

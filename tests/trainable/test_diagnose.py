@@ -104,10 +104,11 @@ def test_a_training_that_answers_every_image_alike_is_warned_of():
     assert "precision=fp32" in finding.action
 
 
-def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog):
+def test_the_command_looks_a_preset_over(tmp_path, monkeypatch, caplog, capsys):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     config = tmp_path / "config.json"
-    preset_main(["dishes", "balanced", str(config)])
+    preset_main(["dishes", "balanced", str(config), "--json"])
+    assert json.loads(capsys.readouterr().out) == {"config": str(config)}
     curve = tmp_path / "curve.jsonl"
     metrics = {"train/accuracy": 1.0, "val/accuracy": 0.5, "val/constant_share": 1.0}
     curve.write_text(json.dumps({"epoch": 1, "metrics": metrics}) + "\n")

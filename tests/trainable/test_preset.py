@@ -39,10 +39,9 @@ def test_an_unknown_preset_is_a_sentence_with_the_nearest(tmp_path, caplog):
     assert not (tmp_path / "config.json").exists()
 
 
-def test_without_arguments_all_presets_are_listed(caplog):
-    caplog.set_level("INFO", "trainable.preset")
+def test_without_arguments_all_presets_are_listed(capsys):
     assert main([]) == 0
-    assert "\nagroforestry: default, document, laptop, light," in caplog.text
+    assert "\nagroforestry: default, document, laptop, light," in capsys.readouterr().out
 
 
 def test_presets_are_joined_the_later_on_top_of_the_earlier():

@@ -5,10 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from search_spaces.registry import SPACES
 from tuner.__main__ import COMMANDS, main
 from tuner.commands import open_report
 from tuner.planning.preflight import check_folder
@@ -110,6 +112,49 @@ def test_an_explanation_as_json_has_the_trial_and_the_sentences(finished_folder,
     told = json.loads(capsys.readouterr().out)
     assert told["trial"]["name"].startswith("003-")
     assert told["sentences"][0].startswith(f"Trial {told['trial']['name']} ")
+
+
+def test_json_stands_alone_on_standard_output(loggers_of_a_new_process, trained_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(import_module("tuner.search"), "SPACES", {"dishes_grid": SPACES["dishes_grid"]})
+    folder = shutil.copytree(trained_folder, tmp_path / "run")
+
+    def told(*command: str):
+        with loggers_of_a_new_process():
+            assert main([*command, "--json"]) == 0, command
+        return json.loads(capsys.readouterr().out)
+
+    assert told("ensemble", str(folder), "--top", "1")["objective"] == "s_measure"
+    assert told("export", str(folder))["config"] == str(folder / "best" / "config.json")
+    exported = str(folder / "best" / "config.json")
+    assert told("train", "--config", exported, "--epochs", "1")["output"] == str(folder / "train")
+    assert told("diagnose", "--config", exported)[0]["severity"] == "note"
+    assert {group["part"] for group in told("diagnose", "--config", exported, "--groups")} >= {"backbone"}
+    assert told("search", "--list")["dishes_grid"]["objective"] == "val/macro_f1"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "search --space meo",
+        "search --resume nowhere",
+        "resume nowhere",
+        "report nowhere",
+        "explain nowhere",
+        "confirm nowhere",
+        "ensemble nowhere",
+        "export nowhere",
+        "train --config nowhere",
+        "predict --config nowhere --image nowhere",
+        "preset meo default nowhere.json",
+        "diagnose --config nowhere",
+    ],
+)
+def test_an_error_leaves_standard_output_empty_for_who_reads_json(loggers_of_a_new_process, capsys, command):
+    with loggers_of_a_new_process():
+        assert main([*command.split(), "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
 
 
 @pytest.fixture

@@ -165,3 +165,9 @@ def test_a_trial_is_asked_for_by_its_number_or_its_name(folder, capsys, called):
 def test_a_folder_without_a_search_is_a_sentence(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "holds no search" in capsys.readouterr().err
+
+
+def test_a_file_that_can_not_be_read_is_told(folder, capsys):
+    (folder / "confirm.jsonl").mkdir()
+    assert main([str(folder)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

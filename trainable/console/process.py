@@ -56,10 +56,14 @@ class StderrHandler(logging.StreamHandler):
 
 
 def log_to(stream: TextIO) -> None:
-    """Writes the messages of all loggers from INFO to the stream, unless the process has its own handlers."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(VisibleFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    """Writes the messages of all loggers from INFO to the stream, and errors to standard error, unless the process has
+    its own handlers."""
+    messages, errors = logging.StreamHandler(stream), logging.StreamHandler(sys.stderr)
+    messages.addFilter(lambda record: record.levelno < logging.ERROR)
+    errors.setLevel(logging.ERROR)
+    for handler in (messages, errors):
+        handler.setFormatter(VisibleFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[messages, errors])
 
 
 @contextmanager

@@ -102,3 +102,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help=f"also log to {' or '.join(TRACKERS)}, beside TensorBoard; may be repeated",
     )
     parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the metrics on the test split as JSON; progress goes to standard error",
+    )

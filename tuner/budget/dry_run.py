@@ -1,12 +1,14 @@
 """`--dry-run`: expected time and memory of a search, from a few steps of three of its configurations."""
 
 import time
+from dataclasses import dataclass
 
 from tuner import formatting
 from tuner.budget.choice import expected_of
 from tuner.budget.dry_run_text import (
     StartUp,
     checked_line,
+    expected_facts,
     expected_lines,
     image_lines,
     length_lines,
@@ -17,8 +19,17 @@ from tuner.planning.plan import Plan
 from tuner.settings import SearchSettings
 
 
-def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, *, began: float) -> str:
-    """Times a few steps on the cluster that the search would use; returns the text of the estimate.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a search will take."""
+
+    text: str
+    facts: dict[str, object]
+    """Plain data, for --json."""
+
+
+def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, *, began: float) -> Estimate:
+    """Times a few steps on the cluster that the search would use.
 
     Args:
         measured: what the plan was made from; None measures it now.
@@ -32,7 +43,7 @@ def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, 
     start_up = StartUp(command=planned - began, ray=measured.ray_seconds, process=measured.process_seconds)
     expected, resources = expected_of(settings, plan, measured), measured.resources
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
-    return "\n".join(
+    text = "\n".join(
         [
             f"{plan.space.name}: {trials}, {settings.scheduler} with {settings.sampler}; {resources}",
             *image_lines(plan),
@@ -42,3 +53,4 @@ def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, 
             *expected_lines(settings, plan, resources, measured.timings, expected, start_up),
         ]
     )
+    return Estimate(text, expected_facts(settings, plan, measured.timings, expected, start_up))

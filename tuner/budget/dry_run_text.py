@@ -114,6 +114,32 @@ def expected_lines(
     ]
 
 
+def expected_facts(
+    settings: SearchSettings,
+    plan: Plan,
+    timings: Mapping[str, StepTiming],
+    expected: DurationEstimate,
+    start_up: StartUp,
+) -> dict[str, object]:
+    """The estimate as plain data."""
+    durations = {
+        "median": expected.median.seconds,
+        "shortest": expected.shortest_seconds,
+        "longest": expected.longest_seconds,
+    }
+    return {
+        "space": plan.space.name,
+        "trials": settings.num_trials,
+        "max_epochs": plan.max_epochs,
+        "rung_epochs": list(plan.rungs),
+        "images": dict(plan.images),
+        "seconds": {name: start_up.seconds + seconds for name, seconds in durations.items()},
+        "trainings_of_the_confirmation": expected.median.trainings,
+        "peak_gib": max(one.peak_gib for one in timings.values()),
+        "checkpoint_mb": max(one.checkpoint_mb for one in timings.values()),
+    }
+
+
 def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate, start_up: StartUp) -> list[str]:
     """The parts scaled to the wall time of the search, which includes slots that wait for the last trial."""
     median = expected.median

@@ -114,7 +114,7 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
 
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
-    told = dry_run(settings, plan_search(settings), None, began=time.monotonic())
+    told = dry_run(settings, plan_search(settings), None, began=time.monotonic()).text
     assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in told
     assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
     assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", told)
