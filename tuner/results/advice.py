@@ -14,6 +14,8 @@ MUCH_LARGER = 1.3
 """How much longer the files' side is than the trained one, before larger images are worth their time."""
 LEAST_EPOCHS = 4
 """Of a curve with a direction; before that a loss that has hardly fallen says nothing either."""
+BATCH_FIELDS = ("batch_size", "accumulation_steps")
+"""Their product is the number of images of an update."""
 LEAST_UPDATES_FROM_SCRATCH, LEAST_UPDATES = 1100, 230
 """After so many, a network from scratch, and one from trained weights, was above an empty mask for good on 204
 photographs of tiles (results/LOG.md, 2026-11-28). Before, a flat curve says nothing of longer trainings."""
@@ -54,8 +56,8 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
     sign = search.settings.sign
     values = [sign * trial.results[epoch].objective for epoch in sorted(trial.results)]
     if len(values) < LEAST_EPOCHS:
-        needed = f"{len(values)} of the {LEAST_EPOCHS} epochs that a curve needs to have a direction"
-        return f"It was trained for {needed}: train longer (--max-epochs)."
+        trained = f"{len(values)} of the {LEAST_EPOCHS} epochs that a curve needs to have a direction"
+        return f"It was trained for {trained}: train longer (--max-epochs)."
     quarter = len(values) - math.ceil(len(values) / 4)
     rise = max(values[quarter:]) - max(values[:quarter])
     if rise > CLEAR_SHARE * (max(values) - values[0]) and rise > 0:
@@ -80,7 +82,7 @@ def _is_from_scratch(search: SearchRecord, trial: TrialRecord) -> bool:
 def _updates_an_epoch(search: SearchRecord, trial: TrialRecord) -> int:
     """0 where it is not known, as of a loop of one's own."""
     config = search.settings.base_config | trial.params
-    of_an_update = config.get("batch_size", 1) * config.get("accumulation_steps", 1)
+    of_an_update = math.prod(size for name in BATCH_FIELDS if isinstance(size := config.get(name), int))
     return math.ceil(search.settings.images.get("train", 0) / of_an_update)
 
 
