@@ -52,7 +52,7 @@ def open_data(config: RunConfig, expected: Mapping[str, str]) -> Any:
     Raises:
         ValueError: it can't be used, or its fingerprint is not the expected one; an empty one accepts any data.
     """
-    splits = get_workload(config.workload).open_data(config, on_progress=_preparing)
+    splits = get_workload(config.workload).open_data(config, on_progress=_log_preparation)
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(
@@ -105,6 +105,6 @@ def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
     return ", ".join(name for name in found if expected and expected.get(name) != found[name])
 
 
-def _preparing(done: int, total: int) -> None:
+def _log_preparation(done: int, total: int) -> None:
     if done == total or done % max(1, total // 10) == 0:
         logger.info("preparing data: %d of %d", done, total)

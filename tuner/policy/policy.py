@@ -99,7 +99,7 @@ class Policy(ABC):
         """The work that follows from the present state."""
 
     def _changed(self) -> None:
-        """The next work is decided anew."""
+        """The next work is decided again."""
         self._work = None
 
 

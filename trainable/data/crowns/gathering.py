@@ -229,7 +229,7 @@ def _kind(file: Path) -> str:
 
 
 def _of_the_same_split(file: Path, pictures: Sequence[Path]) -> list[Path]:
-    """Numbers begin anew in each split: a file in `train` says nothing of a picture in `test`."""
+    """Numbers begin again in each split: a file in `train` says nothing of a picture in `test`."""
     split = split_of(file.parent)
     return [picture for picture in pictures if split is None or split_of(picture.parent) in (None, split)]
 

@@ -37,7 +37,7 @@ def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, P
         mask_called = _only([mask for mask in masks if mask not in taken], mask_key)
         for name, image in image_called.items():
             mask = mask_called.get(name)
-            # Numbers begin anew in each split: `test/7.png` is not the mask of `train/7.jpg`.
+            # Numbers begin again in each split: `test/7.png` is not the mask of `train/7.jpg`.
             if mask is not None and len({split_of(image.parent), split_of(mask.parent)} - {None}) < 2:
                 mask_of[image] = mask
     return mask_of

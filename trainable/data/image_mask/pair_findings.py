@@ -13,7 +13,7 @@ from trainable.data.splitting.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _OUTLINE_ENDINGS = (".json", ".xml")
-_NO_OUTLINES = "is no picture: where it holds outlines, export them as masks, one picture for each image."
+_NO_OUTLINES = "is not a picture: where it holds outlines, export them as masks, one picture for each image."
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
 
 

@@ -123,7 +123,7 @@ def painted(rle: object, size: tuple[int, int]) -> np.ndarray:
     that says whether one level repeats, 2 for which of the lengths, the number of levels, and the one or all of them.
     """
     if not isinstance(rle, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in rle):
-        raise CrownError("have a damaged brush", "its rle is no list of bytes")
+        raise CrownError("have a damaged brush", "its rle is not a list of bytes")
     bits = _Bits(bytes(rle))
     num_levels, level_bits = bits.take(32), bits.take(5) + 1
     length_bits = [bits.take(4) + 1 for _ in range(4)]
