@@ -12,11 +12,13 @@ from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
     COMMON_ENDINGS,
     UNREAD_PICTURE_ENDINGS,
+    files_below,
     is_image,
     plain_name,
     subfolders,
 )
 from trainable.data.splitting.copies import marks_copies
+from trainable.data.splitting.split_lists import LIST_ENDINGS
 from trainable.data.splitting.split_names import split_of
 
 _MOST_NAMED = 5
@@ -193,7 +195,7 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             )
         raise DataError(
             f"{root} holds one folder of images, {only}, and in it the folders {listed}: give "
-            f"--data {shlex.quote(str(root / only))}."
+            f"--data {shlex.quote(str(root / only))}.{_lists_beside(root, only)}"
         )
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
@@ -215,6 +217,13 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if {variants[0]} is "
             f"a class, put its images into it; if {first} is one, put the images of all into one folder {first}."
         )
+
+
+def _lists_beside(root: Path, only: str) -> str:
+    """Lists of splits outside of the folder to be given would be lost, and test images trained on."""
+    names = [file for file in files_below(root) if file.parts[0] != only and file.suffix.lower() in LIST_ENDINGS]
+    lists = [plain_name(file) for file in names if split_of(Path(file.stem))]
+    return f" Copy the lists of splits into it, too: {first_of(lists, _MOST_NAMED)}." if lists else ""
 
 
 def _left_out(file: str, problem: str) -> Finding:

@@ -17,7 +17,7 @@ from trainable.data.splitting.split_names import split_of
 
 LEFT_OUT = "left out"
 """The split of a picture whose folder or list says none, where one of them says training."""
-_ENDINGS = (".txt", ".lst")
+LIST_ENDINGS = (".txt", ".lst")
 _SPLIT_COLUMN = re.compile(r"^((data ?)?set|split|subset|part|partition|phase|usage|fold)$")
 _FLAG_COLUMN = re.compile(r"^(is|in) (?P<split>train|training|val|valid|validation|test)$")
 _YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
@@ -141,7 +141,7 @@ def _lists_below(root: Path) -> Sequence[Path]:
 
     VOC has lists for several tasks; those of segmentation name the pictures that have masks.
     """
-    texts = [file for file in files_below(root) if file.suffix.lower() in _ENDINGS]
+    texts = [file for file in files_below(root) if file.suffix.lower() in LIST_ENDINGS]
     lists = [file for file in texts if split_of(Path(file.stem)) and "trainval" not in file.stem.lower()]
     segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
     return segmentation or lists

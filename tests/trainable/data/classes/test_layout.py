@@ -172,3 +172,12 @@ def test_plants_above_classes_are_told_what_to_do(tmp_path):
     touch(tmp_path, *(f"plant{number}/{kind}/1.png" for number in range(3) for kind in ("ok", "rust")))
     with pytest.raises(DataError, match="if ok is one, put the images of all into one folder ok"):
         read(tmp_path)
+
+
+def test_lists_beside_an_extra_level_are_to_be_copied_into_it(tmp_path):
+    touch(tmp_path, *(f"images/{kind}/{number}.png" for kind in "ab" for number in range(3)), "meta/classes.txt")
+    (tmp_path / "meta" / "test.txt").write_text("a/0\n")
+    with pytest.raises(
+        DataError, match=r"give --data .*images\. Copy the lists of splits into it, too: meta/test\.txt\."
+    ):
+        read(tmp_path)
