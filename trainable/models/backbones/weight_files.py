@@ -43,6 +43,10 @@ KNOWN_PACKAGES = {
 """By importable name. Their tensors are taken in their order."""
 
 
+MAX_FOREIGN_FRACTION = 0.25
+"""Of a file's tensors that a network may lack, as it lacks some buffers of other versions."""
+
+
 def known_package(weights: str) -> KnownPackage | None:
     """What is known of weights `package:NAME`."""
     return KNOWN_PACKAGES.get(weights.removeprefix(PACKAGE)) if weights.startswith(PACKAGE) else None
@@ -58,8 +62,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = weights_file(path)
     payload = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    if isinstance(payload, Mapping) and isinstance(payload.get("trainer"), Mapping):
-        trained = payload["trainer"]
+    trained = payload.get("trainer") if isinstance(payload, Mapping) else None
+    if isinstance(trained, Mapping) and {"parts", "model"} <= trained.keys():
         payload = trained["parts"].get("averaging", {}).get("average", trained["model"])
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(payload, Mapping) and isinstance(payload.get(wrapper), Mapping):
@@ -79,7 +83,8 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
     """Loads a state dict file into a module; wrappers' prefixes are removed, other heads in the file are ignored.
 
     Raises:
-        ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, or another shape.
+        ValueError: no such file, fewer than MIN_MATCHED_FRACTION of the tensors found, another shape, a larger
+            network, or values that are not finite.
     """
     found = {name.removeprefix("backbone."): tensor for name, tensor in read_state_dict(path).items()}
     wanted = module.state_dict()
@@ -95,6 +100,7 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
         raise ValueError(
             f"{path} holds tensors of another shape: {some_of(reshaped)}. Give the weights of this network."
         )
+    _check_suited(path, found, wanted)
     absent = wanted.keys() - matched.keys()
     if absent:
         logger.warning(
@@ -104,6 +110,29 @@ def load_matching_weights(module: nn.Module, path: str) -> None:
             some_of(absent),
         )
     module.load_state_dict(matched, strict=False)
+
+
+def _check_suited(path: str, found: Mapping[str, Tensor], wanted: Iterable[str]) -> None:
+    """Raises ValueError where the file is of a deeper network, which holds all of these names, or has NaN or infinity.
+
+    Args:
+        found: the tensors of the file.
+        wanted: the names of the network's; those of other parts, such as a classifier, are not compared.
+    """
+    wanted = set(wanted)
+    parts = {name.partition(".")[0] for name in wanted}
+    comparable = [name for name in found if name.partition(".")[0] in parts]
+    foreign = [name for name in comparable if name not in wanted]
+    if len(foreign) > MAX_FOREIGN_FRACTION * len(comparable):
+        raise ValueError(
+            f"{path} is of a larger network: {len(foreign)} of its {len(comparable)} tensors have no place here, such "
+            f"as {some_of(foreign)}. Give the weights of this network, or its backbone."
+        )
+    broken = [name for name in comparable if not found[name].isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"{path} holds values that are not finite: {some_of(broken)}. Give a checkpoint from before they came up."
+        )
 
 
 def load_fitting_parts(module: nn.Module, path: str) -> None:

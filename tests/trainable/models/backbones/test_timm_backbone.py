@@ -181,6 +181,25 @@ def test_weights_of_another_network_are_refused(tmp_path):
         build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))
 
 
+def test_weights_of_a_deeper_network_that_holds_all_of_these_names_are_refused(tmp_path):
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"is of a larger network: 96 of its 216 tensors have no place here, such as"):
+        build_backbone("timm:resnet18", str(tmp_path / "weights.pt"))
+
+
+def test_weights_that_diverged_are_refused(tmp_path):
+    weights = timm.create_model("pvt_v2_b0").state_dict()
+    torch.save(weights | {"patch_embed.proj.bias": torch.full((32,), torch.nan)}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"holds values that are not finite: patch_embed.proj.bias"):
+        build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))
+
+
+def test_a_checkpoint_of_another_trainer_is_told(tmp_path):
+    torch.save({"trainer": {"epoch": 3}}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match="holds 0 of the"):
+        build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))
+
+
 @pytest.mark.parametrize("source", ["package", "file"])
 def test_loading_expected_weights_says_nothing(source, tmp_path, caplog, capfd):
     torch.save(trained_by_hand("tf_efficientnet_lite0").state_dict(), tmp_path / "weights.pt")
