@@ -26,6 +26,8 @@ _UNREAD_FORMS = (
     | dict.fromkeys((".ndjson", ".tfrecord", ".mat"), "is not read; export it as COCO json")
 )
 """By ending: annotations to whoever put them there."""
+_LIST_OF_BOXES = "_annotations.txt"
+"""As Roboflow writes it for Keras and YOLOv4."""
 _IN_PIXELS = ((is_kitti, read_kitti), (is_dota, read_dota))
 """Texts of a picture that are none of YOLO's: how they are known and read."""
 _MAX_NAMED = 3
@@ -137,6 +139,10 @@ def gather(root: Path, paths: Sequence[Path], names: PictureNames, headers: Mapp
             _gather_file(found, root, file, names)
         elif (form := _UNREAD_FORMS.get(file.suffix.lower())) is not None:
             found.others.setdefault(form, []).append(file)
+        elif file.name.lower() == _LIST_OF_BOXES:
+            found.others.setdefault(
+                "lists boxes of all pictures, which is not read; export it as COCO json", []
+            ).append(file)
     labels = [file for file in paths if file.suffix.lower() == LABEL_ENDING]
     if labels:
         _gather_yolo(found, root, paths, labels, names, headers)

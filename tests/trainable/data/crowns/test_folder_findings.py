@@ -264,3 +264,11 @@ def test_annotations_in_the_folder_of_one_split_say_nothing_of_a_picture_in_anot
     sources = find_sources(tmp_path)
     assert [image.file.as_posix() for image in sources.images] == ["train/a.png", "train/b.png"]
     assert "annotates 1 picture without a file here: c.png" in [finding.problem for finding in sources.findings]
+
+
+def test_a_list_of_boxes_of_all_pictures_is_named_with_what_to_export(root):
+    (root / "_annotations.txt").write_text("plot0.png 10,12,50,42,0\n")
+    with pytest.raises(
+        DataError, match=r"_annotations\.txt  lists boxes of all pictures, which is not read; export it as"
+    ):
+        find_sources(root)
