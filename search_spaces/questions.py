@@ -91,16 +91,19 @@ def check_repeatable(suggest: Callable[[Any], Any]) -> None:
                 )
 
 
+def is_answer(value: Any, distribution: Distribution) -> bool:
+    """Whether a value lies in what is asked for; a step need not be hit."""
+    if isinstance(distribution, Choices):
+        return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in distribution.values)
+    kind: Callable[[Any], bool] = _is_whole if isinstance(distribution, IntRange) else _is_number
+    # A range that is computed may miss its ends by a rounding.
+    slack = 1e-9 * (distribution.high - distribution.low)
+    return kind(value) and distribution.low - slack <= value <= distribution.high + slack
+
+
 def check_answer(name: str, value: Any, distribution: Distribution) -> None:
     """Raises ValueError for a default or a recommended value that is not an answer to the space's question."""
-    if isinstance(distribution, Choices):
-        fits = any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in distribution.values)
-    else:
-        kind: Callable[[Any], bool] = _is_whole if isinstance(distribution, IntRange) else _is_number
-        # A step need not be hit, and a range that is computed may miss its ends by a rounding.
-        slack = 1e-9 * (distribution.high - distribution.low)
-        fits = kind(value) and distribution.low - slack <= value <= distribution.high + slack
-    if not fits:
+    if not is_answer(value, distribution):
         raise ValueError(
             f"the default or recommended {name} is {value!r:.80}, but the space asks for {in_words(distribution)}; "
             "change one of them"

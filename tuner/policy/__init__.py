@@ -8,5 +8,5 @@
     simulation                                 a search in virtual time, for benchmarks and dry runs
 
 Uses no Ray, clock or file: the same calls give the same decisions, so a resumed search replays its records into a new
-policy. May import search_spaces.stub_trials and tuner.formatting, and numpy, scipy and optuna.
+policy. May import search_spaces.questions, search_spaces.stub_trials and tuner.formatting, and numpy, scipy and optuna.
 """

@@ -24,7 +24,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.stub_trials import passing_on
+from search_spaces.questions import is_answer
+from search_spaces.stub_trials import in_words, passing_on
 from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -125,6 +126,7 @@ class OptunaSampler(Sampler):
             except Exception as error:
                 name = type(sampler).__name__
                 raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
+        _check_inside(candidate, sampler)
         return candidate, study.get_trials(deepcopy=False)[-1].system_attrs
 
     def _study(self, sampler: BaseSampler) -> optuna.Study:
@@ -153,3 +155,13 @@ class OptunaSampler(Sampler):
             user_attrs={} if told.outcome is None else {"outcome": str(told.outcome)},
             system_attrs=dict(told.notes),
         )
+
+
+def _check_inside(candidate: Candidate, sampler: BaseSampler) -> None:
+    """Optuna checks the choices of a sampler, not its numbers."""
+    for name, distribution in candidate.distributions.items():
+        if not is_answer(value := candidate.answers[name], distribution):
+            raise ValueError(
+                f"The sampler {type(sampler).__name__} proposes {name}={value!r}; the space asks for "
+                f"{in_words(distribution)}."
+            )

@@ -122,6 +122,17 @@ def test_an_error_in_a_sampler_is_told_with_its_name():
         next(iter(sampler.draw(random.Random(0))))
 
 
+@pytest.mark.parametrize("proposed", [-1e9, 1e9])
+def test_a_number_outside_of_the_range_which_optuna_lets_through_is_told(proposed):
+    class Outside(optuna.samplers.RandomSampler):
+        def sample_independent(self, *args):
+            return proposed
+
+    sampler = OptunaSampler(lambda trial: {"x": trial.suggest_float("x", 0.0, 1.0)}, CONFIG, lambda seed: Outside(seed))
+    with pytest.raises(ValueError, match=r"The sampler Outside proposes x=-?1000000000.0; the space asks for 0..1"):
+        next(iter(sampler.draw(random.Random(0))))
+
+
 def test_what_a_sampler_noted_with_its_proposal_is_there_when_another_process_hears_of_the_trial():
     source = SpaceSource(square)
 
