@@ -42,6 +42,8 @@ def weights_file(weights: str | Path) -> Path:
 
 def _package_folder(weights: str) -> Path:
     name = weights.removeprefix(PACKAGE)
+    if not name:
+        raise ValueError(f"weights is {weights!r}, without the name of a package; give {PACKAGE}NAME.")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or spec.origin is None:
         raise ValueError(

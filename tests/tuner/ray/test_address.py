@@ -44,7 +44,10 @@ def test_without_an_address_ray_starts_here(monkeypatch, value):
     ("address", "sentence"),
     [
         ("127.0.0.1:1", r"Nothing answers at 127.0.0.1:1 \(.*\); start Ray there, or unset RAY_ADDRESS"),
-        ("ray://127.0.0.1:10001", "RAY_ADDRESS is 'ray://127.0.0.1:10001', an address of Ray's client, through which"),
+        (
+            "ray://127.0.0.1:10001",
+            "RAY_ADDRESS is 'ray://127.0.0.1:10001', an address of Ray's client, which cannot run a search",
+        ),
         ("http://127.0.0.1:8265", "RAY_ADDRESS is 'http://127.0.0.1:8265', an address of Ray's dashboard; run the"),
         ("somewhere", "RAY_ADDRESS is 'somewhere'; give host:port of a running Ray cluster"),
     ],

@@ -168,7 +168,11 @@ def test_a_size_that_the_network_does_not_take_is_refused_with_the_multiples(nam
 
 @pytest.mark.parametrize(
     ("weights", "sentence"),
-    [("package:no_such_package", "no package no_such_package is installed"), ("no.pt", "does not exist")],
+    [
+        ("package:no_such_package", "no package no_such_package is installed"),
+        ("package:", "without the name of a package; give package:NAME"),
+        ("no.pt", "does not exist"),
+    ],
 )
 def test_weights_that_are_nowhere_are_refused_with_a_sentence(weights, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -178,7 +178,7 @@ def test_the_top_quarter_is_rounded_up_to_whole_blocks():
         (((0.0, 0.0), (1.0, 1.0)), "stay below 1"),
         (((0.0, 0.5), (0.2, 0.2), (0.5, 1.0)), "never fall"),
         (((0.0, -0.5), (0.5, 1.0)), "from 0 to 1"),
-        (((0.0, 0.0), (0.5, 0.5)), "ends with a share of 0.5; .*backbone_lr_ratio=0"),
+        (((0.0, 0.0), (0.5, 0.5)), "ends with share 0.5; .*backbone_lr_ratio=0"),
     ],
 )
 def test_wrong_milestones_are_refused_with_a_sentence(milestones, sentence):

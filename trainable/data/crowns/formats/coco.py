@@ -29,7 +29,7 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
     for section in SECTIONS:
         entries = content.get(section)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            problem = f"is COCO json, but its section {section} is {'missing' if entries is None else 'no list'}"
+            problem = f"is COCO json, but its section {section} is {'missing' if entries is None else 'not a list'}"
             raise BadFileError(problem, "Export it again as COCO instances, or remove the file.")
     found = AnnotationFile()
     pictures = _by_id(content["images"], "file_name")
