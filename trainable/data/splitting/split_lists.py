@@ -87,7 +87,8 @@ def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> It
 
 
 def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
-    """Tables with a column of pictures and one of splits; what is wrong with the latter is added to the findings."""
+    """Tables with a column of pictures, and one of splits or paths that name them; what is wrong with the column of
+    splits is added to the findings."""
     for file in files_below(root):
         if file.suffix.lower() not in TABLE_ENDINGS:
             continue
@@ -100,10 +101,13 @@ def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> I
         except BadFileError as error:
             findings.append(error.finding(plain_name(file)))
             continue
-        names = None if column is None else _pictures_in(table, known)
-        if names is not None:
+        pictures = _column_of_pictures(table, known)
+        if pictures is not None:
+            names = [_named_in(row.cells[pictures], known) for row in table.body]
             splits, problems = splits_of_rows(file, table, table.body, column)
             findings += problems
+            if column is None:
+                splits = _splits_in_paths([row.cells[pictures] for row in table.body])
             if any(splits):
                 yield (
                     file,
@@ -111,13 +115,17 @@ def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> I
                 )
 
 
-def _pictures_in(table: Table, known: set[str]) -> list[str | None] | None:
-    """The picture that each row names, in the first column that names some."""
-    for at in range(len(table.header)):
-        names = [_named_in(row.cells[at], known) for row in table.body]
-        if any(names):
-            return names
-    return None
+def _column_of_pictures(table: Table, known: set[str]) -> int | None:
+    """The first column that names some."""
+    columns = range(len(table.header))
+    return next((at for at in columns if any(_named_in(row.cells[at], known) for row in table.body)), None)
+
+
+def _splits_in_paths(cells: Sequence[str]) -> list[str | None]:
+    """What the folders say that a table writes before its pictures, `test/a.png`; nothing where all say the same, as
+    the path of another machine may."""
+    splits = [split_of(Path(cell.replace("\\", "/")).parent) for cell in cells]
+    return splits if len(set(splits)) > 1 else [None] * len(cells)
 
 
 def _described(file: Path, listed: Listed) -> Finding:

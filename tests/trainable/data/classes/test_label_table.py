@@ -230,6 +230,21 @@ def test_lists_of_images_with_their_classes_name_the_splits_too(root):
     }
 
 
+@pytest.mark.parametrize("between", ["/", "\\"])
+def test_the_folders_that_a_table_writes_before_its_images_name_their_splits(root, between):
+    of_test = [f"test{between}{name}" for name in NAMES[:2]]
+    write_table(root, "image,label", [*of_test, *(f"train{between}{name}" for name in NAMES[2:])], LABELS)
+    images, findings = find_tabled_images(root)
+    assert {image.file.stem for image in images if image.split == "test"} == {*NAMES[:2]}
+    assert any("2 pictures of test" in finding.problem for finding in findings)
+
+
+def test_a_folder_that_all_rows_of_a_table_name_is_of_another_machine(root):
+    write_table(root, "image,label", [f"/home/test/{name}" for name in NAMES], LABELS)
+    images, _ = find_tabled_images(root)
+    assert {image.split for image in images} == {None}
+
+
 def test_a_list_of_test_images_is_kept_beside_a_table_of_classes(root):
     write_table(root, "image,label", NAMES, LABELS)
     (root / "test.txt").write_text(f"{NAMES[3]}\n/home/me/{NAMES[4]}.png\n")
