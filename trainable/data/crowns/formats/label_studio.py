@@ -145,10 +145,12 @@ class _Bits:
     """Whole numbers from bits, the highest first."""
 
     def __init__(self, content: bytes) -> None:
-        self._bits, self._left = int.from_bytes(content), 8 * len(content)
+        self._content, self._position = content, 0
 
     def take(self, number: int) -> int:
-        self._left -= number
-        if self._left < 0:
+        first, self._position = self._position // 8, self._position + number
+        last = -(-self._position // 8)
+        if last > len(self._content):
             raise CrownError("have a damaged brush", "it ends too soon")
-        return self._bits >> self._left & (1 << number) - 1
+        around = int.from_bytes(self._content[first:last])
+        return around >> 8 * last - self._position & (1 << number) - 1
