@@ -16,6 +16,7 @@ from trainable.data.crowns.formats.shapes import (
     CrownShape,
     label_text,
     masked,
+    no_pixels,
     number,
     outlined,
     stated_size,
@@ -124,7 +125,7 @@ def painted(rle: object, size: tuple[int, int]) -> np.ndarray:
     """
     if not isinstance(rle, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in rle):
         raise CrownError("have a damaged brush", "its rle is not a list of bytes")
-    bits = _Bits(bytes(rle))
+    covered, bits = no_pixels(size), _Bits(bytes(rle))
     num_levels, level_bits = bits.take(32), bits.take(5) + 1
     length_bits = [bits.take(4) + 1 for _ in range(4)]
     if num_levels != 4 * size[0] * size[1]:
@@ -138,7 +139,8 @@ def painted(rle: object, size: tuple[int, int]) -> np.ndarray:
             raise CrownError("have a damaged brush", f"a run to level {end} of {num_levels}")
         levels[start:end] = bits.take(level_bits) if repeats else [bits.take(level_bits) for _ in range(start, end)]
         start = end
-    return levels.reshape(*size, 4)[..., 3] > 0
+    covered[:] = levels.reshape(*size, 4)[..., 3] > 0
+    return covered
 
 
 class _Bits:

@@ -17,6 +17,7 @@ from trainable.data.crowns.formats.shapes import (
     boxed,
     label_text,
     masked,
+    no_pixels,
     number,
     outlined,
     stated_size,
@@ -89,7 +90,7 @@ def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np
     left, top = (int(number(side)) for side in corner)
     if inside.ndim != 2 or left < 0 or top < 0:
         raise CrownError("have a damaged mask", f"{inside.ndim} dimensions at ({left}, {top})")
-    pixels = np.zeros(size, bool)
+    pixels = no_pixels(size)
     own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
     own[:] = inside[: own.shape[0], : own.shape[1]]
     return pixels

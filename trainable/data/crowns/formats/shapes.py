@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from trainable.data.io.counted import counted
+from trainable.data.io.decoding import MAX_PIXELS
 
 Points = tuple[tuple[float, float], ...]
 Sides = tuple[float, float, float, float]
@@ -168,6 +169,17 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
     if box is None:
         raise reasons[0] if reasons else CrownError("have an empty outline", "no point")
     return boxed(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
+
+
+def no_pixels(size: tuple[int, int]) -> np.ndarray:
+    """bool, shape (height, width), all False.
+
+    Raises:
+        CrownError: the size that a file states is beyond any picture that is read.
+    """
+    if size[0] * size[1] > MAX_PIXELS:
+        raise CrownError("have a mask larger than any picture that is read", f"{size[1]}x{size[0]} pixels")
+    return np.zeros(size, bool)
 
 
 def masked(label: str, pixels: np.ndarray, *, place: str) -> CrownShape:
