@@ -172,7 +172,7 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
 
 
 def no_pixels(size: tuple[int, int]) -> np.ndarray:
-    """bool, shape (height, width), all False.
+    """bool, shape (height, width), all False; takes no memory before it is written to.
 
     Raises:
         CrownError: the size that a file states is beyond any picture that is read.
@@ -200,6 +200,7 @@ def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape
     """
     try:
         height, width = (int(number(side)) for side in mask["size"])
+        no_pixels((height, width))
         found = RunLengthMask(size=(height, width), counts=_compressed(mask["counts"], height, width))
         pixels = found.decoded()
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
