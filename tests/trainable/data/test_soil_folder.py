@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from trainable.data.classes.folder import ClassFolderOptions, open_class_folder
-from trainable.data.classes.soil_folder import main
+from trainable.data.soil_folder import main
 from trainable.tasks.dishes import SOURCE_OF_A_FILE
 
 

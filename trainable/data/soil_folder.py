@@ -1,6 +1,6 @@
 """Writes dirty variants of a folder of clean pictures, to be looked at or mixed with one's own.
 
-    python -m trainable.data.classes.soil_folder CLEAN_DIR OUT_DIR --variations 2
+    python -m trainable.data.soil_folder CLEAN_DIR OUT_DIR --variations 2
 
 plate_01.jpg becomes plate_01_dirty_medium_00.jpg: the name holds its parent's, by which `dishes` keeps the two in one
 split. A search needs none of this: it draws its own variants, of training images alone.
@@ -67,7 +67,7 @@ def soil_folder(clean: Path, out: Path, config: DirtyVariantsConfig) -> Counter[
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m trainable.data.classes.soil_folder", description="Write dirty variants of clean pictures."
+        prog="python -m trainable.data.soil_folder", description="Write dirty variants of clean pictures."
     )
     parser.add_argument("clean", type=Path, help="folder of clean pictures")
     parser.add_argument("out", type=Path, help="folder to write to")
