@@ -102,7 +102,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--max-epochs",
         type=int,
         metavar="N",
-        help="epochs of a full training (default: the space's; with --data, from a short try of the default)",
+        help="epochs of a full training (default: the space's; with --data, from a pilot run of the default)",
     )
     group.add_argument(
         "--time-budget",

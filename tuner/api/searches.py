@@ -118,7 +118,7 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
         ValueError: the folder, a tracker, the data or a configuration cannot be used.
     """
     from trainable.reporting.tracking import check_trackers
-    from tuner.budget.choice import fitted, like_the_earlier_search, try_seconds
+    from tuner.budget.choice import fitted, like_the_earlier_search, pilot_seconds
     from tuner.budget.network_choice import measured_with_the_better_network
     from tuner.planning import preflight
     from tuner.planning.opened_data import open_for_search
@@ -138,11 +138,11 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     log_ranges(plan)
     preflight.check_configurations(plan, settings.pinned, settings.ranges)
     preflight.check_limits(plan, settings)
-    measured, trying = None, try_seconds(settings, opened)
-    if trying is not None or settings.duration_seconds is not None:
-        tried = measured_with_the_better_network(settings, opened, plan, try_seconds=trying)
-        measured = tried.measured
-        settings, plan = fitted(tried.settings, tried.opened, tried.plan, measured, began=began)
+    measured, pilot = None, pilot_seconds(settings, opened)
+    if pilot is not None or settings.duration_seconds is not None:
+        better = measured_with_the_better_network(settings, opened, plan, pilot_seconds=pilot)
+        measured = better.measured
+        settings, plan = fitted(better.settings, better.opened, better.plan, measured, began=began)
         preflight.check_configurations(plan, settings.pinned, settings.ranges)
     return limited_to_space(settings, plan), plan, measured
 

@@ -1,6 +1,6 @@
 """What a search buys: epochs of a full training, first rung, number of trials, confirmation.
 
-What: the epochs and the first rung follow from the default's learning curve where it was tried, else from the space.
+What: the epochs and the first rung follow from the default's learning curve in its pilot run, else from the space.
     With a stated time (`--for`), the largest number of trials is taken whose longest of six simulations ends in time,
     the confirmation included. The confirmation is of as many as fit into a third of the time, one at
     least. Where fewer than `ENOUGH_TRIALS` fit, full trainings are shortened, a quarter at a time; below the length at
@@ -17,9 +17,9 @@ from typing import Self
 
 from trainable.config import TrialConfig
 from tuner import formatting
-from tuner.budget.dry_run_text import length_in_words, try_in_words
+from tuner.budget.dry_run_text import length_in_words, pilot_in_words
 from tuner.budget.duration import MOST_PLAYS, DurationEstimate, SearchShape, Seconds, estimate_duration
-from tuner.budget.learning_curve import LEAST_EPOCHS, TRY_SECONDS, LearningCurve
+from tuner.budget.learning_curve import LEAST_EPOCHS, PILOT_SECONDS, LearningCurve
 from tuner.budget.measurement import Measurement, proposed_configs
 from tuner.planning.base_config import ABOUT_NETWORKS, small_network
 from tuner.planning.opened_data import OpenedData
@@ -40,8 +40,8 @@ CONFIRMED_SHARE = 1 / 3
 SHORTER = 0.75
 PLAYS = 6
 """Simulations of a number of trials; the longest of them must end in time."""
-TRY_SHARE = 0.15
-"""Of the stated time: the longest try of the default."""
+PILOT_SHARE = 0.15
+"""Of the stated time: the longest pilot run of the default."""
 RESERVE = 0.05
 """Of the stated time: for report and export."""
 
@@ -94,7 +94,7 @@ def fitted(
         ValueError: the stated time is too short for a search.
     """
     if measured.curve is not None:
-        logger.info("Short try: %s.", try_in_words(plan, measured.curve))
+        logger.info("Pilot run: %s.", pilot_in_words(plan, measured.curve))
     curve = measured.curve if measured.curve is not None and measured.curve.values else None
     wanted = plan.max_epochs if settings.max_epochs is not None or curve is None else curve.full_epochs
     stated = settings.duration_seconds
@@ -136,15 +136,15 @@ def like_the_earlier_search(settings: SearchSettings) -> SearchSettings:
     return replace(settings, pinned=pinned, max_epochs=settings.max_epochs or earlier.max_epochs)
 
 
-def try_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
-    """How long the default is tried at most; None where the length of a full training is known.
+def pilot_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
+    """The longest pilot run; None where the length of a full training is known.
 
     It is where the user gives it, for embedded data, and for a loop of the user's own.
     """
     if settings.data is None or settings.max_epochs is not None or not isinstance(opened.base, TrialConfig):
         return None
     stated = settings.duration_seconds
-    return TRY_SECONDS if stated is None else min(TRY_SECONDS, TRY_SHARE * stated)
+    return PILOT_SECONDS if stated is None else min(PILOT_SECONDS, PILOT_SHARE * stated)
 
 
 def shape_of(settings: SearchSettings, plan: Plan, resources: TrialResources) -> SearchShape:
@@ -253,7 +253,7 @@ def _too_short_to_learn(plan: Plan, curve: LearningCurve) -> str:
     trivial = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
     seen = f"only from epoch {curve.first_above} on" if curve.first_above else "in no two epochs in a row"
     return (
-        f"Full trainings of {formatting.count(plan.max_epochs, 'epoch')} may learn too little: on its try of "
+        f"Full trainings of {formatting.count(plan.max_epochs, 'epoch')} may learn too little: in its pilot run of "
         f"{formatting.count(curve.epochs, 'epoch')} the default was above {trivial} {seen}. Give --for more time."
     )
 

@@ -1,4 +1,4 @@
-"""The text of `--dry-run`: length and try, checks, timings, and the parts of the expected wall time."""
+"""The text of `--dry-run`: length and pilot run, checks, timings, and the parts of the expected wall time."""
 
 import math
 import shutil
@@ -61,7 +61,7 @@ def length_in_words(plan: Plan, measured: Measurement) -> str:
     return f"full trainings of {updates} ({epochs}){rung}"
 
 
-def try_in_words(plan: Plan, curve: LearningCurve) -> str:
+def pilot_in_words(plan: Plan, curve: LearningCurve) -> str:
     """What the default reached, beside the trivial prediction."""
     if not curve.values:
         return "none: an epoch of the default takes too long, or diverged; the length is the space's"
@@ -77,9 +77,9 @@ def try_in_words(plan: Plan, curve: LearningCurve) -> str:
 
 
 def length_lines(plan: Plan, measured: Measurement) -> list[str]:
-    """A full training in updates, and what the default reached where it was tried."""
+    """A full training in updates, and what the default reached in its pilot run."""
     lines = [f"length        {length_in_words(plan, measured)}"]
-    return lines if measured.curve is None else [*lines, f"short try     {try_in_words(plan, measured.curve)}"]
+    return lines if measured.curve is None else [*lines, f"pilot run     {pilot_in_words(plan, measured.curve)}"]
 
 
 def timing_lines(timings: Mapping[str, StepTiming]) -> list[str]:

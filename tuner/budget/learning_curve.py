@@ -1,9 +1,9 @@
-"""How long a full training has to be, from a short try of the default: a measured rule, not a constant.
+"""How long a full training has to be, from a pilot run of the default: a measured rule, not a constant.
 
 What: the default trains on its own data with the schedule of `MOST_UPDATES` updates, and is validated after each epoch.
-    The try ends when twice as many updates have stopped helping: the best value of the second half is less than
+    The pilot run ends when twice as many updates have stopped helping: the best value of the second half is less than
     `CLEAR_SHARE` of the gain over the trivial prediction above the best of the first half. That many updates are the
-    full training, and no more than `MOST_UPDATES`. Where the try's time is up before, twice its updates are planned.
+    full training, and no more than `MOST_UPDATES`. Where the time is up before, twice its updates are planned.
     The first rung is where the default is above the trivial prediction twice in a row, at half of the full training at
     the latest, and not before the space's own share of it.
 Why: in a few hundred updates a network can be worse than an empty mask. What an update brings differs by a factor of a
@@ -30,15 +30,15 @@ from trainable.workloads.workload import Workload
 MOST_UPDATES = 2000
 LEAST_EPOCHS = 4
 """Of a full training: fewer have no room for rungs."""
-TRY_SECONDS = 300.0
-"""Longest try, where no time is stated for the search."""
+PILOT_SECONDS = 300.0
+"""Longest pilot run, where no time is stated for the search."""
 CLEAR_SHARE = 0.1
 """Of the gain over the trivial prediction: less is not a clear rise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
-    """What a try of the default may take, and how its objective is read."""
+class PilotLimits:
+    """What a pilot run of the default may take, and how its objective is read."""
 
     most_seconds: float
     trivial: float | None
@@ -49,15 +49,15 @@ class Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
-    """What the default reached on its try."""
+    """What the default reached in its pilot run."""
 
     values: tuple[float, ...]
     """The objective after each epoch, higher is better; empty where it diverged at once or had no time."""
     updates_per_epoch: int
     most_epochs: int
-    """Of the try, and of a full training."""
+    """Of the pilot run, and of a full training."""
     least_epochs: int = LEAST_EPOCHS
-    """Before which the curve says nothing: twice the warm-up of the try."""
+    """Before which the curve says nothing: twice the warm-up of the pilot run."""
     trivial: float | None = None
     """What a prediction scores that looks at no image, higher is better."""
 
@@ -88,7 +88,7 @@ class LearningCurve:
 
     @property
     def full_epochs(self) -> int:
-        """Of a full training; the most of a try where the default was never above the trivial prediction."""
+        """Of a full training; the most of a pilot run where the default was never above the trivial prediction."""
         if self.first_above is None:
             return self.most_epochs
         return max(LEAST_EPOCHS, self.epochs if self.has_settled else min(2 * self.epochs, self.most_epochs))
@@ -114,14 +114,14 @@ class LearningCurve:
 
 
 class _TimeIsUpError(Exception):
-    """Of a try."""
+    """Of a pilot run."""
 
 
-def try_default(
+def pilot_run(
     workload: Workload[Any],
     config: TrialConfig,
     data: Any,
-    tried: Try,
+    limits: PilotLimits,
     *,
     device: torch.device,
     updates_per_epoch: int,
@@ -134,7 +134,7 @@ def try_default(
     with the update at which the time is up, and does not count.
 
     Args:
-        epoch_seconds: what an epoch takes, as it was timed; without room for two epochs nothing is tried.
+        epoch_seconds: what an epoch takes, as it was timed; without room for two epochs no run is begun.
     """
     most_epochs = max(LEAST_EPOCHS, MOST_UPDATES // updates_per_epoch)
     curve = LearningCurve(
@@ -142,23 +142,23 @@ def try_default(
         updates_per_epoch=updates_per_epoch,
         most_epochs=most_epochs,
         least_epochs=max(LEAST_EPOCHS, math.ceil(2 * config.warmup_fraction * most_epochs)),
-        trivial=None if tried.trivial is None else tried.sign * tried.trivial,
+        trivial=None if limits.trivial is None else limits.sign * limits.trivial,
     )
-    if 2 * epoch_seconds > tried.most_seconds:
+    if 2 * epoch_seconds > limits.most_seconds:
         return curve
     began = clock()
 
     def stop_in_time(*_: object) -> None:
-        if clock() - began > tried.most_seconds:
+        if clock() - began > limits.most_seconds:
             raise _TimeIsUpError
 
     run: Any = workload.begin(replace(config, max_epochs=most_epochs), data, device=device)
     run.trainer.optimizer.register_step_post_hook(stop_in_time)
     try:
         while run.ending is None and not curve.has_settled:
-            if curve.epochs and (taken := clock() - began) + taken / curve.epochs > tried.most_seconds:
+            if curve.epochs and (taken := clock() - began) + taken / curve.epochs > limits.most_seconds:
                 raise _TimeIsUpError
-            curve = replace(curve, values=(*curve.values, tried.sign * run.run_epoch().objective))
+            curve = replace(curve, values=(*curve.values, limits.sign * run.run_epoch().objective))
     except (DivergedError, MemoryShortage):
         return curve
     except _TimeIsUpError:

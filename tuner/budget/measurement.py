@@ -1,4 +1,4 @@
-"""Times a few steps of three configurations of a search on its cluster, and tries its default."""
+"""Times a few steps of three configurations of a search on its cluster, with a pilot run of its default."""
 
 import math
 import random
@@ -20,7 +20,7 @@ from trainable.workloads.limits import num_parameters
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.budget.duration import Seconds
-from tuner.budget.learning_curve import LearningCurve, Try, try_default
+from tuner.budget.learning_curve import LearningCurve, PilotLimits, pilot_run
 from tuner.budget.step_timing import StepTiming, time_epoch, time_steps
 from tuner.planning.plan import Plan
 from tuner.policy.candidates import SpaceSource
@@ -48,9 +48,9 @@ class Measurement:
     process_seconds: float
     """Start of a trial's process until its data is open."""
     curve: LearningCurve | None = None
-    """Of the default, where it was tried."""
+    """Of the default, where it had a pilot run."""
     rival_curve: LearningCurve | None = None
-    """Of another default, where it was tried for as long."""
+    """Of another default, where it had one too."""
 
     @property
     def default(self) -> StepTiming:
@@ -68,14 +68,14 @@ class Measurement:
 
 
 def measure(
-    settings: SearchSettings, plan: Plan, *, try_seconds: float | None = None, rival: RunConfig | None = None
+    settings: SearchSettings, plan: Plan, *, pilot_seconds: float | None = None, rival: RunConfig | None = None
 ) -> Measurement:
     """Times a few steps on the cluster that the search would use.
 
     Args:
-        try_seconds: the steps of the default and its try take so long at most, with its data open; None does not try
-            it.
-        rival: another default that is tried for as long, beside the first; with one slot each has half of the time.
+        pilot_seconds: the most that the default's steps and pilot run take, once its data is open; None for no pilot
+            run.
+        rival: another default with a pilot run as long, beside the first; with one slot each has half of the time.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
@@ -85,16 +85,16 @@ def measure(
         ray_seconds = time.monotonic() - began
         resources = allocate_resources(settings, node_resources())
         default, *others = extremes(plan).items()
-        tried = dict([default]) if rival is None else {**dict([default]), RIVAL: rival}
-        configs = {**tried, **dict(others)}
+        defaults = dict([default]) if rival is None else {**dict([default]), RIVAL: rival}
+        configs = {**defaults, **dict(others)}
         carried = {name: CarriedConfig(config, plan.references) for name, config in configs.items()}
-        trying = None if try_seconds is None else _try(plan, try_seconds, len(tried), resources)
+        limits = None if pilot_seconds is None else _pilot_limits(plan, pilot_seconds, len(defaults), resources)
         doing = f"Timing a few steps of {formatting.count(len(configs), 'configuration')}"
-        if trying is not None:
+        if limits is not None:
             doing += f", training {'the default' if rival is None else 'two networks'} for up to"
-            doing += f" {trying.most_seconds:.0f} s"
+            doing += f" {limits.most_seconds:.0f} s"
         with Waiting(doing):
-            timings, process_seconds, curves = _time_configs(carried, resources, dict.fromkeys(tried, trying))
+            timings, process_seconds, curves = _time_configs(carried, resources, dict.fromkeys(defaults, limits))
     return Measurement(
         resources=resources,
         configs=dict([default, *others]),
@@ -106,10 +106,10 @@ def measure(
     )
 
 
-def _try(plan: Plan, try_seconds: float, num_tried: int, resources: TrialResources) -> Try:
-    """Where there is one slot, the tries share the time."""
-    return Try(
-        most_seconds=try_seconds / num_tried if resources.concurrent == 1 else try_seconds,
+def _pilot_limits(plan: Plan, pilot_seconds: float, num_runs: int, resources: TrialResources) -> PilotLimits:
+    """Where there is one slot, the pilot runs share the time."""
+    return PilotLimits(
+        most_seconds=pilot_seconds / num_runs if resources.concurrent == 1 else pilot_seconds,
         trivial=None if plan.trivial is None else plan.trivial.objective,
         sign=sign_of(plan.space.mode),
     )
@@ -155,19 +155,19 @@ def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:
 
 
 def _time_configs(
-    configs: Mapping[str, CarriedConfig], resources: TrialResources, tries: Mapping[str, Try | None]
+    configs: Mapping[str, CarriedConfig], resources: TrialResources, limits: Mapping[str, PilotLimits | None]
 ) -> tuple[dict[str, StepTiming], float, dict[str, LearningCurve | None]]:
     """Times each configuration in a fresh process, with all slots busy as in a search.
 
     With more slots than configurations, some are repeated only to keep the other slots busy. Also returns the seconds
     that a process takes before it trains, measured on the first one, which gets a free slot, and the curves of those
-    that are tried, the first ones.
+    in a pilot run, the first ones.
     """
     cache_dir, began = str(default_cache_dir()), time.monotonic()
     rounds = math.ceil(len(configs) / resources.concurrent)
     names = list(islice(cycle(configs), rounds * resources.concurrent))
     calls = (
-        (index, (configs[name], cache_dir, resources.device, tries[name] if index < len(tries) else None))
+        (index, (configs[name], cache_dir, resources.device, limits[name] if index < len(limits) else None))
         for index, name in enumerate(names)
     )
     timings: dict[str, StepTiming] = {}
@@ -178,20 +178,20 @@ def _time_configs(
             raise ValueError(
                 f"A timed training failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
             ) from error
-        timing, trained_seconds, tried_curve = call.result()
+        timing, trained_seconds, curve = call.result()
         if index < len(configs):
             timings[names[index]] = timing
-        if index < len(tries):
-            curves[names[index]] = tried_curve
+        if index < len(limits):
+            curves[names[index]] = curve
         if index == 0:
             process_seconds = time.monotonic() - began - trained_seconds
     return {name: timings[name] for name in configs}, process_seconds, curves
 
 
 def _time_steps(
-    carried: CarriedConfig, cache_dir: str, device: str, tried: Try | None
+    carried: CarriedConfig, cache_dir: str, device: str, limits: PilotLimits | None
 ) -> tuple[StepTiming, float, LearningCurve | None]:
-    """The timing, the seconds that all took after opening the data, and the curve of a try."""
+    """The timing, the seconds that all took after opening the data, and the curve of a pilot run."""
     torch.set_num_threads(assigned_cpus())
     config = carried.read()
     workload = get_workload(config.workload)
@@ -200,10 +200,10 @@ def _time_steps(
     if not isinstance(config, TrialConfig):
         return time_epoch(workload, config, data, device=on), time.monotonic() - began, None
     timing, curve = time_steps(config, data, device=on), None
-    if tried is not None:
+    if limits is not None:
         # The steps have taken some of its time.
-        left = replace(tried, most_seconds=tried.most_seconds - (time.monotonic() - began))
-        curve = try_default(
+        left = replace(limits, most_seconds=limits.most_seconds - (time.monotonic() - began))
+        curve = pilot_run(
             workload,
             config,
             data,

@@ -1,11 +1,11 @@
-"""Which network a search of the user's own images trains, where they say nothing: tried, not guessed.
+"""Which network a search of the user's own images trains, where they say nothing: measured, not guessed.
 
 What: where weights are at hand, their backbone and the small network from scratch train beside each other in the short
     try, each as its own default, for the same time. The one with the best epoch is searched.
 Why: trained weights are ahead on most sets of a few hundred photographs, and behind where objects are thin and an
     update is dear: figures in results/LOG.md, 2026-11-29.
-Cost: the second try takes another slot; the steps are timed again if the small network is taken. Off: `--set` of
-    `backbone` or `weights`, or `--max-epochs`, which leaves the short try out.
+Cost: the second pilot run takes another slot; the steps are timed again if the small network is taken. Off: `--set` of
+    `backbone` or `weights`, or `--max-epochs`, which leaves the pilot run out.
 """
 
 import logging
@@ -37,25 +37,25 @@ class MeasuredPlan:
 
 
 def measured_with_the_better_network(
-    settings: SearchSettings, opened: OpenedData, plan: Plan, *, try_seconds: float | None
+    settings: SearchSettings, opened: OpenedData, plan: Plan, *, pilot_seconds: float | None
 ) -> MeasuredPlan:
-    """Measures the plan, or that with the small network, whichever reached more in its short try.
+    """Measures the plan, or that with the small network, whichever reached more in its pilot run.
 
     Args:
-        try_seconds: of each try; None tries nothing, and the plan stays.
+        pilot_seconds: of each pilot run; None for none, and the plan stays.
 
     Raises:
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
     """
-    rival = None if try_seconds is None else with_small_network(settings, opened.base)
+    rival = None if pilot_seconds is None else with_small_network(settings, opened.base)
     if rival is None:
-        measured = measure(settings, plan, try_seconds=try_seconds)
+        measured = measure(settings, plan, pilot_seconds=pilot_seconds)
         return MeasuredPlan(settings=settings, opened=opened, plan=plan, measured=measured)
     # What was found in the data has been told.
     with Waiting("Opening the data for the small network") as waiting, silenced("trainable.tasks.data_notes"):
         rivals_data = open_for_search(rival, on_progress=waiting.count)
     rivals_plan = plan_on(rivals_data, rival)
-    measured = measure(settings, plan, try_seconds=try_seconds, rival=rivals_plan.first_configs[0])
+    measured = measure(settings, plan, pilot_seconds=pilot_seconds, rival=rivals_plan.first_configs[0])
     is_behind = is_better(measured.rival_curve, measured.curve)
     logger.info("%s", choice_in_words(plan, measured, takes_small=is_behind))
     if not is_behind:
@@ -65,14 +65,14 @@ def measured_with_the_better_network(
 
 
 def is_better(one: LearningCurve | None, other: LearningCurve | None) -> bool:
-    """By the best epoch of each try; without an epoch a try is no better than any other."""
+    """By the best epoch of each pilot run; without an epoch a pilot run is no better than any other."""
     if one is None or not one.values:
         return False
     return other is None or not other.values or max(one.values) > max(other.values)
 
 
 def choice_in_words(plan: Plan, measured: Measurement, *, takes_small: bool) -> str:
-    """What both tries reached, which network is searched, and how to say otherwise."""
+    """What both pilot runs reached, which network is searched, and how to say otherwise."""
     trained, small = (_reached(plan, curve) for curve in (measured.curve, measured.rival_curve))
     names = flat_params(plan.base)
     other = (

@@ -124,7 +124,7 @@ def plan_on(opened: OpenedData, settings: SearchSettings, *, first_rung: int | N
 def plan_from_records(settings: RecordedSettings) -> Plan:
     """The plan of a recorded search, from its settings alone; the data is not opened.
 
-    Its `rungs` are those on record, which a short try may have moved from the space's own share.
+    Its `rungs` are those on record, which a pilot run may have moved from the space's own share.
 
     Raises:
         ValueError: its space or its workload no longer exists or has changed.

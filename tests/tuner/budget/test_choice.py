@@ -11,9 +11,9 @@ from tuner.budget.choice import (
     expected_of,
     fitted,
     like_the_earlier_search,
-    try_seconds,
+    pilot_seconds,
 )
-from tuner.budget.dry_run_text import length_in_words, try_in_words
+from tuner.budget.dry_run_text import length_in_words, pilot_in_words
 from tuner.budget.learning_curve import LearningCurve
 from tuner.budget.measurement import Measurement
 from tuner.budget.step_timing import StepTiming
@@ -114,7 +114,7 @@ def test_without_time_to_learn_trainings_are_as_long_as_the_least_search_allows_
     _, shorter, _ = bought(replace(settings, duration_seconds=1000.0), opened, learned(50))
     assert shorter.max_epochs < plan.max_epochs < 50
     assert chosen.num_trials < 10
-    assert "on its try of 13 epochs the default was above" in caplog.text
+    assert "in its pilot run of 13 epochs the default was above" in caplog.text
     assert "in no two epochs in a row. Give --for more time." in caplog.text
 
 
@@ -157,7 +157,7 @@ def test_what_is_planned_is_in_the_log_with_its_numbers(settings, opened, caplog
     assert "30:00 buy " in told
     assert " full trainings of 800 updates (20 epochs), first rung at epoch 5, the best " in told
     assert "Expected: planning and start 0:10, search " in told
-    assert "Short try: the default reached s_measure 0.800 in 800 updates (20 epochs); above " in told
+    assert "Pilot run: the default reached s_measure 0.800 in 800 updates (20 epochs); above " in told
 
 
 def test_the_length_is_told_in_updates_and_epochs_and_of_a_loop_in_epochs_alone(settings, opened):
@@ -170,7 +170,7 @@ def test_the_length_is_told_in_updates_and_epochs_and_of_a_loop_in_epochs_alone(
 def test_a_try_below_the_trivial_prediction_says_so(settings, opened):
     plan = plan_on(opened, settings)
     low = LearningCurve(values=(0.1, 0.2), updates_per_epoch=40, trivial=plan.trivial.objective, most_epochs=50)
-    assert try_in_words(plan, low).endswith(f"above {plan.trivial.name}, {plan.trivial.objective:.3f}: never clearly")
+    assert pilot_in_words(plan, low).endswith(f"above {plan.trivial.name}, {plan.trivial.objective:.3f}: never clearly")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_try_below_the_trivial_prediction_says_so(settings, opened):
     ],
 )
 def test_the_default_is_tried_on_data_of_ones_own_without_a_length(settings, opened, changes, seconds):
-    assert try_seconds(replace(settings, **changes), opened) == seconds
+    assert pilot_seconds(replace(settings, **changes), opened) == seconds
 
 
 def test_a_warm_start_trains_as_long_as_the_earlier_search_unless_told_otherwise(settings, tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.workloads.registry import get_workload
-from tuner.budget.learning_curve import MOST_UPDATES, LearningCurve, Try, try_default
+from tuner.budget.learning_curve import MOST_UPDATES, LearningCurve, PilotLimits, pilot_run
 
 
 def curve(*values, trivial=0.5, most_epochs=50, **changes):
@@ -88,7 +88,7 @@ def tried(config, data, **changes):
     limits = {name: changes.pop(name, value) for name, value in LIMITS.items()}
     workload = changes.pop("workload", get_workload(config.workload))
     options = {"updates_per_epoch": 40, "epoch_seconds": 0.0} | changes
-    return try_default(workload, config, data, Try(**limits), device=torch.device("cpu"), **options)
+    return pilot_run(workload, config, data, PilotLimits(**limits), device=torch.device("cpu"), **options)
 
 
 def test_the_default_is_really_trained_and_validated_epoch_by_epoch(disc_config):

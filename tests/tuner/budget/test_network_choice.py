@@ -1,4 +1,4 @@
-"""Where the user says nothing of the network, the short try decides between trained weights and the small network."""
+"""Where the user says nothing of the network, the pilot run decides between trained weights and the small network."""
 
 from dataclasses import replace
 
@@ -105,13 +105,13 @@ def test_leafs_own_network_is_its_encoder(tmp_path, monkeypatch, caplog):
     ],
 )
 def test_the_network_with_the_better_epoch_is_searched(settings, opened, monkeypatch, caplog, trained, small, network):
-    def measure(settings, plan, *, try_seconds=None, rival=None):
-        curves = {"curve": None if try_seconds is None else trained, "rival_curve": None if rival is None else small}
+    def measure(settings, plan, *, pilot_seconds=None, rival=None):
+        curves = {"curve": None if pilot_seconds is None else trained, "rival_curve": None if rival is None else small}
         return replace(measured(plan), **curves)
 
     caplog.set_level("INFO")
     monkeypatch.setattr("tuner.budget.network_choice.measure", measure)
-    chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), try_seconds=60.0)
+    chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), pilot_seconds=60.0)
     assert network_of(chosen.plan) == network
     assert chosen.opened.base.model.backbone == network[0]
     assert chosen.measured.curve == (small if network == tuple(SMALL.values()) else trained)
@@ -142,7 +142,7 @@ def test_a_warm_start_keeps_the_network_that_the_earlier_search_had_chosen(setti
 def test_both_networks_are_tried_side_by_side(settings, opened, caplog):
     caplog.set_level("INFO")
     with environment():
-        chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), try_seconds=20.0)
+        chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), pilot_seconds=20.0)
     curves = chosen.measured.curve, chosen.measured.rival_curve
     assert "no epoch in time" not in caplog.text
     assert len(chosen.measured.timings) == 3
