@@ -6,6 +6,7 @@ from pathlib import Path
 from trainable.workloads.registry import CarriedConfig, get_workload
 from tuner import formatting
 from tuner.baselines.measuring import Measured, measure_at_low_priority
+from tuner.baselines.probe_config import probed_config
 from tuner.export import trial_config
 from tuner.ray.tasks import BackgroundCall
 from tuner.records import SearchRecord
@@ -40,7 +41,8 @@ class Baselines(Listener):
         if self._has_begun or default is None:
             return
         self._has_begun = True
-        config = trial_config(self._search, default)
+        settings = self._search.settings
+        config, name = probed_config(trial_config(self._search, default), is_own_data=settings.data is not None)
         workload = get_workload(config.workload)
         why_not = workload.no_linear_probe(config)
         # A confirmation needs not say again what the search has said.
@@ -53,10 +55,10 @@ class Baselines(Listener):
         trivial = self._split not in TRIVIAL.read(self._folder)
         probe = why_not is None and self._split not in PROBE.read(self._folder)
         if trivial or probe:
-            settings = self._search.settings
             carried = CarriedConfig(config, settings.references)
             arguments = (carried, settings.data_fingerprint, self._split)
-            self._call = BackgroundCall(measure_at_low_priority, *arguments, trivial=trivial, probe=probe)
+            probe_name = name if probe else None
+            self._call = BackgroundCall(measure_at_low_priority, *arguments, trivial=trivial, probe=probe_name)
 
     def finish(self) -> None:
         """Waits for what is being measured, writes it and says what came of it."""

@@ -29,7 +29,7 @@ class Measured:
 
 
 def measure_at_low_priority(
-    carried: CarriedConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: bool
+    carried: CarriedConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: str | None
 ) -> Measured:
     """As `measure`, with what the trials leave of the processors, for the rest of this process."""
     if hasattr(os, "nice"):
@@ -38,8 +38,13 @@ def measure_at_low_priority(
     return measure(carried.read(), fingerprint, split, trivial=trivial, probe=probe)
 
 
-def measure(config: RunConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: bool) -> Measured:
+def measure(
+    config: RunConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: str | None
+) -> Measured:
     """The trivial prediction and the linear probe of a configuration, as far as they are asked for.
+
+    Args:
+        probe: its name in the report; None for none.
 
     Raises:
         ValueError: the data can't be used or is not that of the fingerprint.
@@ -47,7 +52,7 @@ def measure(config: RunConfig, fingerprint: dict[str, str], split: Split, *, tri
     workload, data = get_workload(config.workload), open_data(config, fingerprint)
     floor = workload.trivial_floor(config, data, split) if trivial else None
     found = Measured(trivial=None if floor is None else TrivialScore(**floor._asdict()))
-    if not probe:
+    if probe is None:
         return found
     began = time.monotonic()
     try:
@@ -55,7 +60,7 @@ def measure(config: RunConfig, fingerprint: dict[str, str], split: Split, *, tri
     except ValueError as error:
         return Measured(trivial=found.trivial, problem=str(error))
     score = ProbeScore(
-        name=PROBE_NAME,
+        name=probe,
         objective=metrics[metric(workload.objective)],
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
         seconds=round(time.monotonic() - began, 3),

@@ -88,7 +88,7 @@ def _verdict(
             f"{formatting.number(trivial.objective)}{chance}{beside} ({where}). {advice}"
         )
     if is_below_probe:
-        return f"The training is worse than the weights that it starts from: {reached}{beside} ({where}). {advice}"
+        return f"The training is worse than a linear layer on frozen features: {reached}{beside} ({where}). {advice}"
     return None
 
 

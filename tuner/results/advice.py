@@ -28,7 +28,7 @@ def advice_for(
 
     Args:
         facts: of the training labels, as `TrivialScore` has them.
-        is_below_probe: frozen features of the trained weights are better than the training.
+        is_below_probe: frozen features of trained weights are better than the training.
     """
     said = [
         _of_the_weights(search, trial, is_below_probe=is_below_probe),
@@ -41,15 +41,15 @@ def advice_for(
 
 
 def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
-    if is_below_probe:
-        return (
-            "Training loses the pre-trained features: train the head first (--set unfreezing=true), or the backbone "
-            "at a lower rate (--set backbone_lr_ratio=0.1)."
-        )
-    if not _is_from_scratch(search, trial):
+    if _is_from_scratch(search, trial):
+        images = formatting.count(search.settings.images.get("train", 0), "image")
+        return f"The network started from scratch, on {images}: give trained weights (--init or --set weights=...)."
+    if not is_below_probe:
         return ""
-    images = formatting.count(search.settings.images.get("train", 0), "image")
-    return f"The network started from scratch, on {images}: give trained weights (--init or --set weights=...)."
+    return (
+        "Training loses the pre-trained features: train the head first (--set unfreezing=true), or the backbone "
+        "at a lower rate (--set backbone_lr_ratio=0.1)."
+    )
 
 
 def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
