@@ -100,10 +100,10 @@ def failures(samples: Samples) -> list[str]:
     """Where the exported trial fails, beside the default: how often, and what it mistakes most."""
     poor, found = samples.num_poor, []
     if "exported" in poor:
-        beside = f", of the default on {poor['default']}" if "default" in poor else ""
+        beside = f"; with the default, on {poor['default']}" if "default" in poor else ""
         share = f"{poor['exported']} of {formatting.count(samples.num_judged, 'image')}"
         who = "the exported trial" if beside else "the default"
-        found.append(f"The {_score_word(samples)} of {who} is below {POOR_SCORE} on {share}{beside}.")
+        found.append(f"With {who}, the {_score_word(samples)} is below {POOR_SCORE} on {share}{beside}.")
     for one in samples.confusions:
         if (mistake := _worst_mistake(one)) is not None:
             task = f" of {one.title}" if one.title else ""

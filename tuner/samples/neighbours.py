@@ -68,7 +68,7 @@ class ClassNeighbours(Neighbours):
 
     class_names: Sequence[str]
 
-    score = f"share of its {NUM_NEIGHBOURS} nearest test images that are of its class"
+    score = f"neighbour score, the share of its {NUM_NEIGHBOURS} nearest test images that are of its class"
 
     def counts(self, targets: Any) -> bool:
         return bool(targets["is_query"].all())
@@ -87,9 +87,9 @@ class ClassNeighbours(Neighbours):
 
 
 class LookNeighbours(Neighbours):
-    """Features (2, D) of two looks at each image: the second looks, of which its own should be the nearest."""
+    """Features (2, D) of two views of each image: the second views, of which its own should be the nearest."""
 
-    score = "reciprocal rank of an image's own second look"
+    score = "reciprocal rank, 1 over the rank of the image's own second view"
 
     def looks(self, image: JudgedImage) -> Looks:
         return Looks(image.pixels[0], image.pixels[1], "first look")
@@ -99,7 +99,7 @@ class LookNeighbours(Neighbours):
         order = nearest_first(images[number].scores[network][0], seconds)
         places, rank = order[:NUM_NEIGHBOURS], order.index(number) + 1
         right = [other == number for other in places]
-        return Nearest(places, right, f"its own second look is number {rank} of {len(order)}", 1 / rank)
+        return Nearest(places, right, f"its own second view is number {rank} of {len(order)}", 1 / rank)
 
 
 def nearest_first(feature: Tensor, features: Tensor) -> list[int]:

@@ -173,11 +173,11 @@ def test_a_second_look_is_ranked_among_those_of_all_images():
     ]
     first, last = (LookNeighbours().sample(number, images) for number in (0, 2))
     assert (first.exported.caption, first.exported.score) == (
-        "its own second look is number 3 of 3",
+        "its own second view is number 3 of 3",
         pytest.approx(1 / 3),
     )
     assert (last.exported.caption, last.exported.score, last.default) == (
-        "its own second look is number 1 of 3",
+        "its own second view is number 1 of 3",
         1.0,
         None,
     )
@@ -217,7 +217,7 @@ def test_the_failures_are_counted_and_the_most_frequent_mistake_is_named():
         num_poor={"exported": 4, "default": 7},
     )
     assert failures(samples) == [
-        "The IoU of the exported trial is below 0.5 on 4 of 17 images, of the default on 7.",
+        "With the exported trial, the IoU is below 0.5 on 4 of 17 images; with the default, on 7.",
         "Its most frequent mistake: dirty taken for clean, 3 of 7.",
     ]
     assert fails_most(samples) == "dirty taken for clean, 3 of 7"
