@@ -117,8 +117,8 @@ def test_where_the_model_fails_is_said_above_its_pictures(opened):
     page = opened()
     pictures = page.locator("#pictures")
     assert pictures.locator("p").first.inner_text() == (
-        "With the exported trial, the probability of the true class is below 0.5 on 1 of 8 images; with the default, on "
-        "1. Its most frequent mistake: rust taken for healthy, 1 of 4."
+        "With the exported trial, the probability of the true class is below 0.5 on 1 of 8 images; with the default, "
+        "on 1. Its most frequent mistake: rust taken for healthy, 1 of 4."
     )
     pictures.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(one => one.naturalWidth > 0)")
