@@ -94,7 +94,11 @@ class CamouflageNet(BackboneNetwork):
         check_sides(images)
         moments = channel_moments(images) if self.config.routing == "image" else None
         fine, *coarse = self.pyramid(self.backbone(images, moments))
-        colour = None if moments is None else _colour_statistics(*moments)
+        colour = None
+        if moments is not None:
+            mean, variance = moments
+            # Mean and spread of each channel of the raw image, about centred and scaled, (B, 6).
+            colour = torch.cat([(mean - 0.45) * 4, (variance.sqrt() - 0.2) * 8], dim=1)
         features, routing = self.moe(fine, colour)
         logits = self.head(features)
         auxiliary: tuple[Tensor, ...] = ()
@@ -148,8 +152,3 @@ class _Head(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         products = self.weight[0].flatten(1).T.flip(0) @ features.flatten(2)
         return F.fold(products, features.shape[2:], kernel_size=3, padding=1) + self.bias
-
-
-def _colour_statistics(mean: Tensor, variance: Tensor) -> Tensor:
-    """Mean and spread of each channel of the raw image, about centred and scaled, shape (B, 6)."""
-    return torch.cat([(mean - 0.45) * 4, (variance.sqrt() - 0.2) * 8], dim=1)

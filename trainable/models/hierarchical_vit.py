@@ -18,9 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.swin_transformer import Swin_T_Weights, SwinTransformer
 
 from trainable.configuration.fields import unknown_name
-from trainable.models.backbones.backbone import Backbone
 from trainable.models.backbones.registry import (
-    build_backbone,
     check_backbone,
     check_pretrained_batch_norm,
     has_drop_path,
@@ -102,10 +100,6 @@ class EncoderConfig(UserNetworkConfig):
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path is {self.drop_path}; it must lie in [0, 1).")
 
-    @property
-    def shape(self) -> EncoderShape:
-        return ENCODERS[self.encoder]
-
 
 class HierarchicalEncoder(nn.Module):
     """Images (B, 3, H, W) in [0, 1], any H and W from one patch on, to tokens of the last stage.
@@ -119,7 +113,7 @@ class HierarchicalEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        shape = config.shape
+        shape = ENCODERS[config.encoder]
         self.num_features, self.num_heads, self.stride_px = shape.num_features, shape.heads[-1], shape.stride_px
         self.checkpointing = False
         """Keep only what is between the stages and compute the rest again in the backward pass."""
@@ -149,23 +143,6 @@ class HierarchicalEncoder(nn.Module):
             else:
                 tokens = stage(tokens)
         return self.norm(tokens)
-
-
-def build_encoder(config: EncoderConfig) -> HierarchicalEncoder | Backbone:
-    """The encoder of a configuration; a backbone's tokens are its coarsest map.
-
-    Raises:
-        ValueError: the weights cannot be loaded, or do not fit.
-    """
-    if config.backbone is None:
-        return HierarchicalEncoder(config)
-    freeze = bool(config.freeze_batch_norm)
-    return build_backbone(config.backbone, config.weights, freeze_batch_norm=freeze, drop_path=config.drop_path)
-
-
-def tokens_of(encoder: nn.Module, images: Tensor) -> Tensor:
-    """Tokens (B, h, w, D) of images (B, 3, H, W) in [0, 1]."""
-    return encoder(images)[-1].permute(0, 2, 3, 1) if isinstance(encoder, Backbone) else encoder(images)
 
 
 def load_encoder(encoder: nn.Module, path: str) -> None:

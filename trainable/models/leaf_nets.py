@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from trainable.models.backbone_config import BackboneNetwork
+from trainable.models.backbones.backbone import Backbone
+from trainable.models.backbones.registry import build_backbone
 from trainable.models.contrastive_net import projection_head
-from trainable.models.hierarchical_vit import EncoderConfig, build_encoder, tokens_of
+from trainable.models.hierarchical_vit import EncoderConfig, HierarchicalEncoder
 from trainable.models.output import ModelOutput
 from trainable.models.spectral_attention import SpectralAttention
 
@@ -44,17 +46,37 @@ class LeafClassifierConfig(EncoderConfig):
 
 
 class _EncoderNetwork(BackboneNetwork):
+    """A network around the encoder of a configuration, or around the backbone that it names in its place.
+
+    Raises:
+        ValueError: the weights cannot be loaded, or do not fit.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        if config.backbone is None:
+            self.backbone = HierarchicalEncoder(config)
+        else:
+            freeze = bool(config.freeze_batch_norm)
+            self.backbone = build_backbone(
+                config.backbone, config.weights, freeze_batch_norm=freeze, drop_path=config.drop_path
+            )
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Tokens (B, h, w, D) of images (B, 3, H, W) in [0, 1]; a backbone's are its coarsest map."""
+        found = self.backbone(images)
+        return found[-1].permute(0, 2, 3, 1) if isinstance(self.backbone, Backbone) else found
+
     def features(self, images: Tensor) -> Tensor:
         """The encoder's, before any attention to the spectrum, (B, D)."""
-        return tokens_of(self.backbone, images).mean(dim=(1, 2))
+        return self.tokens(images).mean(dim=(1, 2))
 
 
 class Projector(_EncoderNetwork):
     """Images (B, 3, H, W) in [0, 1] to vectors (B, P) for comparing; embeddings are the encoder's features (B, D)."""
 
     def __init__(self, config: ProjectorConfig) -> None:
-        super().__init__()
-        self.backbone = build_encoder(config)
+        super().__init__(config)
         self.head = projection_head(self.backbone.num_features, config.projection_channels)
 
     def forward(self, images: Tensor) -> ModelOutput:
@@ -68,8 +90,7 @@ class LeafClassifier(_EncoderNetwork):
     """
 
     def __init__(self, config: LeafClassifierConfig) -> None:
-        super().__init__()
-        self.backbone = build_encoder(config)
+        super().__init__(config)
         self.spectral_attention: SpectralAttention | None = None
         if config.spectral_attention:
             self.spectral_attention = SpectralAttention(
@@ -80,7 +101,7 @@ class LeafClassifier(_EncoderNetwork):
         self.head = nn.Linear(self.backbone.num_features, len(config.class_names))
 
     def forward(self, images: Tensor) -> ModelOutput:
-        tokens = tokens_of(self.backbone, images)
+        tokens = self.tokens(images)
         if self.spectral_attention is not None:
             tokens = self.spectral_attention(tokens, images)
         features = tokens.mean(dim=(1, 2))

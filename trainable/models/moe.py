@@ -54,7 +54,11 @@ def route(logits: Tensor, top_k: int, *, capacity_factor: float | None = None) -
         return Route(probs=probs, experts=experts, gates=gates, overflow=None)
     num_tokens, num_experts = logits.shape
     capacity = math.ceil(capacity_factor * num_tokens * top_k / num_experts)
-    served = _queue_positions(experts, num_experts) < capacity
+    # How many earlier assignments each one finds at its expert, (T, k): all first choices come before any second.
+    arrivals = F.one_hot(experts.T.flatten(), num_experts)
+    earlier = arrivals.cumsum(dim=0) - arrivals
+    queued = (earlier * arrivals).sum(dim=-1).view(top_k, num_tokens).T
+    served = queued < capacity
     return Route(probs=probs, experts=experts, gates=gates * served, overflow=(~served).sum())
 
 
@@ -111,7 +115,10 @@ class MixtureOfExperts(nn.Module):
             x = x.contiguous()
         tokens = self.norm(x)
         if self.router is None:
-            return x + self.experts(tokens, *_everyone_to_the_only_expert(tokens, self.routing)), None
+            # Not len(x), which is a constant where the network is exported for any batch.
+            rows = x.shape[0] if self.routing == "image" else x.shape[0] * x.shape[2] * x.shape[3]
+            first, whole = torch.zeros(rows, 1, dtype=torch.long, device=x.device), torch.ones(rows, 1, device=x.device)
+            return x + self.experts(tokens, first, whole), None
         logits = self._router_logits(self.router, tokens if router_input is None else router_input)
         noisy = logits
         if self.training and self.router_noise:
@@ -225,35 +232,17 @@ class TokenExperts(nn.Module):
         group_ends = F.one_hot(experts.flatten(), len(self.up)).sum(dim=0).cumsum(dim=0).to(torch.int32)
         # Repeating before sorting keeps every index unique, so that no backward pass adds in an arbitrary order.
         grouped = tokens.repeat_interleave(top_k, dim=0).index_select(0, by_expert)
-        grouped = self._perceptrons(grouped, group_ends)
+        # grouped_mm does not follow autocast by itself, hence the casts.
+        autocast = torch.is_autocast_enabled(x.device.type)
+        dtype = torch.get_autocast_dtype(x.device.type) if autocast else grouped.dtype
+        hidden = F.grouped_mm(grouped.to(dtype), self.up.to(dtype), offs=group_ends).relu()
+        grouped = F.grouped_mm(hidden, self.down.to(dtype), offs=group_ends)
         y = grouped.index_select(0, by_expert.argsort()).unflatten(0, (-1, top_k))
         y = (y * gates[:, :, None]).sum(dim=1).to(x.dtype)
         return y.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
-    def _perceptrons(self, grouped: Tensor, group_ends: Tensor) -> Tensor:
-        """grouped_mm does not follow autocast by itself, hence the casts."""
-        device_type = grouped.device.type
-        autocast = torch.is_autocast_enabled(device_type)
-        dtype = torch.get_autocast_dtype(device_type) if autocast else grouped.dtype
-        hidden = F.grouped_mm(grouped.to(dtype), self.up.to(dtype), offs=group_ends).relu()
-        return F.grouped_mm(hidden, self.down.to(dtype), offs=group_ends)
-
 
 _EXPERTS = {"image": ConvExperts, "token": TokenExperts}
-
-
-def _queue_positions(experts: Tensor, num_experts: int) -> Tensor:
-    """How many earlier assignments each one finds at its expert (T, k): all first choices come before any second."""
-    num_tokens, top_k = experts.shape
-    arrivals = F.one_hot(experts.T.flatten(), num_experts)
-    earlier = arrivals.cumsum(dim=0) - arrivals
-    return (earlier * arrivals).sum(dim=-1).view(top_k, num_tokens).T
-
-
-def _everyone_to_the_only_expert(x: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
-    # Not len(x), which is a constant where the network is exported for any batch.
-    rows = x.shape[0] if routing == "image" else x.shape[0] * x.shape[2] * x.shape[3]
-    return torch.zeros(rows, 1, dtype=torch.long, device=x.device), torch.ones(rows, 1, device=x.device)
 
 
 def _he_uniform(*shape: int, fan_in: int) -> Tensor:

@@ -93,7 +93,15 @@ def build_user_network(
         raise ValueError(_failed(f"{config.network} cannot be built", error)) from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"{config.network} returns a {type(network).__name__}; it must return a torch.nn.Module.")
-    _check_parameters(config.network, network)
+    parameters = list(network.parameters())
+    if any(isinstance(one, nn.parameter.UninitializedParameter) for one in parameters):
+        raise ValueError(
+            f"{config.network} holds lazy layers, which have no shape yet; give each its number of inputs."
+        )
+    if not any(one.requires_grad for one in parameters):
+        raise ValueError(
+            f"{config.network} has no parameters that can be trained; let it have some with requires_grad."
+        )
     expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
     images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
     with torch.random.fork_rng(devices=[]):
@@ -144,14 +152,6 @@ def _hint(parameter: inspect.Parameter) -> object:
     if parameter.annotation is not parameter.empty and not isinstance(parameter.annotation, str):
         return parameter.annotation
     return Any if parameter.default in (None, parameter.empty) else type(parameter.default)
-
-
-def _check_parameters(name: str, network: nn.Module) -> None:
-    parameters = list(network.parameters())
-    if any(isinstance(one, nn.parameter.UninitializedParameter) for one in parameters):
-        raise ValueError(f"{name} holds lazy layers, which have no shape yet; give each its number of inputs.")
-    if not any(one.requires_grad for one in parameters):
-        raise ValueError(f"{name} has no parameters that can be trained; let it have some with requires_grad.")
 
 
 def _failed(what: str, error: BaseException) -> str:

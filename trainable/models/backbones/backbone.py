@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,10 +39,14 @@ class Backbone(nn.Module):
 
         A caller that knows the images' `channel_moments` passes them on: they take a twentieth of an evaluation.
         """
-        maps = [self.normalise(images, moments)]
+        x, maps = self.normalise(images, moments), []
         for stage in self.stages:
-            maps.append(self._run_stage(stage, maps[-1]))
-        return maps[1:]
+            if self.checkpointing and self.training:
+                x = checkpoint(stage, x, use_reentrant=False, context_fn=partial(_contexts, stage))
+            else:
+                x = stage(x)
+            maps.append(x)
+        return maps
 
     def train(self, mode: bool = True) -> "Backbone":
         """Frozen BatchNorm layers keep their running statistics in training too."""
@@ -50,11 +55,6 @@ class Backbone(nn.Module):
             for layer in batch_norms(self):
                 layer.eval()
         return self
-
-    def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
-        if not (self.checkpointing and self.training):
-            return stage(x)
-        return checkpoint(stage, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _Recomputation(stage)))
 
 
 class Normalisation(nn.Module):
@@ -79,6 +79,11 @@ class Normalisation(nn.Module):
 
 def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def _contexts(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Of a forward pass, and of the one that the backward pass repeats."""
+    return nullcontext(), _Recomputation(stage)
 
 
 class _Recomputation(AbstractContextManager):

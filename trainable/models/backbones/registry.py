@@ -5,11 +5,13 @@ their heads, cut into four stages. Each normalises its input itself. Weights are
 timm's own, downloaded once), the path of a file or folder with a state dict, or package:NAME of an installed package.
 """
 
+import difflib
+
 from trainable.configuration.fields import unknown_name
 from trainable.models.backbones import timm_backbone
 from trainable.models.backbones.backbone import Backbone
 from trainable.models.backbones.small_encoder import build_small
-from trainable.models.backbones.timm_weights import TIMM
+from trainable.models.backbones.timm_weights import TIMM, timm_package
 from trainable.models.backbones.torchvision_backbone import CUTS, build_torchvision
 
 BACKBONES = ("small", *CUTS)
@@ -45,11 +47,16 @@ def build_backbone(
 
 
 def check_backbone(name: str) -> None:
-    """Raises ValueError for a name that is neither one of BACKBONES nor a network of timm."""
-    if name.startswith(TIMM):
-        timm_backbone.check_timm_name(name)
-    elif name not in BACKBONES:
-        raise ValueError(unknown_name("backbone", name, BACKBONES))
+    """Raises ValueError for a name that is neither one of BACKBONES nor a network of timm, and without timm."""
+    if not name.startswith(TIMM):
+        if name not in BACKBONES:
+            raise ValueError(unknown_name("backbone", name, BACKBONES))
+        return
+    timm, bare = timm_package(), name.removeprefix(TIMM)
+    if not timm.is_model(bare.partition(".")[0]):
+        nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
+        hint = f"did you mean {TIMM}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
+        raise ValueError(f"{name} is not a network of timm; {hint}")
 
 
 def has_batch_norm(name: str) -> bool:

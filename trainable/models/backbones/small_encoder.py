@@ -76,14 +76,12 @@ def _stages() -> list[nn.Sequential]:
     # No norm after the first convolution: its input is standardised already, and at stride 2 it would cost a tenth
     # of the whole training step.
     stem = nn.Conv2d(3, first, 3, stride=2, padding=1)
-    return [
-        nn.Sequential(stem, nn.ReLU(), *_stage(first, first)),
-        *(nn.Sequential(*_stage(before, after)) for before, after in pairwise(SMALL_CHANNELS)),
-    ]
-
-
-def _stage(before: int, after: int) -> tuple[nn.Module, ...]:
-    return _conv_norm(before, after, stride=2), nn.ReLU(), ResidualBlock(after)
+    begun: list[nn.Module] = [stem, nn.ReLU()]
+    stages = []
+    for before, after in pairwise((first, *SMALL_CHANNELS)):
+        stages.append(nn.Sequential(*begun, _conv_norm(before, after, stride=2), nn.ReLU(), ResidualBlock(after)))
+        begun = []
+    return stages
 
 
 def _conv_norm(before: int, after: int, stride: int = 1) -> nn.Sequential:

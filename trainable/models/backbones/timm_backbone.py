@@ -5,7 +5,6 @@ What: channels and strides are those of the network's `feature_info`. A stride t
 Source: Ross Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models.
 """
 
-import difflib
 import math
 from functools import lru_cache
 from typing import Any
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from trainable.models.backbones.backbone import Backbone, Normalisation, batch_norms
-from trainable.models.backbones.timm_weights import TIMM, checked_tensors, moments_of, timm_package, whole_with
+from trainable.models.backbones.backbone import IMAGENET_DEVIATION, IMAGENET_MEAN, Backbone, Normalisation, batch_norms
+from trainable.models.backbones.timm_weights import TIMM, checked_tensors, timm_package, whole_with
 from trainable.models.backbones.weight_files import known_package, load_matching_weights, read_state_dict
 
 STRIDES = (4, 8, 16, 32)
@@ -46,8 +45,14 @@ class TimmBackbone(Backbone):
         maps = self._maps(self.normalise(images))
         if self._is_channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
-        sizes = [[math.ceil(side / stride) for side in images.shape[-2:]] for stride in STRIDES]
-        return [_resized(maps[index], size) for index, size in zip(self._chosen, sizes, strict=True)]
+        chosen = [maps[index] for index in self._chosen]
+        for level, stride in enumerate(STRIDES):
+            found, size = chosen[level].shape[-2:], [math.ceil(side / stride) for side in images.shape[-2:]]
+            if found[0] >= size[0] and found[1] >= size[1] and list(found) != size:
+                chosen[level] = F.adaptive_avg_pool2d(chosen[level], (size[0], size[1]))
+            elif list(found) != size:
+                chosen[level] = F.interpolate(chosen[level], size=size, mode="bilinear", align_corners=False)
+        return chosen
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         trunk, (height, width) = self.stages[0], images.shape[-2:]
@@ -97,7 +102,12 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
     """
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     known, is_export = known_package(weights), False
-    mean, deviation = (known.mean, known.deviation) if known else moments_of(name)
+    # Of the images behind the weights of this name; ImageNet's where timm knows of none.
+    mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+    if known:
+        mean, deviation = known.mean, known.deviation
+    elif published := timm_package().get_pretrained_cfg(name.removeprefix(TIMM)):
+        mean, deviation = published.mean, published.std
     if weights not in ("scratch", "imagenet"):
         is_export = any(key.startswith("backbone.stages.") for key in read_state_dict(weights))
     if weights != "scratch" and not is_export:
@@ -110,15 +120,6 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
     if is_export:
         load_matching_weights(backbone, weights)
     return backbone
-
-
-def check_timm_name(name: str) -> None:
-    """Raises ValueError when timm is not installed or has no such network."""
-    timm, bare = timm_package(), name.removeprefix(TIMM)
-    if not timm.is_model(bare.partition(".")[0]):
-        nearest = difflib.get_close_matches(bare, timm.list_models(), n=1)
-        hint = f"did you mean {TIMM}{nearest[0]}?" if nearest else "timm.list_models() in Python lists them."
-        raise ValueError(f"{name} is not a network of timm; {hint}")
 
 
 @lru_cache
@@ -156,14 +157,6 @@ def _created(name: str, **options: Any) -> nn.Module:
 def _nearest(stride: int, strides: list[int]) -> int:
     """The deepest map of the stride that is nearest, in octaves."""
     return min(reversed(range(len(strides))), key=lambda index: abs(math.log2(strides[index] / stride)))
-
-
-def _resized(one: Tensor, size: list[int]) -> Tensor:
-    if list(one.shape[-2:]) == size:
-        return one
-    if one.shape[-2] >= size[0] and one.shape[-1] >= size[1]:
-        return F.adaptive_avg_pool2d(one, (size[0], size[1]))
-    return F.interpolate(one, size=size, mode="bilinear", align_corners=False)
 
 
 def _takes(trunk: nn.Module, height: int, width: int) -> bool:

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from trainable.configuration.weight_places import weights_file
-from trainable.models.backbones.backbone import IMAGENET_DEVIATION, IMAGENET_MEAN
 from trainable.models.backbones.weight_files import known_package, load_matching_weights, read_state_dict, some_of
 
 TIMM = "timm:"
@@ -29,12 +28,6 @@ def timm_package() -> ModuleType:
             "A backbone timm:NAME needs the package timm; install it: pip install 'vision-tuner[timm]'."
         ) from error
     return timm
-
-
-def moments_of(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of the images behind the weights of this name; ImageNet's where timm knows of none."""
-    known = timm_package().get_pretrained_cfg(name.removeprefix(TIMM))
-    return (IMAGENET_MEAN, IMAGENET_DEVIATION) if known is None else (known.mean, known.std)
 
 
 def whole_with(name: str, weights: str) -> nn.Module:

@@ -61,7 +61,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ValueError: no such file, or no state dict.
     """
     path = weights_file(path)
-    payload = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    try:
+        is_safe = path.suffix == ".safetensors"
+        payload = _read_safetensors(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
     trained = payload.get("trainer") if isinstance(payload, Mapping) else None
     if isinstance(trained, Mapping) and {"parts", "model"} <= trained.keys():
         payload = trained["parts"].get("averaging", {}).get("average", trained["model"])
@@ -143,7 +147,11 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
     """
     wanted = module.state_dict()
     found, own = by_part(named_as(wanted, read_state_dict(path))), by_part(wanted)
-    taken = [part for part, tensors in own.items() if _fits(tensors, found.get(part, {}))]
+    taken = []
+    for part, tensors in own.items():
+        shapes = {name: tensor.shape for name, tensor in found.get(part, {}).items()}
+        if shapes == {name: tensor.shape for name, tensor in tensors.items()}:
+            taken.append(part)
     module.load_state_dict({name: tensor for part in taken for name, tensor in found[part].items()}, strict=False)
     logger.info(
         "from %s: took %s; starts fresh: %s; not used: %s",
@@ -167,19 +175,8 @@ def some_of(names: Iterable[str]) -> str:
     return first_of(sorted(names), 5) or "none"
 
 
-def _fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
-    return wanted.keys() == found.keys() and all(found[name].shape == tensor.shape for name, tensor in wanted.items())
-
-
 def _counted(parts: list[str], tensors: Mapping[str, Mapping[str, Tensor]]) -> str:
     return ", ".join(f"{part} ({counted(len(tensors[part]), 'tensor')})" for part in parts) or "nothing"
-
-
-def _read_torch(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as weights; give a state dict written by torch.save.") from error
 
 
 def _read_safetensors(path: Path) -> object:
