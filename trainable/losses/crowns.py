@@ -53,8 +53,12 @@ def map_losses(output: CrownOutput, targets: Sequence[CrownTarget]) -> dict[str,
     density = torch.stack([density_map(target) for target in targets])
     crown_loss = F.binary_cross_entropy_with_logits(output.crown_logits.float(), crown, reduction="none")
     density_loss = F.smooth_l1_loss(output.density.float(), density, reduction="none")
+    labels = torch.stack([target["semantic"] for target in targets])
+    # Over the labelled pixels of each image; one without labels counts 0.
+    semantic_loss = F.cross_entropy(output.predictions.float(), labels, ignore_index=VOID, reduction="none")
+    semantic_means = semantic_loss.sum(dim=(1, 2)) / (labels != VOID).sum(dim=(1, 2)).clamp(min=1)
     return {
-        "semantic": _semantic_loss(output.predictions.float(), torch.stack([one["semantic"] for one in targets])),
+        "semantic": semantic_means.mean(),
         "crown": (crown_loss.mean(dim=(1, 2)) * annotated).mean(),
         "density": (density_loss.mean(dim=(1, 2)) * annotated).mean(),
     }
@@ -70,9 +74,3 @@ def density_map(target: CrownTarget) -> Tensor:
     masks = target["masks"].float()
     areas = masks.sum(dim=(1, 2), keepdim=True).clamp(min=1)
     return F.avg_pool2d((TREES_PER * masks / areas).sum(dim=0)[None], CELL_PX)[0]
-
-
-def _semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the labelled pixels of each image, then over the images; one without labels counts 0."""
-    loss = F.cross_entropy(logits, labels, ignore_index=VOID, reduction="none").sum(dim=(1, 2))
-    return (loss / (labels != VOID).sum(dim=(1, 2)).clamp(min=1)).mean()

@@ -89,29 +89,6 @@ def uncertainty_total(losses: Tensor, log_variances: Tensor, scales: Tensor) -> 
     return (scales * torch.exp(-log_variances) * losses.float() + log_variances / 2).sum()
 
 
-def dynamic_average(last: Tensor, before: Tensor, *, temperature: float) -> Tensor:
-    """Weights (T,), T in their sum, from the tasks' mean losses of the last epoch and of the one before it."""
-    return len(last) * torch.softmax(last / before / temperature, dim=0)
-
-
-def gradnorm_step(
-    weights: Tensor, norms: Tensor, progress: Tensor, *, alpha: float, rate: float = GRADNORM_RATE
-) -> Tensor:
-    """Weights (T,), T in their sum, after one step of gradient descent on GradNorm's own loss.
-
-    With G = weights * norms and r = progress / mean(progress) that loss is the sum of |G - mean(G) * r^alpha|, with
-    mean(G) and r as constants. Its gradient has a closed form: the norm times the sign of the term in the bars.
-
-    Args:
-        norms: of the gradient of each task's unweighted loss with respect to the last shared layer.
-        progress: each task's loss as a share of its first one; a high one means slow learning.
-    """
-    pulls = weights * norms
-    wanted = pulls.mean() * (progress / progress.mean()) ** alpha
-    moved = (weights - rate * norms * torch.sign(pulls - wanted)).clamp_min(LEAST_WEIGHT)
-    return len(moved) * moved / moved.sum()
-
-
 class LossWeighting(nn.Module, ABC):
     """Maps the losses of T tasks, shape (T,), to their total; its state is in parameters and buffers."""
 
@@ -142,7 +119,7 @@ class WeightedSum(LossWeighting):
         return (self.weights * losses.float()).sum()
 
     def effective(self) -> Tensor:
-        return self.weights
+        return self.weights.clone()
 
 
 class FixedWeighting(WeightedSum):
@@ -176,7 +153,7 @@ class UncertaintyWeighting(LossWeighting):
 
 
 class DynamicAverageWeighting(WeightedSum):
-    """Equal weights for the first two epochs, then those of the dynamic average."""
+    """Equal weights for the first two epochs, then those of the dynamic average, T in their sum."""
 
     last_losses: Tensor
 
@@ -190,8 +167,10 @@ class DynamicAverageWeighting(WeightedSum):
     def end_epoch(self, losses: Sequence[float]) -> None:
         """An epoch in which some task has no loss, without labels or fully learned, leaves the weights as they are."""
         now = torch.tensor(losses, device=self.weights.device)
-        if bool((self.last_losses > 0).all()) and bool((now > 0).all()):
-            self.weights.copy_(dynamic_average(now, self.last_losses, temperature=self.temperature))
+        have_all_losses = bool((self.last_losses > 0).all()) and bool((now > 0).all())
+        if have_all_losses:
+            slowness = now / self.last_losses / self.temperature
+            self.weights.copy_(len(now) * torch.softmax(slowness, dim=0))
         self.last_losses.copy_(now)
 
 
@@ -207,14 +186,24 @@ class GradNormWeighting(WeightedSum):
         self.register_buffer("weights", torch.ones(num_tasks))
         self.register_buffer("first_losses", torch.full((num_tasks,), math.nan))
 
-    def effective(self) -> Tensor:
-        return self.weights.clone()
-
     @torch.no_grad()
     def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
-        """An update in which some task has no label or no gradient leaves the weights as they are."""
+        """One step of gradient descent on GradNorm's own loss; T is the sum of the weights.
+
+        With G = weights * norms, and r each task's loss as a share of its first one, over the mean of these shares,
+        that loss is the sum of |G - mean(G) * r^alpha|, with mean(G) and r as constants. Its gradient has a closed
+        form: the norm times the sign of the term in the bars. An update in which some task has no label or no gradient
+        leaves the weights as they are.
+
+        Args:
+            losses: unweighted.
+            norms: of the gradient of each of them with respect to the last shared layer.
+        """
         if min(losses) <= 0 or min(norms) <= 0:
             return
         now, norm = torch.tensor([losses, norms], device=self.weights.device)
         self.first_losses.copy_(torch.where(self.first_losses.isnan(), now, self.first_losses))
-        self.weights.copy_(gradnorm_step(self.weights, norm, now / self.first_losses, alpha=self.alpha))
+        pulls, progress = self.weights * norm, now / self.first_losses
+        wanted = pulls.mean() * (progress / progress.mean()) ** self.alpha
+        moved = (self.weights - GRADNORM_RATE * norm * torch.sign(pulls - wanted)).clamp_min(LEAST_WEIGHT)
+        self.weights.copy_(len(moved) * moved / moved.sum())

@@ -13,8 +13,6 @@ from trainable.losses.loss_weighting import (
     GradNormWeighting,
     LossWeightingConfig,
     UncertaintyWeighting,
-    dynamic_average,
-    gradnorm_step,
     uncertainty_total,
 )
 from trainable.techniques.optim.optimizer import OptimizerConfig, build_optimizer
@@ -85,9 +83,13 @@ def test_learned_weights_are_in_the_optimizer_in_a_group_without_decay():
 
 
 def test_the_dynamic_average_of_a_hand_worked_pair_of_epochs():
-    weights = dynamic_average(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.4]), temperature=2.0)
+    weighting = DynamicAverageWeighting(2, temperature=2.0)
+    weighting.end_epoch([1.0, 0.4])
+    weighting.end_epoch([0.9, 0.2])
     first, second = math.exp(0.9 / 2), math.exp(0.5 / 2)
-    assert weights.tolist() == pytest.approx([2 * first / (first + second), 2 * second / (first + second)])
+    assert weighting.effective().tolist() == pytest.approx(
+        [2 * first / (first + second), 2 * second / (first + second)]
+    )
 
 
 def test_the_dynamic_average_begins_equal_and_then_follows_the_last_two_epochs():
@@ -145,28 +147,31 @@ def test_a_step_of_gradnorm_is_that_of_the_papers_loss_differentiated_by_the_wei
     weights, first_losses = torch.tensor([0.5, 1.1, 1.4]), torch.tensor([2.0, 0.9, 25.0])
     expected = gradnorm_by_autograd(weights, net, heads, images, targets, first_losses, alpha=alpha, rate=0.025)
     losses = [(head(net(images)) - target).square().mean() for head, target in zip(heads, targets, strict=True)]
-    norms = torch.stack([torch.autograd.grad(loss, net.weight, retain_graph=True)[0].norm() for loss in losses])
-    progress = torch.stack(losses).detach() / first_losses
-    found = gradnorm_step(weights, norms, progress, alpha=alpha, rate=0.025)
-    torch.testing.assert_close(found, expected)
-    assert found.sum().item() == pytest.approx(3)
+    norms = [torch.autograd.grad(loss, net.weight, retain_graph=True)[0].norm().item() for loss in losses]
+    weighting = GradNormWeighting(3, alpha=alpha)
+    weighting.load_state_dict({"weights": weights, "first_losses": first_losses})
+    weighting.end_update([loss.item() for loss in losses], norms)
+    torch.testing.assert_close(weighting.effective(), expected)
+    assert weighting.effective().sum().item() == pytest.approx(3)
 
 
 def test_gradnorm_evens_the_pulls_out_and_then_favours_the_task_that_lags():
-    weights, norms = torch.ones(2), torch.tensor([4.0, 1.0])
+    weighting, norms = GradNormWeighting(2, alpha=1.5), [4.0, 1.0]
     for _ in range(200):
-        weights = gradnorm_step(weights, norms, torch.ones(2), alpha=1.5)
-    pulls = weights * norms
+        weighting.end_update([1.0, 1.0], norms)
+    pulls = weighting.effective() * torch.tensor(norms)
     assert pulls[0] / pulls[1] == pytest.approx(1, rel=0.3)
     for _ in range(200):
-        weights = gradnorm_step(weights, norms, torch.tensor([0.5, 0.9]), alpha=1.5)
-    assert (weights * norms)[1] > 1.5 * (weights * norms)[0]
+        weighting.end_update([0.5, 0.9], norms)
+    pulls = weighting.effective() * torch.tensor(norms)
+    assert pulls[1] > 1.5 * pulls[0]
 
 
 def test_gradnorm_never_loses_a_task_whose_gradient_is_huge():
-    weights = gradnorm_step(torch.ones(2), torch.tensor([1e4, 1.0]), torch.ones(2), alpha=1.5)
-    assert (weights > 0).all()
-    assert weights.sum().item() == pytest.approx(2)
+    weighting = GradNormWeighting(2, alpha=1.5)
+    weighting.end_update([1.0, 1.0], [1e4, 1.0])
+    assert (weighting.effective() > 0).all()
+    assert weighting.effective().sum().item() == pytest.approx(2)
 
 
 def test_gradnorm_waits_for_an_update_with_a_label_of_every_task():
