@@ -56,7 +56,6 @@ def started_at_probe(
     return True
 
 
-USER_NETWORK = "the network is your own, and which of its layers are features is not known"
 Config = TypeVar("Config", bound=ClassificationConfig)
 
 
@@ -97,9 +96,6 @@ class ClassificationTask(Task[Config]):
 
     def start(self, config: Config, model: nn.Module, train: LabelledImages) -> bool:
         return started_at_probe(self, config, model, train, [len(config.model.class_names)])
-
-    def no_linear_probe(self, config: Config) -> str | None:
-        return USER_NETWORK if config.model.network is not None else None
 
     def linear_probe(self, config: Config, model: nn.Module) -> ClassProbe:
         return ClassProbe(features_of(model), len(config.model.class_names))

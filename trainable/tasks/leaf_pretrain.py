@@ -94,9 +94,6 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
     def class_counts(self, config: LeafPretrainConfig, data: LabelledImages | ProbeSet) -> dict[str, int]:
         return (data.queries if isinstance(data, ProbeSet) else data).counts_by_name()
 
-    def no_linear_probe(self, config: LeafPretrainConfig) -> None:
-        return None
-
     def linear_probe(self, config: LeafPretrainConfig, model: nn.Module) -> FeatureProbe:
         return FeatureProbe(features_of(model))
 

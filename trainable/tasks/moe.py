@@ -26,7 +26,7 @@ from trainable.models.user_network import build_user_network
 from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
-from trainable.supervision.trivial import TrivialPredictor, constant_masks, object_sizes
+from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, constant_masks, object_sizes
 from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -220,8 +220,10 @@ class MoeTask(Task[MoeConfig]):
     def trivial_predictors(self, config: MoeConfig, data: ImageMaskSet) -> tuple[TrivialPredictor, ...]:
         return constant_masks(data.masks)
 
-    def label_facts(self, config: MoeConfig, data: ImageMaskSet) -> dict[str, float]:
-        return object_sizes(data.masks, data.native_table)
+    def trivial_floor(self, config: MoeConfig, splits: Splits, split: str) -> TrivialFloor | None:
+        floor = super().trivial_floor(config, splits, split)
+        facts = object_sizes(splits.train.masks, splits.train.native_table)
+        return None if floor is None else floor._replace(facts=facts)
 
     def class_counts(self, config: MoeConfig, data: ImageMaskSet) -> dict[str, int]:
         num_empty = sum(not mask.any() for mask in data.masks)

@@ -96,9 +96,6 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         return view_predictors()
 
-    def no_linear_probe(self, config: MoePretrainConfig) -> None:
-        return None
-
     def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
         """Of both views of each image, (B, 2, D)."""
         features = features_of(model)

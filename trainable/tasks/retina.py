@@ -29,7 +29,7 @@ from trainable.supervision.head_start import RANDOM, check_head_start
 from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, grade_predictors
-from trainable.tasks.classification import USER_NETWORK, started_at_probe, user_classifier
+from trainable.tasks.classification import started_at_probe, user_classifier
 from trainable.tasks.data_notes import with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -200,9 +200,6 @@ class RetinaTask(Task[RetinaConfig]):
 
     def start(self, config: RetinaConfig, model: nn.Module, train: LabelledImages) -> bool:
         return started_at_probe(self, config, model, train, [len(names) for names in config.classes.values()])
-
-    def no_linear_probe(self, config: RetinaConfig) -> str | None:
-        return USER_NETWORK if config.model.network is not None else None
 
     def linear_probe(self, config: RetinaConfig, model: nn.Module) -> GradeProbe:
         return GradeProbe(features_of(model), [len(names) for names in config.classes.values()])

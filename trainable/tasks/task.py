@@ -1,7 +1,7 @@
 """What differs between workloads, and nothing else: data, network, loss and metrics. The loop is the trainer's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -25,11 +25,8 @@ Config = TypeVar("Config", bound=TrialConfig)
 """The configuration of one workload."""
 
 
-class Batches(Protocol):
+class Batches(Sized, Iterable[tuple[Any, Any]], Protocol):
     """A split in batches (images, targets)."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[tuple[Any, Any]]: ...
 
 
 class TrainingBatches(Batches, Protocol):
@@ -143,16 +140,15 @@ class Task(ABC, Generic[Config]):
         """Predictions that look at no image, from the labels of the training split; none unless overridden."""
         return ()
 
-    def label_facts(self, config: Config, data: Any) -> dict[str, float]:
-        """What the labels of the training split say of how hard they are to learn; nothing unless overridden."""
-        return {}
-
     def class_counts(self, config: Config, data: Any) -> dict[str, int]:
         """How many of each class one split has, by name; nothing unless overridden."""
         return {}
 
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
-        """The trivial predictor with the best objective on `validation` or `test`; None where the task has none."""
+        """The trivial predictor with the best objective on `validation` or `test`; None where the task has none.
+
+        An override may add facts: what the labels of the training split say of how hard they are to learn.
+        """
         sign = 1.0 if self.mode == "max" else -1.0
         data, is_final = getattr(splits, split), split == "test"
         predictors = self.trivial_predictors(config, splits.train)
@@ -164,16 +160,19 @@ class Task(ABC, Generic[Config]):
             lambda: self.build_metrics(config, final=is_final),
             objective=self.measured_objective,
         )
-        best = max(measured, key=lambda one: sign * one.objective + one.spread)
-        return best._replace(facts=self.label_facts(config, splits.train))
+        return max(measured, key=lambda one: sign * one.objective + one.spread)
 
     def start(self, config: Config, model: nn.Module, train: Any) -> bool:
         """Gives a fresh network, before its first epoch, what only the training split can tell; whether it did."""
         return False
 
     def no_linear_probe(self, config: Config) -> str | None:
-        """Why a linear probe can't be measured, as a clause; None, where a task overrides this, that it can."""
-        return f"{self.name} defines none"
+        """Why a linear probe can't be measured, as a clause; None that it can."""
+        if type(self).linear_probe is Task.linear_probe:
+            return f"{self.name} defines none"
+        if getattr(config.model, "network", None) is not None:
+            return "the network is your own, and which of its layers are features is not known"
+        return None
 
     def linear_probe(self, config: Config, model: nn.Module) -> LinearProbe:
         """What fits and judges a linear layer on this frozen network.

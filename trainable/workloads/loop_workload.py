@@ -67,7 +67,11 @@ class LoopWorkload(Workload[LoopConfig]):
         path = Path(local_source(config.data.source, cache_dir))
         if not path.exists():
             raise ValueError(f"--data is {path}, which does not exist; give a folder or file that the loop reads.")
-        return LoopFiles(path=path, fingerprint={"all": _listing(path)})
+        # Behind links too; what a system keeps in a folder does not count.
+        files = files_below(path) if path.is_dir() else [Path()]
+        lines = (f"{one} {(path / one).stat().st_size}\n" for one in files if (path / one).is_file())
+        listing = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        return LoopFiles(path=path, fingerprint={"all": listing})
 
     def adapt_to_data(self, config: LoopConfig, data: LoopFiles) -> LoopConfig:
         return config
@@ -148,10 +152,3 @@ def _built(kind: type, params: Mapping[str, Any]) -> Any:
     if missing := sorted(required - params.keys()):
         raise ValueError(f"{kind.__name__} needs {', '.join(missing)}; suggest it, or give the field a default.")
     return changed(kind, None, params)
-
-
-def _listing(path: Path) -> str:
-    """sha256 over the names and sizes of all files, behind links too; those that a system keeps there do not count."""
-    files = files_below(path) if path.is_dir() else [Path()]
-    lines = (f"{one} {(path / one).stat().st_size}\n" for one in files if (path / one).is_file())
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
