@@ -28,17 +28,15 @@ def strength_at(
     return initial_strength + (max_strength - initial_strength) * (epoch - transition_epoch) / transition_duration
 
 
-def check_strengths(initial_strength: float, max_strength: float) -> None:
-    """Raises ValueError unless the strength rises inside [0, 1]."""
+def check_ramp(
+    initial_strength: float, max_strength: float, start_fraction: float = 0.0, ramp_fraction: float = 0.0
+) -> None:
+    """Raises ValueError unless the strength rises inside [0, 1], and the ramp ends within the planned training."""
     if not 0.0 <= initial_strength <= max_strength <= 1.0:
         raise ValueError(
             f"initial_strength is {initial_strength} and max_strength {max_strength}, but strength rises from the "
             "first to the second inside [0, 1]: lower the first, or raise the second."
         )
-
-
-def check_ramp(start_fraction: float, ramp_fraction: float) -> None:
-    """Raises ValueError unless the ramp ends within the planned training."""
     if min(start_fraction, ramp_fraction) < 0 or start_fraction + ramp_fraction > 1:
         raise ValueError(
             f"start_fraction is {start_fraction} and ramp_fraction {ramp_fraction}, but both must be at "

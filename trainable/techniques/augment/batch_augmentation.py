@@ -146,9 +146,13 @@ def changed_rows(images: Tensor, *steps: Mapping[int, Change]) -> Tensor:
 
 
 def with_rows(images: Tensor, rows: Sequence[int], others: Iterable[Tensor]) -> Tensor:
-    """Images [B, C, H, W] with the others [C, H, W], one for each of the rows, in their places."""
-    return changed_rows(images, {row: _replaced_by(other) for row, other in zip(rows, others, strict=True)})
-
-
-def _replaced_by(other: Tensor) -> Change:
-    return lambda _: other
+    """Images [B, C, H, W] with the others [C, H, W], one for each of the rows, in their places: a new batch, unless
+    there is none.
+    """
+    if not rows:
+        return images
+    replaced = torch.empty_like(images)
+    by_row = dict(zip(rows, others, strict=True))
+    for row, image in enumerate(images):
+        replaced[row] = by_row.get(row, image)
+    return replaced

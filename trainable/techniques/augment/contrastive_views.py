@@ -41,8 +41,8 @@ class ViewPair:
     flipped: Tensor
 
     def undo_geometry(self, features: Tensor) -> Tensor:
-        """Maps of the positive view, [B, C, h, w] of any size, laid over those of the anchor."""
-        return flip_where(features, self.flipped)
+        """Maps of the positive view, [B, C, h, w] of any size, laid over those of the anchor: mirrored where it is."""
+        return torch.where(per_image(self.flipped), features.flip(-1), features)
 
 
 def contrastive_views(
@@ -62,7 +62,10 @@ def contrastive_views(
     brightness, contrast = 1.0 + recoloured * magnitude * (limits * (2.0 * size[:2] - 1.0))
     sigma_px = (size[2] * magnitude * MAX_BLUR_SIGMA_PX).clamp_min(_MIN_BLUR_SIGMA_PX)
     positive = adjust_colour(images, sent(brightness, images), sent(contrast, images))
-    _blur_rows_(positive, blurred.nonzero().squeeze(1), sigma_px)
+    if blurred.any():
+        for rows in blurred.nonzero().squeeze(1).split(_cached_images(images)):
+            on_device = sent(rows, images)
+            positive[on_device] = _blurred(positive[on_device], sigma_px[rows])
     positive.clamp_(0.0, 1.0)
     positive_masks = masks.clone()
     # One image at a time: gathering them first would read their pixels three times.
@@ -85,21 +88,8 @@ def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     return torch.cat([_blurred(*part) for part in zip(images.split(count), sigma_px.split(count), strict=True)])
 
 
-def flip_where(images: Tensor, flipped: Tensor) -> Tensor:
-    """Images [B, C, H, W] mirrored left to right where `flipped` [B] is true."""
-    return torch.where(per_image(flipped), images.flip(-1), images)
-
-
-def _blur_rows_(images: Tensor, rows: Tensor, sigma_px: Tensor) -> None:
-    """In place, as many at a time as stay in the cache."""
-    if len(rows) == 0:
-        return
-    for part in rows.split(_cached_images(images)):
-        on_device = sent(part, images)
-        images[on_device] = _blurred(images[on_device], sigma_px[part])
-
-
 def _cached_images(images: Tensor) -> int:
+    """How many images [B, C, H, W] stay in the cache while they are blurred together."""
     return max(1, _CACHED_PIXELS // images[0, 0].numel())
 
 

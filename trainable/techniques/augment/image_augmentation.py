@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainable.techniques.augment import image_warp
 from trainable.techniques.augment.augmentation_recipes import BLUR_REFERENCE_PX, AugmentationRecipe, get_recipe
-from trainable.techniques.augment.augmentation_settings import check_ramp, check_strengths
+from trainable.techniques.augment.augmentation_settings import check_ramp
 from trainable.techniques.augment.batch_augmentation import RampedAugmentation, sent
 from trainable.techniques.augment.contrastive_views import gaussian_blur
 from trainable.techniques.augment.image_colour import jitter_colour
@@ -47,8 +47,7 @@ class ImageAugmentationConfig:
 
     def __post_init__(self) -> None:
         get_recipe(self.severity)
-        check_strengths(self.initial_strength, self.max_strength)
-        check_ramp(self.start_fraction, self.ramp_fraction)
+        check_ramp(self.initial_strength, self.max_strength, self.start_fraction, self.ramp_fraction)
 
     def build(self, max_epochs: int, seed: int) -> "ImageAugmentation":
         """The augmentation of a training planned for `max_epochs`, with a random stream of its own."""
@@ -101,9 +100,17 @@ def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, ge
         images, count=recipe.num_operations, magnitude=recipe.operation_magnitude * strength, generator=generator
     )
     moves = _moves(recipe, draws, images.shape[-1] / images.shape[-2]) @ moves
-    changed = image_warp.warp(changed, moves, _bends(recipe, draws, images.shape[-2:]))
+    bends = None
+    if recipe.p_bend:
+        nodes = 2.0 / (BEND_NODES - 1) * draws.around_zero(recipe.max_bend, 2, BEND_NODES, BEND_NODES)
+        bent = draws.happens(recipe.p_bend)[:, None, None, None]
+        bends = image_warp.bent_grid(nodes * bent, images.shape[-2:])
+    changed = image_warp.warp(changed, moves, bends)
     changed = _recoloured(changed, recipe, draws)
-    changed = _blurred(changed, recipe, draws)
+    blurred = draws.happens(recipe.p_blur).nonzero().squeeze(1)
+    smallest, largest = recipe.blur_sigma_px
+    sigma_px = draws.uniform(smallest, smallest + strength * (largest - smallest))[blurred]
+    changed = on_rows(changed, blurred, gaussian_blur, sigma_px * min(images.shape[-2:]) / BLUR_REFERENCE_PX)
     return _cut_out(changed, recipe, draws)
 
 
@@ -142,14 +149,6 @@ def _moves(recipe: AugmentationRecipe, draws: _Draws, aspect: float) -> Tensor:
     )
 
 
-def _bends(recipe: AugmentationRecipe, draws: _Draws, size: tuple[int, ...]) -> Tensor | None:
-    if not recipe.p_bend:
-        return None
-    spacing = 2.0 / (BEND_NODES - 1)
-    nodes = spacing * draws.around_zero(recipe.max_bend, 2, BEND_NODES, BEND_NODES)
-    return image_warp.bent_grid(nodes * draws.happens(recipe.p_bend)[:, None, None, None], size)
-
-
 def _recoloured(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tensor:
     jittered, grey = draws.happens(recipe.p_jitter), draws.happens(recipe.p_grey)
     changes = (recipe.max_brightness_change, recipe.max_contrast_change, recipe.max_saturation_change)
@@ -158,13 +157,6 @@ def _recoloured(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Te
     rows = (jittered | grey).nonzero().squeeze(1)
     factors = (values[rows] for values in (brightness, contrast, torch.where(grey, 0.0, saturation), hue_turns))
     return on_rows(images, rows, jitter_colour, *factors)
-
-
-def _blurred(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tensor:
-    rows = draws.happens(recipe.p_blur).nonzero().squeeze(1)
-    smallest, largest = recipe.blur_sigma_px
-    sigma_px = draws.uniform(smallest, smallest + draws.strength * (largest - smallest))
-    return on_rows(images, rows, gaussian_blur, sigma_px[rows] * min(images.shape[-2:]) / BLUR_REFERENCE_PX)
 
 
 def _cut_out(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tensor:

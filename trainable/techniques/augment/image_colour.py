@@ -29,8 +29,10 @@ def jitter_colour(
     brightness, contrast, saturation, hue_turns = (
         sent(values, images, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
     )
-    colour = _hue_matrices(hue_turns) @ _saturation_matrices(saturation)
-    matrices = colour * (brightness * contrast)[:, None, None]
+    shares = saturation[:, None, None]
+    greys = sent(torch.tensor(LUMA), saturation).expand(3, 3)
+    saturations = shares * torch.eye(3, device=images.device) + (1.0 - shares) * greys
+    matrices = _hue_matrices(hue_turns) @ saturations * (brightness * contrast)[:, None, None]
     luma = sent(torch.tensor(LUMA, dtype=images.dtype), images)[:, None, None]
     grey = brightness * (images * luma).sum(dim=1, keepdim=True).mean(dim=(1, 2, 3))
     offsets = (1.0 - contrast) * grey
@@ -62,12 +64,6 @@ def sharpen(images: Tensor, amount: Tensor) -> Tensor:
     """Adds `amount` [B] of what a blur takes away; below 0 it is blurred."""
     soft = gaussian_blur(images, torch.full((len(images),), SHARPENING_SIGMA_PX))
     return (images + per_image(sent(amount, images, images.dtype)) * (images - soft)).clamp(0.0, 1.0)
-
-
-def _saturation_matrices(saturation: Tensor) -> Tensor:
-    grey = sent(torch.tensor(LUMA), saturation).expand(3, 3)
-    factor = saturation[:, None, None]
-    return factor * torch.eye(3, device=saturation.device) + (1.0 - factor) * grey
 
 
 def _hue_matrices(turns: Tensor) -> Tensor:

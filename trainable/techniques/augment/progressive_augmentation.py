@@ -14,7 +14,7 @@ A type of your own: subclass, and add a function of (images, masks, selected [B]
 or override `apply` and call `super().apply` in it. Draw random numbers from `self.generator`: its state is saved.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor
 from trainable.techniques.augment.augmentation_settings import (
     AugmentationSettings,
     check_ramp,
-    check_strengths,
 )
 from trainable.techniques.augment.batch_augmentation import RampedAugmentation, sent, with_rows
 from trainable.techniques.augment.contrastive_views import ViewPair, contrastive_views
@@ -55,7 +54,7 @@ class CODProgressiveAugmentation(RampedAugmentation):
         pixel_range: PixelRange | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        check_strengths(initial_strength, max_strength)
+        check_ramp(initial_strength, max_strength)
         if transition_epoch < 0 or transition_duration < 0:
             raise ValueError(
                 f"transition_epoch is {transition_epoch} and transition_duration {transition_duration} epochs, but "
@@ -110,8 +109,11 @@ class CODProgressiveAugmentation(RampedAugmentation):
         The mask is `mask1`: its object stays where it is, and nothing of `mask2`'s comes in.
         """
         if alpha is None:
-            alpha = self._draw_mixing(img1.shape[:-3])
-        return self._mix(img1, img2, alpha), mask1
+            largest = self._scaled(self.settings.magnitude_fourier)
+            alpha = largest * torch.rand(img1.shape[:-3], generator=self.generator)
+        content, partner = self._to_unit(img1), self._to_unit(img2)
+        mixed = fourier_mixing(content, partner, mixing=alpha, sigma=self.settings.fourier_sigma)
+        return self._from_unit(mixed), mask1
 
     def contrastive_augmentation(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Anchor, positive, anchor masks, positive masks: `views`, without the means to align dense features."""
@@ -138,23 +140,18 @@ class CODProgressiveAugmentation(RampedAugmentation):
     def _scaled(self, setting: float) -> float:
         return setting * self.current_strength
 
-    def _draw_mixing(self, shape: Sequence[int]) -> Tensor:
-        return self._scaled(self.settings.magnitude_fourier) * torch.rand(shape, generator=self.generator)
-
-    def _mix(self, content: Tensor, partner: Tensor, mixing: float | Tensor) -> Tensor:
-        content, partner = self._to_unit(content), self._to_unit(partner)
-        return self._from_unit(fourier_mixing(content, partner, mixing=mixing, sigma=self.settings.fourier_sigma))
-
     def _mix_with_partners(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
         count = len(images)
-        chance, mixing = torch.rand(count, generator=self.generator), self._draw_mixing((count,))
+        chance = torch.rand(count, generator=self.generator)
+        mixing = self._scaled(self.settings.magnitude_fourier) * torch.rand(count, generator=self.generator)
         partners = derangement(count, self.generator)
         mixed = selected & (chance < self._scaled(self.settings.p_fourier)) & (partners != torch.arange(count))
         if not mixed.any():
             return images, masks
         rows = mixed.nonzero().squeeze(1)
         content, partner = (images.index_select(0, sent(which, images)) for which in (rows, partners[rows]))
-        return with_rows(images, rows.tolist(), self._mix(content, partner, mixing[rows])), masks
+        mixed_images, _ = self.fourier_based_mixing(content, partner, masks, masks, mixing[rows])
+        return with_rows(images, rows.tolist(), mixed_images), masks
 
     def _make_views(self, images: Tensor, masks: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
         rows = selected.nonzero().squeeze(1)
@@ -194,8 +191,7 @@ class AugmentationConfig(AugmentationSettings):
 
     def __post_init__(self) -> None:
         AugmentationSettings.__post_init__(self)
-        check_strengths(self.initial_strength, self.max_strength)
-        check_ramp(self.start_fraction, self.ramp_fraction)
+        check_ramp(self.initial_strength, self.max_strength, self.start_fraction, self.ramp_fraction)
 
     def build(self, max_epochs: int, seed: int) -> CODProgressiveAugmentation:
         """The augmentation of a training planned for `max_epochs`, with a random stream of its own."""

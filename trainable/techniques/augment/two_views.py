@@ -7,7 +7,7 @@ https://arxiv.org/abs/2002.05709, with its ranges as defaults.
 Cost: that of two augmentations. Off: not possible; without two views there is nothing to learn from.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import torch
@@ -55,18 +55,17 @@ class TwoViewsConfig:
         )
 
 
+@dataclass(eq=False)
 class TwoViews(BatchAugmentation):
-    """Makes batches of two views.
+    """Makes batches of two views."""
 
-    Args:
-        generator: on the CPU.
-    """
-
-    def __init__(self, config: TwoViewsConfig, *, generator: torch.Generator) -> None:
-        self._recipe = config.recipe()
-        self.generator = generator
+    config: TwoViewsConfig
+    _: KW_ONLY
+    generator: torch.Generator
+    """On the CPU."""
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """Images [B, 3, H, W] in [0, 1] as views [B, 2, 3, H, W]; the targets are unchanged."""
-        views = [augmented(images, self._recipe, strength=1.0, generator=self.generator) for _ in range(2)]
+        recipe = self.config.recipe()
+        views = [augmented(images, recipe, strength=1.0, generator=self.generator) for _ in range(2)]
         return torch.stack(views, dim=1), targets

@@ -9,7 +9,6 @@ from trainable.techniques.augment.contrastive_views import (
     ViewPair,
     adjust_colour,
     contrastive_views,
-    flip_where,
     gaussian_blur,
 )
 
@@ -65,10 +64,11 @@ def test_blur_fits_images_smaller_than_its_kernel():
 
 def test_only_the_marked_images_are_flipped_and_twice_is_identity():
     images, flipped = images_of(3), torch.tensor([True, False, True])
-    once = flip_where(images, flipped)
+    pair = ViewPair(images, images, images[:, :1], images[:, :1], flipped)
+    once = pair.undo_geometry(images)
     np.testing.assert_array_equal(once[0].numpy(), images[0].numpy()[..., ::-1])
     assert torch.equal(once[1], images[1])
-    assert torch.equal(flip_where(once, flipped), images)
+    assert torch.equal(pair.undo_geometry(once), images)
 
 
 # The pair.
