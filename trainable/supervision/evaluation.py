@@ -1,6 +1,7 @@
 """Evaluation of a model on a whole split."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -52,7 +53,8 @@ def evaluate(
         ValueError: there is no batch.
     """
     losses, by_function = RunningMeans(), RunningMeans()
-    for images, targets in batches if ranks is None else ranks.share_of(batches):
+    # Every rank takes whole batches: together they see each one once.
+    for images, targets in batches if ranks is None else islice(batches, ranks.rank, None, ranks.size):
         evaluated = supervision.evaluate(forward, images, targets)
         losses.add(evaluated.losses, len(images))
         if metrics_fn is not None:

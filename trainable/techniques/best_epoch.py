@@ -9,11 +9,12 @@ weights of the last epoch are handed over. `TrainingRun` calls it; a script with
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainable.configuration.fields import unknown_name
+from trainable.saved_state import SavedState
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +61,10 @@ def resolve_monitor(
     return Monitor(name=name, mode="min" if name.endswith(_LOWER_IS_BETTER) else "max")
 
 
-class BestEpoch:
+class BestEpoch(SavedState):
     """Keeps the weights of the best epoch so far; `mode` is "max" or "min"."""
+
+    saved = ("_best", "epoch", "weights")
 
     def __init__(self, mode: str) -> None:
         self._sign = 1.0 if mode == "max" else -1.0
@@ -82,10 +85,7 @@ class BestEpoch:
         if self._sign * value > self._best:
             self._best, self.epoch, self.weights = self._sign * value, epoch, weights()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best, "epoch": self.epoch, "weights": self.weights}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._best, self.epoch = state["best"], state["epoch"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
         weights = state["weights"] or {}
         self.weights = {name: value.cpu() for name, value in weights.items()} or None

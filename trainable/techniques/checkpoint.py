@@ -10,6 +10,7 @@ import pickle
 import random
 import zipfile
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from trainable.techniques.optim.gradient_update import GradientStep
 from trainable.techniques.optim.precision import Precision
 from trainable.techniques.optim.schedule import Schedule
 from trainable.techniques.parallel.data_parallel import Ranks
-from trainable.techniques.techniques import Techniques
+from trainable.techniques.techniques import STATELESS, Techniques
 
 FORMAT = 1
 CPU = torch.device("cpu")
@@ -125,10 +126,12 @@ def counts_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
     An unfused optimizer reads them in each update; those on a GPU are waited for, one parameter after the other. Torch
     moves them where a fused or capturable one wants them.
     """
-    moments = {
-        index: {name: _on_cpu(one) if name == "step" else one for name, one in slots.items()}
-        for index, slots in state["state"].items()
-    }
+    moments = {}
+    for index, slots in state["state"].items():
+        moments[index] = dict(slots)
+        count = slots.get("step")
+        if isinstance(count, Tensor):
+            moments[index]["step"] = count.cpu()
     return {**state, "state": moments}
 
 
@@ -215,11 +218,13 @@ class Resumable:
         restore_random_state(state["random"], self.device)
 
     def _parts(self) -> dict[str, Any]:
-        return {"scheduler": self.scheduler, "gradient_step": self.gradient_step} | self.techniques.with_state()
-
-
-def _on_cpu(value: Any) -> Any:
-    return value.cpu() if isinstance(value, Tensor) else value
+        """Whatever has a state of its own beside the model and its optimizer, by name; of the techniques those on."""
+        parts = {"scheduler": self.scheduler, "gradient_step": self.gradient_step}
+        for field in fields(self.techniques):
+            technique = getattr(self.techniques, field.name)
+            if field.name not in STATELESS and technique is not None:
+                parts[field.name] = technique
+        return parts
 
 
 def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

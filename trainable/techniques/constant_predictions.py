@@ -10,6 +10,7 @@ Cost: none, metrics have the counts already. Off: not needed; it changes no trai
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainable.saved_state import SavedState
 
@@ -30,14 +31,14 @@ def constant_shares(metrics: Mapping[str, float]) -> dict[str, float]:
     }
 
 
+@dataclass(eq=False)
 class ConstantPredictions(SavedState):
     """Counts for how many validations in a row each metric has been constant."""
 
     saved = ("_began", "_validations")
 
-    def __init__(self) -> None:
-        self._began: dict[str, int] = {}
-        self._validations: dict[str, int] = {}
+    _began: dict[str, int] = field(default_factory=dict, init=False)
+    _validations: dict[str, int] = field(default_factory=dict, init=False)
 
     @property
     def began(self) -> int | None:

@@ -54,9 +54,12 @@ class ContrastiveTerm:
         Raises:
             ValueError: the model gives no embeddings.
         """
-        anchor = _embeddings(output)
         pair = self._second_look.views(images, masks)
-        positive = _embeddings(forward(pair.positive))
+        anchor, positive = output.embeddings, forward(pair.positive).embeddings
+        if anchor is None or positive is None:
+            raise ValueError(
+                "The contrastive term needs embeddings (B, D, h, w) in the model's output; there are none."
+            )
         temperature = self.config.contrastive_temperature
         loss = dense_consistency(anchor, pair.undo_geometry(positive))
         loss = loss + foreground_background_contrast(anchor, masks, temperature=temperature)
@@ -69,9 +72,3 @@ class ContrastiveTerm:
 
     def load_state_dict(self, state: dict) -> None:
         self._second_look.load_state_dict(state)
-
-
-def _embeddings(output: ModelOutput) -> Tensor:
-    if output.embeddings is None:
-        raise ValueError("The contrastive term needs embeddings (B, D, h, w) in the model's output; there are none.")
-    return output.embeddings

@@ -137,23 +137,12 @@ def can_be_halved(batch_size: int, least: int) -> bool:
     return batch_size > 1 and halved(batch_size, 1)[0] >= least
 
 
-def memory_key(config: TrialConfig) -> tuple[object, ...]:
-    """Equal for configurations whose trainings take the same memory per image, on one kind of device."""
-    return tuple(getattr(config, name) for name in config.memory_fields)
-
-
 @dataclass(frozen=True)
 class MicroBatchCaps:
     """Which micro-batches are known to fit; one instance per process."""
 
     largest: dict[Hashable, int] = field(default_factory=dict)
-    """The largest micro-batch by `memory_key`."""
-
-    def apply(self, key: Hashable, batch_size: int, accumulation_steps: int) -> tuple[int, int]:
-        """The configured micro-batch, halved until it fits."""
-        while batch_size > self.largest.get(key, batch_size):
-            batch_size, accumulation_steps = halved(batch_size, accumulation_steps)
-        return batch_size, accumulation_steps
+    """The largest micro-batch by what decides on the memory that an image takes."""
 
 
 class MicroBatches:
@@ -165,8 +154,11 @@ class MicroBatches:
     """
 
     def __init__(self, config: TrialConfig, caps: MicroBatchCaps, device: torch.device | None = None) -> None:
-        self._configured, self._caps, self._key = config, caps, (*memory_key(config), device)
-        self.size, self.accumulation_steps = caps.apply(self._key, config.batch_size, config.accumulation_steps)
+        self._configured, self._caps = config, caps
+        self._key = (*(getattr(config, name) for name in config.memory_fields), device)
+        self.size, self.accumulation_steps = config.batch_size, config.accumulation_steps
+        while self.size > caps.largest.get(self._key, self.size):
+            self.size, self.accumulation_steps = halved(self.size, self.accumulation_steps)
         """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
         self.evaluated = self.size
         """Images of a batch of the validation or the test at most, once memory ran short."""

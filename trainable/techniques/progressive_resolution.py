@@ -36,16 +36,17 @@ class ProgressiveResolutionConfig:
         return ProgressiveResolution(self, max_epochs)
 
 
+@dataclass(frozen=True, slots=True)
 class ProgressiveResolution:
     """The image size of each epoch."""
 
-    def __init__(self, config: ProgressiveResolutionConfig, max_epochs: int) -> None:
-        self._config = config
-        self._first_whole_epoch = config.low_resolution_fraction * max_epochs
+    config: ProgressiveResolutionConfig
+    max_epochs: int
+    """Of the plan."""
 
     def side_px(self, whole_px: int, epoch: int) -> int:
         """Side of the images of epoch `epoch`, the first being 0; in the first stage a multiple of 16 from 32."""
-        if epoch >= self._first_whole_epoch:
+        if epoch >= self.config.low_resolution_fraction * self.max_epochs:
             return whole_px
-        small_px = round(whole_px * self._config.low_resolution_scale / _STEP_PX) * _STEP_PX
+        small_px = round(whole_px * self.config.low_resolution_scale / _STEP_PX) * _STEP_PX
         return min(whole_px, max(2 * _STEP_PX, small_px))

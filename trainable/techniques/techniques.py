@@ -5,8 +5,7 @@ whole. Accumulation, precision and schedule are no part of it: no training is wi
 best epoch and the end of a lasting collapse are no part of it either: they are `TrainingRun`'s, which has the epochs.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation
 from trainable.techniques.contrastive_term import ContrastiveTerm
@@ -42,8 +41,3 @@ class Techniques:
     def __post_init__(self) -> None:
         if self.collapse_response is not None and self.collapse_detector is None:
             raise ValueError("A collapse_response needs a collapse_detector; give one, or leave the response out.")
-
-    def with_state(self) -> dict[str, Any]:
-        """Those that are on and have a state of their own, by name."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in STATELESS}
-        return {name: part for name, part in parts.items() if part is not None}

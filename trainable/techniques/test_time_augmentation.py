@@ -50,13 +50,17 @@ class ClassViewsConfig:
             raise ValueError("tta_flips and tta_crop_share are both off; set test_time_augmentation=None instead.")
 
     def average_views(self, forward: Forward, *, num_classes: Sequence[int] | None = None) -> Forward:
-        """Logits are log-probabilities; `num_classes` are those of several tasks side by side, each averaged alone."""
+        """Logits are float32 log-probabilities; `num_classes` are those of tasks side by side, each averaged alone."""
 
         def average(images: Tensor) -> ModelOutput:
-            first, *others = (forward(view) for view in views(images, self))
-            logits = [first.predictions, *(output.predictions for output in others)]
-            parts = zip(*(one.split(list(num_classes or one.shape[1:]), dim=1) for one in logits), strict=True)
-            return replace(first, predictions=torch.cat([log_mean_probabilities(own) for own in parts], dim=1))
+            outputs = [forward(view) for view in views(images, self)]
+            sizes = list(num_classes or outputs[0].predictions.shape[1:])
+            tasks = zip(*(output.predictions.split(sizes, dim=1) for output in outputs), strict=True)
+            means = []
+            for logits in tasks:
+                log_probabilities = torch.stack([one.float().log_softmax(dim=1) for one in logits])
+                means.append(log_probabilities.logsumexp(dim=0) - math.log(len(logits)))
+            return replace(outputs[0], predictions=torch.cat(means, dim=1))
 
         return average
 
@@ -101,11 +105,6 @@ def views(images: Tensor, config: ClassViewsConfig) -> Iterator[Tensor]:
         yield view
         if config.tta_flips:
             yield view.flip(-1)
-
-
-def log_mean_probabilities(logits: Sequence[Tensor]) -> Tensor:
-    """Logarithm of the mean of the softmaxes of several logits [B, K], in float32."""
-    return torch.stack([one.float().log_softmax(dim=1) for one in logits]).logsumexp(dim=0) - math.log(len(logits))
 
 
 def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
-from itertools import islice
 
 import pytest
 import torch
@@ -18,9 +17,7 @@ class OneOfTwo:
 
     def __init__(self, first=None):
         self.first = first
-
-    def share_of(self, batches):
-        return islice(batches, 0 if self.first is None else 1, None, 2)
+        self.rank, self.size = (0 if first is None else 1), 2
 
     def merge(self, *accumulators):
         self.states = deepcopy([accumulator.state_dict() for accumulator in accumulators])

@@ -6,7 +6,7 @@ import torch
 from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.contrastive_term import ContrastiveConfig
-from trainable.techniques.memory import MicroBatchCaps, can_be_halved, halved, memory_key
+from trainable.techniques.memory import MicroBatchCaps, MicroBatches, can_be_halved, halved
 from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 from trainable.training_run import TrainingRun
@@ -38,6 +38,15 @@ def test_a_pre_training_of_two_images_that_does_not_fit_is_short_of_memory_and_n
     assert not can_be_halved(config.batch_size, config.min_batch_size)
 
 
+def share_their_limit(first, second) -> bool:
+    """Whether what did not fit in the first training is not tried in the second."""
+    caps = MicroBatchCaps()
+    MicroBatches(first, caps).halve(epoch=1)
+    size = MicroBatches(second, caps).size
+    assert size in (first.batch_size, first.batch_size // 2)
+    return size < first.batch_size
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -51,27 +60,27 @@ def test_a_pre_training_of_two_images_that_does_not_fit_is_short_of_memory_and_n
 )
 def test_trainings_whose_images_take_other_memory_share_no_limit(change):
     default = get_task("moe").default_config()
-    assert memory_key(replace(default, **change)) != memory_key(default)
+    assert not share_their_limit(default, replace(default, **change))
 
 
 def test_trainings_that_weigh_their_losses_otherwise_share_no_limit():
     default = get_task("retina").default_config()
     other = replace(default, loss_weighting=replace(default.loss_weighting, weighting="dynamic"))
-    assert memory_key(other) != memory_key(default)
+    assert not share_their_limit(default, other)
 
 
 def test_trainings_that_differ_in_seed_and_rate_share_their_limit():
     default = get_task("moe").default_config()
-    other = replace(default, seed=3, batch_size=4, optimizer=replace(default.optimizer, max_lr=1e-5))
-    assert memory_key(other) == memory_key(default)
+    other = replace(default, seed=3, optimizer=replace(default.optimizer, max_lr=1e-5))
+    assert share_their_limit(default, other)
 
 
-def test_what_fitted_limits_later_trainings_of_the_same_size_only():
-    caps = MicroBatchCaps()
-    caps.largest["large"] = 4
-    assert caps.apply("large", 16, 1) == (4, 4)
-    assert caps.apply("large", 2, 8) == (2, 8)
-    assert caps.apply("small", 16, 1) == (16, 1)
+def test_what_fitted_limits_later_trainings_with_larger_micro_batches_alone():
+    config, caps = replace(get_task("moe").default_config(), batch_size=8, accumulation_steps=1), MicroBatchCaps()
+    MicroBatches(config, caps).halve(epoch=1)
+    for given, expected in (((16, 1), (4, 4)), ((2, 8), (2, 8))):
+        batches = MicroBatches(replace(config, batch_size=given[0], accumulation_steps=given[1]), caps)
+        assert (batches.size, batches.accumulation_steps) == expected
 
 
 @pytest.fixture

@@ -53,16 +53,6 @@ class LayerVerdict:
     router_entropy: float
     """Mean entropy of the router's probabilities as a share of log N, 0 to 1."""
 
-    @property
-    def router_undecided(self) -> bool:
-        """The router hardly tells experts apart: the opposite of collapse, and no alarm."""
-        return self.router_entropy > 0.98
-
-    @property
-    def router_saturated(self) -> bool:
-        """Every choice has a probability near 1 while the load is uneven."""
-        return bool(self.reasons) and self.router_entropy < 0.02
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapseVerdict:
@@ -83,11 +73,6 @@ class CollapseVerdict:
             for index, layer in enumerate(self.layers)
             for reason in layer.reasons
         )
-
-    @property
-    def dead_experts(self) -> tuple[tuple[int, ...], ...]:
-        """The dead experts of each layer."""
-        return tuple(layer.dead_experts for layer in self.layers)
 
     def report(self) -> str:
         """The documented text, one reason a line; empty when nothing is wrong."""

@@ -167,7 +167,10 @@ class CollapseResponse:
         Args:
             verdict: what the detector's `check` has just said; None checks now.
         """
-        self._fade_noise()
+        for index, noise in enumerate(self._added_noise):
+            faded = noise * self._config.response_noise_decay
+            if noise:
+                self._add_noise(index, faded if faded > 0.01 * self._config.response_noise else 0.0)
         if self._cooldown_left:
             self._cooldown_left -= 1
             return ()
@@ -250,12 +253,6 @@ class CollapseResponse:
                 "give it every mixture-of-experts layer, in the order of the routing."
             )
         return [(index, layer) for index, layer in enumerate(verdict.layers) if layer.reasons]
-
-    def _fade_noise(self) -> None:
-        for index, noise in enumerate(self._added_noise):
-            if noise:
-                faded = noise * self._config.response_noise_decay
-                self._add_noise(index, faded if faded > 0.01 * self._config.response_noise else 0.0)
 
     def _add_noise(self, index: int, noise: float) -> None:
         """On top of the noise that the layer was built with, replacing what was added before."""

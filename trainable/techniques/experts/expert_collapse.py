@@ -155,8 +155,13 @@ class ExpertCollapseDetector:
         self.observe([RoutingInfo(routing_probs=routing_probs, expert_assignments=expert_assignments)])
 
     def check(self) -> CollapseVerdict:
-        """Judges what the window holds now; one host read."""
-        totals = self._totals()
+        """Judges what the window holds now, summed over ranks; one host read."""
+        # One layer of zeros before the first batch; (L, N + 3).
+        totals = np.zeros((1, self.num_experts + 3))
+        if self._window:
+            device = self._window[-1][0].device
+            window = torch.stack([sums.to(device) for sums, _ in self._window])
+            totals = summed_over_ranks(window.sum(dim=0)).cpu().double().numpy()
         limits = CollapseLimits(
             share=self.collapse_threshold,
             cv=self.cv_threshold,
@@ -173,8 +178,9 @@ class ExpertCollapseDetector:
     def get_statistics(self, verdict: CollapseVerdict | None = None) -> dict[str, object]:
         """The window under its documented names: usage layer after layer, mean confidence, the largest layer's CV.
 
-        Beside them, of the layer that uses the fewest experts, how many it uses; and whether any router is undecided
-        or saturated, which a mean confidence cannot tell.
+        Beside them, of the layer that uses the fewest experts, how many it uses; and whether any router is undecided,
+        which hardly tells experts apart, the opposite of collapse and no alarm, or saturated, every choice with a
+        probability near 1 while the load is uneven: a mean confidence cannot tell.
 
         Args:
             verdict: what `check` has just said; None checks now.
@@ -188,8 +194,8 @@ class ExpertCollapseDetector:
             "avg_confidence": sum(layer.confidence for layer in verdict.layers) / len(verdict.layers),
             "load_imbalance_cv": max(layer.load_imbalance_cv for layer in verdict.layers),
             "effective_experts": self.num_experts * min(layer.effective_experts for layer in verdict.layers),
-            "router_undecided": any(layer.router_undecided for layer in verdict.layers),
-            "router_saturated": any(layer.router_saturated for layer in verdict.layers),
+            "router_undecided": any(layer.router_entropy > 0.98 for layer in verdict.layers),
+            "router_saturated": any(layer.reasons and layer.router_entropy < 0.02 for layer in verdict.layers),
             "collapsed": verdict.collapsed,
             "collapse_reasons": list(verdict.reasons),
         }
@@ -213,14 +219,6 @@ class ExpertCollapseDetector:
             )
         self._window = deque(zip(sums, state["assignments"], strict=True))
         self._forget()
-
-    def _totals(self) -> np.ndarray:
-        """Sums over the window and over ranks, fp64, shape (L, N + 3); one layer of zeros before the first batch."""
-        if not self._window:
-            return np.zeros((1, self.num_experts + 3))
-        device = self._window[-1][0].device
-        window = torch.stack([sums.to(device) for sums, _ in self._window])
-        return summed_over_ranks(window.sum(dim=0)).cpu().double().numpy()
 
     def _forget(self) -> None:
         held = sum(size for _, size in self._window)

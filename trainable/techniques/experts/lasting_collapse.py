@@ -12,12 +12,7 @@ Cost: none beside the detector's, whose verdict the trainer keeps. Off: `collaps
 import math
 
 from trainable.saved_state import SavedState
-from trainable.techniques.experts.collapse_evidence import CollapseVerdict, LayerVerdict
-
-
-def is_lost(layer: LayerVerdict, top_k: int) -> bool:
-    """Whether every token is sent to the same experts."""
-    return len(layer.usage) - len(layer.dead_experts) <= top_k
+from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 
 
 class LastingCollapse(SavedState):
@@ -55,6 +50,9 @@ class LastingCollapse(SavedState):
     def observe(self, verdict: CollapseVerdict) -> None:
         """Takes the verdict of one more epoch."""
         former = self._epochs_lost or [0] * len(verdict.layers)
-        layers = list(zip(verdict.layers, former, strict=True))
-        self._epochs_lost = [count + 1 if is_lost(layer, self.top_k) else 0 for layer, count in layers]
-        self._busiest = [max(enumerate(layer.usage), key=lambda item: item[1]) for layer in verdict.layers]
+        self._epochs_lost, self._busiest = [], []
+        for layer, count in zip(verdict.layers, former, strict=True):
+            num_alive = len(layer.usage) - len(layer.dead_experts)
+            # Lost: every token is sent to the same experts.
+            self._epochs_lost.append(count + 1 if num_alive <= self.top_k else 0)
+            self._busiest.append(max(enumerate(layer.usage), key=lambda item: item[1]))

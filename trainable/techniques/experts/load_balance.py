@@ -133,7 +133,8 @@ class GlobalBatchLoadBalancer:
 
     def observe(self, routing: Sequence[RoutingInfo]) -> None:
         """Counts one micro-batch, one entry per layer; no gradient, no host read."""
-        self._window = _plus(self._window, self._counters(routing))
+        counted = torch.stack([routing_counts(info, self.num_experts) for info in routing])
+        self._window = _plus(self._window, counted)
         self._pooled_window = None
 
     def loss(self, routing: Sequence[RoutingInfo]) -> Tensor:
@@ -155,14 +156,19 @@ class GlobalBatchLoadBalancer:
     ) -> None:
         """The documented form of `observe` for one layer; probabilities (T, N), assignments (T, k)."""
         overflow = None if capacity_overflow is None else torch.as_tensor(capacity_overflow)
-        self.observe([_one_layer(routing_probs, expert_assignments, overflow)])
+        info = RoutingInfo(
+            routing_probs=routing_probs, expert_assignments=expert_assignments, capacity_overflow=overflow
+        )
+        self.observe([info])
 
     def compute_load_balance_loss(self, routing_probs: Tensor, expert_assignments: Tensor) -> Tensor:
         """The documented form of `loss` for one layer, called before `update` counts the micro-batch."""
-        routing = [_one_layer(routing_probs, expert_assignments, None)]
+        info = RoutingInfo(routing_probs=routing_probs, expert_assignments=expert_assignments)
         if self.mode != "running":
-            return self.loss(routing)
-        return self._weighted(routing, summed_over_ranks(_plus(self._window, self._counters(routing))))
+            return self.loss([info])
+        own = routing_counts(info, self.num_experts)[None]
+        pooled = summed_over_ranks(_plus(self._window, own))
+        return self._weighted([info], pooled)
 
     def reset_batch_statistics(self) -> None:
         """Closes the window of an optimizer update: adds it to the memory and to the lifetime totals."""
@@ -227,19 +233,11 @@ class GlobalBatchLoadBalancer:
         load = self.alpha_cv * global_cv_surrogate(fractions, probability)
         return self.coefficient_factor * (importance + load).mean()
 
-    @torch.no_grad()
-    def _counters(self, routing: Sequence[RoutingInfo]) -> Tensor:
-        return torch.stack([routing_counts(info, self.num_experts) for info in routing])
-
     def _pooled(self, window: Tensor) -> Tensor:
         """This window summed over ranks, reduced once however many losses ask for it."""
         if self._pooled_window is None:
             self._pooled_window = summed_over_ranks(window)
         return self._pooled_window
-
-
-def _one_layer(routing_probs: Tensor, expert_assignments: Tensor, overflow: Tensor | None) -> RoutingInfo:
-    return RoutingInfo(routing_probs=routing_probs, expert_assignments=expert_assignments, capacity_overflow=overflow)
 
 
 def _plus(total: Tensor | None, counters: Tensor) -> Tensor:

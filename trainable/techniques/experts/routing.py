@@ -26,25 +26,25 @@ def router_z_loss(routing: Sequence[RoutingInfo]) -> Tensor:
     return torch.stack([one.float().logsumexp(dim=1).square().mean() for one in logits]).mean()
 
 
-def mean_router_probability(info: RoutingInfo) -> Tensor:
-    """Mean over the tokens that count, with its gradient, fp32, shape (N,)."""
-    probs = info.routing_probs.float()
-    if info.token_mask is None:
-        return probs.mean(dim=0)
-    kept = info.token_mask.to(probs.dtype)
-    return (probs * kept[:, None]).sum(dim=0) / kept.sum().clamp(min=1.0)
-
-
 def mean_probabilities(routing: Sequence[RoutingInfo]) -> Tensor:
-    """The mean router probability of each layer over the tokens of all ranks, with the gradient of this rank's own.
+    """The mean router probability of each layer over the counted tokens of all ranks, with this rank's own gradient.
 
     A loss of it has, weighted by samples and summed over ranks, the gradient of the whole micro-batch; (L, N).
     """
-    own = torch.stack([mean_router_probability(info) for info in routing])
+    means, numbers = [], []
+    for info in routing:
+        probs = info.routing_probs.float()
+        if info.token_mask is None:
+            means.append(probs.mean(dim=0))
+            numbers.append(probs.new_full((), len(probs)))
+        else:
+            kept = info.token_mask.to(probs.dtype)
+            means.append((probs * kept[:, None]).sum(dim=0) / kept.sum().clamp(min=1.0))
+            numbers.append(kept.sum())
+    own = torch.stack(means)
     if num_ranks() == 1:
         return own
-    values = own.detach()
-    tokens = torch.stack([_num_tokens(info) for info in routing])[:, None]
+    values, tokens = own.detach(), torch.stack(numbers)[:, None]
     total = summed_over_ranks(torch.cat([values * tokens, tokens], dim=1))
     return own + (total[:, :-1] / total[:, -1:].clamp(min=1.0) - values)
 
@@ -81,8 +81,3 @@ def num_ranks() -> int:
     """Number of ranks, 1 without torch.distributed."""
     is_set_up = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if is_set_up else 1
-
-
-def _num_tokens(info: RoutingInfo) -> Tensor:
-    probs = info.routing_probs.float()
-    return probs.new_tensor(len(probs)) if info.token_mask is None else info.token_mask.to(probs.dtype).sum()

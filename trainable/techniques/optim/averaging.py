@@ -43,11 +43,6 @@ class AveragingConfig:
         return 0.5 ** (1.0 / (self.half_life_epochs * updates_per_epoch))
 
 
-def warmed_decay(decay: float, num_updates: int) -> float:
-    """Decay in effect at update `num_updates` (0-based)."""
-    return min(decay, (1.0 + num_updates) / (10.0 + num_updates))
-
-
 class WeightAverage:
     """The average of one model's weights. Raises ValueError when `decay` is not in (0, 1)."""
 
@@ -69,7 +64,7 @@ class WeightAverage:
     def update(self) -> None:
         """Moves the average towards the model's present weights; call it once per real optimizer update."""
         self._require(is_applied=False)
-        decay = warmed_decay(self.decay, self.num_updates)
+        decay = min(self.decay, (1.0 + self.num_updates) / (10.0 + self.num_updates))
         averaged, current = [], []
         for name, value in self._model.state_dict().items():
             if value.is_floating_point():

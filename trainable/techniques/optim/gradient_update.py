@@ -59,8 +59,8 @@ def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:
 class GradientStep(SavedState):
     """Steps one optimizer, and counts the updates that overflowed in a row.
 
-    A technique that changes the gradient of a whole update has its place beside `clip_to_norm`: the gradient is
-    unscaled, summed over ranks and finite there.
+    A technique that changes the gradient of a whole update has its place where it is clipped to `max_grad_norm`: the
+    gradient is unscaled, summed over ranks and finite there.
     """
 
     saved = ("skipped_in_a_row",)
@@ -94,8 +94,8 @@ class GradientStep(SavedState):
         self.skipped_in_a_row = 0 if is_finite else self.skipped_in_a_row + 1
         if not is_finite and (not scaler.is_enabled() or self.skipped_in_a_row > MAX_SKIPPED_UPDATES):
             raise DivergedError(term="gradient", value=norm, epoch=epoch, step=step)
-        if is_finite and max_grad_norm is not None:
-            clip_to_norm(gradients, norm=norm, max_norm=max_grad_norm)
+        if is_finite and max_grad_norm is not None and norm > max_grad_norm:
+            older_torch.mul_(gradients, max_grad_norm / norm)
         if is_finite:
             # Not by the scaler: around an optimizer that is not fused it would read once more that all is finite.
             self._optimizer.step()
@@ -104,12 +104,6 @@ class GradientStep(SavedState):
         for parameter in updated:
             parameter.grad = None
         return is_finite, values
-
-
-def clip_to_norm(gradients: list[Tensor], *, norm: float, max_norm: float) -> None:
-    """Scales gradients, whose finite norm all together is `norm`, down to `max_norm` in place; shorter ones stay."""
-    if norm > max_norm:
-        older_torch.mul_(gradients, max_norm / norm)
 
 
 def updates_of(loader: Iterable, accumulation_steps: int) -> int:

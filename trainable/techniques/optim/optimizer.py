@@ -108,7 +108,10 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module 
         ValueError: a custom layer is not in the model.
     """
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    _check_layers(config.custom_layers or (), trainable, model)
+    for layer in config.custom_layers or ():
+        if not any(_lies_in(name, layer) for name in trainable):
+            known = [name for name, _ in model.named_modules() if name]
+            raise ValueError(f"custom_layers: {unknown_name('layer with trainable parameters', layer, known)}")
     rates = peak_rates(config)
     grouped: dict[tuple[str, float], dict[str, nn.Parameter]] = {}
     for name, parameter in trainable.items():
@@ -162,13 +165,6 @@ def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Mod
 
 def _lies_in(name: str, layer: str) -> bool:
     return name == layer or name.startswith(f"{layer}.")
-
-
-def _check_layers(layers: Iterable[str], names: Iterable[str], model: nn.Module) -> None:
-    for layer in layers:
-        if not any(_lies_in(name, layer) for name in names):
-            known = [name for name, _ in model.named_modules() if name]
-            raise ValueError(f"custom_layers: {unknown_name('layer with trainable parameters', layer, known)}")
 
 
 def _fused(groups: list[dict], config: OptimizerConfig) -> torch.optim.Optimizer:

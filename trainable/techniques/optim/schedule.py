@@ -19,10 +19,12 @@ Cost: one cosine or power per update. Off: `warmup_epochs=0` drops the warm-up, 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from torch.optim import Optimizer
+
+from trainable.saved_state import SavedState
 
 Shape = Callable[[float], float]
 """Maps a fraction from 0 to 1 to a share of the highest rate."""
@@ -88,13 +90,15 @@ def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, mi
     return min_lr + (max_lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
-class Schedule(ABC):
+class Schedule(SavedState, ABC):
     """Sets the rate of every parameter group of an optimizer.
 
     Groups keep their proportions: the group with the highest initial rate peaks at `max_lr`, a group that started
     at a tenth of it peaks at a tenth. The state holds no rates, so a restored run follows those that it is
     configured with now.
     """
+
+    saved: ClassVar[tuple[str, ...]] = ("last_epoch",)
 
     def __init__(self, optimizer: Optimizer, *, total_epochs: float, max_lr: float) -> None:
         self.optimizer = optimizer
@@ -111,7 +115,7 @@ class Schedule(ABC):
     def lr_at(self, epoch: float) -> float:
         """Rate of the fastest group after `epoch` epochs."""
 
-    def observe(self, objective: float, *, epochs: int = 1) -> None:  # noqa: B027 - nothing is right for all but one
+    def observe(self, objective: float, *, epochs: int = 1) -> None:
         """Receives the monitored value after each validation; schedules that depend on the epoch alone ignore it.
 
         Args:
@@ -133,11 +137,9 @@ class Schedule(ABC):
         fastest = self.lr_at(self.last_epoch)
         return {"lr": fastest} | {f"lr_{part}": scale * fastest for part, scale in self._slower_parts.items()}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"last_epoch": self.last_epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step(state["last_epoch"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.step(self.last_epoch)
 
     def draw(self, *, columns: int = 60, rows: int = 10) -> str:
         """The schedule as a text picture, rate upwards and epochs to the right."""
@@ -222,6 +224,8 @@ class ShapedSchedule(Schedule):
 class PlateauSchedule(Schedule):
     """`floor` is the lowest rate as a share of `max_lr`; `mode` is "max" or "min"."""
 
+    saved = ("last_epoch", "reductions", "epochs_without_improvement", "_best")
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -259,16 +263,3 @@ class PlateauSchedule(Schedule):
         if self.epochs_without_improvement > self.patience_epochs:
             self.reductions += 1
             self.epochs_without_improvement = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "last_epoch": self.last_epoch,
-            "reductions": self.reductions,
-            "epochs_without_improvement": self.epochs_without_improvement,
-            "best": self._best,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.reductions, self._best = state["reductions"], state["best"]
-        self.epochs_without_improvement = state["epochs_without_improvement"]
-        self.step(state["last_epoch"])

@@ -17,7 +17,6 @@ not divided. Off: `ranks=None`.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -75,10 +74,6 @@ class Ranks:
         parts = [part_of(len(images), self.rank, self.size) for images, _ in batches]
         taken = [taken_of(batch, part) for batch, (part, _) in zip(batches, parts, strict=True)]
         return taken, [weight * share for weight, (_, share) in zip(weights, parts, strict=True)]
-
-    def share_of(self, batches: Iterable[T]) -> Iterator[T]:
-        """Every `size`-th batch, whole: together the ranks see each one once."""
-        return islice(batches, self.rank, None, self.size)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """The sum over ranks in place; a parameter that no rank has a gradient for keeps none."""

@@ -159,7 +159,7 @@ def test_a_step_that_can_do_no_more_gives_way_to_the_next():
 def test_imbalance_without_a_dead_expert_starts_the_ladder_over():
     scene = Scene()
     imbalanced = [3000, 400, 350, 360]
-    assert verdict_of(imbalanced).dead_experts == ((),)
+    assert [layer.dead_experts for layer in verdict_of(imbalanced).layers] == [()]
     assert [scene.check(imbalanced)[0] for _ in range(3)] == ["rebalance", "noise", "rebalance"]
 
 

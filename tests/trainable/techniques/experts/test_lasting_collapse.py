@@ -6,7 +6,7 @@ from trainable.run import run_epochs
 from trainable.tasks.registry import get_task
 from trainable.techniques.experts.collapse_evidence import CollapseLimits, CollapseVerdict, judge_layer
 from trainable.techniques.experts.collapse_response import ResponseConfig
-from trainable.techniques.experts.lasting_collapse import LastingCollapse, is_lost
+from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.training_run import TrainingRun
 
 LIMITS = CollapseLimits(share=0.1, cv=None, confidence=None, level=0.001)
@@ -21,6 +21,12 @@ def layer(*counts, top_k=1):
 
 def verdict(*layers):
     return CollapseVerdict(layers=layers)
+
+
+def is_lost(seen, top_k):
+    collapse = LastingCollapse(1, top_k)
+    collapse.observe(verdict(seen))
+    return collapse.has_ended
 
 
 def test_a_layer_is_lost_when_no_more_experts_are_alive_than_a_token_is_sent_to():
