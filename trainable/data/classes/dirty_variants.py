@@ -7,7 +7,7 @@ tested was ever trained on in another guise. What was reached is reported, not w
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,9 +72,12 @@ def with_dirty_variants(
     clean, dirty = labels
 
     def build(folder: Path) -> None:
-        samples = {split: _samples(getattr(splits, split)) for split in SPLIT_NAMES}
-        variants = _variants(splits.train, clean, dirty, config)
-        samples["train"] = itertools.chain(samples["train"], variants)
+        samples: dict[str, Iterable[LabelledSample]] = {}
+        for split in SPLIT_NAMES:
+            own: LabelledImages = getattr(splits, split)
+            rows = zip(own.names, own.images, own.labels, strict=True)
+            samples[split] = (LabelledSample(name=name, image=image, label=int(label)) for name, image, label in rows)
+        samples["train"] = itertools.chain(samples["train"], _variants(splits.train, clean, dirty, config))
         write_labelled(folder, samples, splits.train.images.shape[1:3], splits.train.class_names)
 
     sources = b"".join(Path(file).read_bytes() for file in (__file__, dirt.__file__))
@@ -131,11 +134,6 @@ def _variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVarian
             image=soiled(np.asarray(train.images[row]), rng, severity=severity),
             label=dirty,
         )
-
-
-def _samples(images: LabelledImages) -> Iterator[LabelledSample]:
-    for name, image, label in zip(images.names, images.images, images.labels, strict=True):
-        yield LabelledSample(name=name, image=image, label=int(label))
 
 
 def _reached(train: LabelledImages, num_real: int, clean: int, dirty: int, config: DirtyVariantsConfig) -> Finding:

@@ -22,7 +22,8 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
-    of_predictions,
+    check_scores,
+    predicted,
     read_table,
     without_submissions,
 )
@@ -89,7 +90,8 @@ def _read_tables(
                 findings.append(error.finding(plain_name(file)))
             continue
         if columns is not None and (columns.is_called_label(table) or not in_folders):
-            findings += of_predictions(file, table) + _add(found, file, table, columns, names, keys)
+            findings += [predicted(file, what) for what in check_scores(table)]
+            findings += _add(found, file, table, columns, names, keys)
     return found, findings
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainable.data.crowns.crown_set import Crown, CrownSet
+from trainable.data.crowns.crown_set import CrownSet
 from trainable.techniques.progressive_resolution import ProgressiveResolution
 
 Target = dict[str, Tensor]
@@ -83,13 +83,25 @@ def resized(batch: Batch, side_px: int) -> Batch:
     """The batch at another resolution; crowns that would vanish are left out."""
     images, targets = batch
     images = F.interpolate(images, size=(side_px, side_px), mode="bilinear", antialias=True, align_corners=False)
-    return images, [_resized_target(target, side_px) for target in targets]
+    smaller = []
+    for target in targets:
+        masks = _nearest(target["masks"], side_px)
+        kept = masks.flatten(1).bool().any(dim=1)
+        masks = masks[kept]
+        semantic = _nearest(target["semantic"][None], side_px)[0]
+        crowns = {"masks": masks, "labels": target["labels"][kept], "boxes": boxes_around(masks)}
+        smaller.append(target | crowns | {"semantic": semantic})
+    return images, smaller
 
 
 def _target(data: CrownSet, row: int, orientation: int) -> Target:
     side = data.images.shape[1]
-    crowns = data.crowns_of(row)
-    masks = [oriented(_whole(crown, side), orientation) for crown in crowns]
+    crowns, masks = data.crowns_of(row), []
+    for crown in crowns:
+        left, top, right, bottom = crown.box
+        whole = np.zeros((side, side), np.uint8)
+        whole[top:bottom, left:right] = crown.mask
+        masks.append(oriented(whole, orientation))
     semantic = np.array(oriented(data.semantic[row], orientation))
     stacked = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.uint8)
     return {
@@ -103,34 +115,12 @@ def _target(data: CrownSet, row: int, orientation: int) -> Target:
 
 def boxes_around(masks: Tensor) -> Tensor:
     """Left, top, right and bottom of each mask (n, H, W), the last two beyond it; float (n, 4)."""
-    corners = [_extent(masks.any(dim=axis)) for axis in (1, 2)]
-    (left, right), (top, bottom) = corners
+    ends = []
+    for axis in (1, 2):
+        occupied = masks.any(dim=axis).to(torch.uint8)
+        ends.append((occupied.argmax(dim=1), occupied.shape[1] - occupied.flip(1).argmax(dim=1)))
+    (left, right), (top, bottom) = ends
     return torch.stack([left, top, right, bottom], dim=1).float()
-
-
-def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """First place that is occupied, and the one after the last; bool (n, L)."""
-    occupied = occupied.to(torch.uint8)
-    return occupied.argmax(dim=1), occupied.shape[1] - occupied.flip(1).argmax(dim=1)
-
-
-def _whole(crown: Crown, side: int) -> np.ndarray:
-    left, top, right, bottom = crown.box
-    whole = np.zeros((side, side), np.uint8)
-    whole[top:bottom, left:right] = crown.mask
-    return whole
-
-
-def _resized_target(target: Target, side_px: int) -> Target:
-    masks = _nearest(target["masks"], side_px)
-    kept = masks.flatten(1).bool().any(dim=1)
-    masks = masks[kept]
-    return target | {
-        "masks": masks,
-        "labels": target["labels"][kept],
-        "boxes": boxes_around(masks),
-        "semantic": _nearest(target["semantic"][None], side_px)[0],
-    }
 
 
 def _nearest(maps: Tensor, side_px: int) -> Tensor:

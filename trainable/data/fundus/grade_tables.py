@@ -23,7 +23,8 @@ from trainable.data.io.table import (
     TABLE_ENDINGS,
     Row,
     Table,
-    of_predictions,
+    check_scores,
+    predicted,
     read_table,
     without_submissions,
 )
@@ -88,7 +89,7 @@ def read_grade_tables(
                     findings.append(error.finding(file.as_posix()))
                 continue
             if columns is not None:
-                findings += of_predictions(file, table)
+                findings += [predicted(file, what) for what in check_scores(table)]
                 read, problems = _graded(file, table, columns, photographs)
                 tables.append(read)
                 findings += problems

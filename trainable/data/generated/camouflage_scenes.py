@@ -12,6 +12,7 @@ A scene depends on (config, split, index) alone, never on what was drawn before.
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -127,39 +128,31 @@ def _draw_scene(
     """Draws the same numbers whatever the difficulty, so that one scene can be seen getting harder."""
     object_blob, decoy_blob = _two_blobs(rng, config.image_size_px)
     where = np.where(object_blob, 1, np.where(decoy_blob, 2, 0))
-    cycles, draw_texture = rng.uniform(*_GROUND_CYCLES), _texture_kind(rng, config.image_size_px)
+    cycles = rng.uniform(*_GROUND_CYCLES)
+    has_stripes, direction = rng.random() < 0.5, rng.uniform(0, np.pi)
+    texture = partial(textures.stripes, direction=direction) if has_stripes else textures.blotches
     finer, coarser = cycles * (1 + config.texture_gap), cycles / (1 + config.texture_gap)
     blob_cycles = (finer, coarser) if domain % 2 == 0 else (coarser, finer)
-    shade = np.choose(where, [draw_texture(value) for value in (cycles, *blob_cycles)])
-    colour = _domain_colour(rng, domain, config.num_domains) + _blob_colours(rng, config.colour_gap)[where]
+    shade = np.choose(where, [texture(rng, config.image_size_px, cycles=value) for value in (cycles, *blob_cycles)])
+    colour = _colours(rng, domain, config)[where]
     image = colour + rng.uniform(*_TEXTURE_CONTRAST) * shade[..., None] + _mottle(rng, config.image_size_px, cycles)
     image += config.noise * rng.standard_normal(image.shape, dtype=np.float32)
     return np.round(255 * image.clip(0, 1)).astype(np.uint8), object_blob.astype(np.uint8)
 
 
-def _texture_kind(rng: np.random.Generator, size_px: int) -> Callable[[float], NDArray[np.float32]]:
-    has_stripes, direction = rng.random() < 0.5, rng.uniform(0, np.pi)
-    if has_stripes:
-        return lambda cycles: textures.stripes(rng, size_px, cycles=cycles, direction=direction)
-    return lambda cycles: textures.blotches(rng, size_px, cycles=cycles)
+def _colours(rng: np.random.Generator, domain: int, config: SceneConfig) -> NDArray[np.float32]:
+    """Those of ground, object and decoy, shape (3, 3), the two each shifted in a direction of its own.
 
-
-def _domain_colour(rng: np.random.Generator, domain: int, num_domains: int) -> NDArray[np.float32]:
-    """Hues go once around the circle, neighbours with opposite rules: by hue, no straight line divides the rules.
-
-    A linear router therefore wants an expert for every domain.
+    Hues go once around the circle, neighbours with opposite rules: by hue, no straight line divides the rules. A linear
+    router therefore wants an expert for every domain.
     """
-    hue = domain / num_domains + rng.normal(0, _HUE_SPREAD)
+    hue = domain / config.num_domains + rng.normal(0, _HUE_SPREAD)
     light = 0.5 + _LIGHT_OF_EVEN_DOMAINS * (1 if domain % 2 == 0 else -1) + rng.normal(0, _LIGHT_SPREAD)
     cast = rng.normal(0, _CAST_SPREAD, 3)
-    return (light + _CHROMA * np.cos(2 * np.pi * (hue - np.arange(3) / 3)) + cast).astype(np.float32)
-
-
-def _blob_colours(rng: np.random.Generator, colour_gap: float) -> NDArray[np.float32]:
-    """Shifts of ground (none), object and decoy, each of the two in its own direction, shape (3, 3)."""
-    directions = rng.standard_normal((2, 3))
-    directions *= colour_gap / np.linalg.norm(directions, axis=1, keepdims=True)
-    return np.concatenate([np.zeros((1, 3)), directions]).astype(np.float32)
+    ground = (light + _CHROMA * np.cos(2 * np.pi * (hue - np.arange(3) / 3)) + cast).astype(np.float32)
+    shifts = rng.standard_normal((2, 3))
+    shifts *= config.colour_gap / np.linalg.norm(shifts, axis=1, keepdims=True)
+    return ground + np.concatenate([np.zeros((1, 3)), shifts]).astype(np.float32)
 
 
 def _mottle(rng: np.random.Generator, size_px: int, cycles: float) -> NDArray[np.float32]:

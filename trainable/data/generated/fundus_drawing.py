@@ -60,15 +60,22 @@ def draw_fundus(
     image = _ground(rng, size_px, eye)
     image = _laid_over(image, _vessels(rng, eye), _VESSEL, 0.75)
     if rng.random() < _DRUSEN_CHANCE:
-        image = _laid_over(image, _dots(rng, eye, _DRUSEN, (0.008, 0.016), far_from_macula=True), _DRUSE, 0.5)
-    image = _laid_over(image, _dots(rng, eye, _MICROANEURYSMS[retinopathy], (0.009, 0.014)), _DOT, 0.85 * contrast)
-    image = _laid_over(image, _blots(rng, eye, _HAEMORRHAGES[retinopathy]), _BLOOD, 0.85 * contrast)
+        image = _laid_over(image, _spots(rng, eye, _DRUSEN, (0.008, 0.016), nearest=0.28), _DRUSE, 0.5)
+    image = _laid_over(image, _spots(rng, eye, _MICROANEURYSMS[retinopathy], (0.009, 0.014)), _DOT, 0.85 * contrast)
+    blots = _spots(rng, eye, _HAEMORRHAGES[retinopathy], (0.014, 0.034), nearest=0.05, are_round=False)
+    image = _laid_over(image, blots, _BLOOD, 0.85 * contrast)
     if retinopathy == 4:
         image = _laid_over(image, _new_vessels(rng, eye), _DOT, 0.8 * contrast)
-        image = _laid_over(image, _fibres(rng, eye), _FIBRE, 0.45 * contrast)
+        start, way = _somewhere(rng, eye, 0.15), _direction(rng)
+        fibre = start + np.outer(np.linspace(0, rng.uniform(0.08, 0.16), 8), way)
+        image = _laid_over(image, _strokes([(fibre, 0.022)]), _FIBRE, 0.45 * contrast)
     if edema:
         image = _laid_over(image, _exudates(rng, eye, is_central=edema == 2), _EXUDATE, 0.85 * contrast)
-    return _photographed(rng, image, eye)
+    image = image + rng.normal(0, 0.012, image.shape)
+    # Black outside the round window.
+    inside = np.clip((_RADIUS - _distance(size_px, eye.centre)) * size_px + 0.5, 0, 1)[..., None]
+    image = inside * image + (1 - inside) * np.array(_BACKGROUND)
+    return np.round(255 * image.clip(0, 1)).astype(np.uint8)
 
 
 def _ground(rng: np.random.Generator, size_px: int, eye: Eye) -> NDArray[np.float64]:
@@ -105,22 +112,22 @@ def _vessels(rng: np.random.Generator, eye: Eye) -> Draw:
     return _strokes(lines)
 
 
-def _dots(
+def _spots(
     rng: np.random.Generator,
     eye: Eye,
     number: tuple[int, int],
     radius: tuple[float, float],
     *,
-    far_from_macula: bool = False,
+    nearest: float = 0.0,
+    are_round: bool = True,
 ) -> Draw:
-    count = rng.integers(number[0], number[1] + 1)
-    nearest = 0.28 if far_from_macula else 0.0
-    return _ellipses([(_somewhere(rng, eye, nearest), np.full(2, rng.uniform(*radius))) for _ in range(count)])
-
-
-def _blots(rng: np.random.Generator, eye: Eye, number: tuple[int, int]) -> Draw:
-    count = rng.integers(number[0], number[1] + 1)
-    return _ellipses([(_somewhere(rng, eye, 0.05), rng.uniform(0.014, 0.034, 2)) for _ in range(count)])
+    """Fewest and most of them, at least so far from the macula."""
+    spots = []
+    for _ in range(rng.integers(number[0], number[1] + 1)):
+        centre = _somewhere(rng, eye, nearest)
+        radii = np.full(2, rng.uniform(*radius)) if are_round else rng.uniform(*radius, 2)
+        spots.append((centre, radii))
+    return _ellipses(spots)
 
 
 def _exudates(rng: np.random.Generator, eye: Eye, *, is_central: bool) -> Draw:
@@ -142,20 +149,6 @@ def _new_vessels(rng: np.random.Generator, eye: Eye) -> Draw:
         middle, size = point + rng.normal(0, 0.025, 2), rng.uniform(0.015, 0.045, 2)
         loops.append((middle + size * np.stack([np.cos(turns), np.sin(turns + rng.uniform(0, 3))], axis=1), 0.006))
     return _strokes(loops)
-
-
-def _fibres(rng: np.random.Generator, eye: Eye) -> Draw:
-    start, way = _somewhere(rng, eye, 0.15), _direction(rng)
-    return _strokes([(start + np.outer(np.linspace(0, rng.uniform(0.08, 0.16), 8), way), 0.022)])
-
-
-def _photographed(rng: np.random.Generator, image: NDArray[np.float64], eye: Eye) -> NDArray[np.uint8]:
-    """Noise of the sensor, and black outside the round window."""
-    size_px = len(image)
-    image = image + rng.normal(0, 0.012, image.shape)
-    inside = np.clip((_RADIUS - _distance(size_px, eye.centre)) * size_px + 0.5, 0, 1)[..., None]
-    image = inside * image + (1 - inside) * np.array(_BACKGROUND)
-    return np.round(255 * image.clip(0, 1)).astype(np.uint8)
 
 
 def _laid_over(

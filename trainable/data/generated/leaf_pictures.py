@@ -77,20 +77,19 @@ def leaf_splits(
     counts = dict(zip(SPLIT_NAMES, (config.num_train, config.num_validation, config.num_test), strict=True))
     total, drawn = sum(counts.values()) + config.num_unlabelled, itertools.count(1)
 
-    def told(leaves: Iterator[LabelledSample]) -> Iterator[LabelledSample]:
-        for leaf in leaves:
+    def leaves(label: str, stream: int, count: int, *, labelled: bool = True) -> Iterator[LabelledSample]:
+        for index in range(count):
+            rng = np.random.default_rng(np.random.SeedSequence(config.picture_seed, spawn_key=(stream, index)))
+            condition = index % len(CONDITIONS)
+            image = draw_leaf(config, rng, CONDITIONS[condition])
             if on_progress is not None:
                 on_progress(next(drawn), total)
-            yield leaf
+            yield LabelledSample(name=f"{label}_{index:04d}", image=image, label=condition if labelled else MISSING)
 
     def build(folder: Path) -> None:
-        samples = {
-            split: _leaves(config, split, stream, counts[split], labelled=True)
-            for stream, split in enumerate(SPLIT_NAMES)
-        }
-        unlabelled = _leaves(config, "unlabelled", _UNLABELLED_STREAM, config.num_unlabelled, labelled=False)
+        samples = {split: leaves(split, stream, counts[split]) for stream, split in enumerate(SPLIT_NAMES)}
+        unlabelled = leaves("unlabelled", _UNLABELLED_STREAM, config.num_unlabelled, labelled=False)
         samples["train"] = itertools.chain(samples["train"], unlabelled)
-        samples = {split: told(leaves) for split, leaves in samples.items()}
         write_labelled(folder, samples, (config.picture_px, config.picture_px), CONDITIONS)
 
     key = drawing_key("leaves", config, __file__, textures.__file__)
@@ -113,19 +112,6 @@ def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: st
     picture = ground * (1 - blade[..., None]) + leaf * blade[..., None]
     picture = picture * rng.uniform(0.8, 1.2) + config.pixel_noise * rng.standard_normal(picture.shape)
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
-
-
-def _leaves(
-    config: LeafPictureConfig, label: str, stream: int, count: int, *, labelled: bool
-) -> Iterator[LabelledSample]:
-    for index in range(count):
-        rng = np.random.default_rng(np.random.SeedSequence(config.picture_seed, spawn_key=(stream, index)))
-        condition = index % len(CONDITIONS)
-        yield LabelledSample(
-            name=f"{label}_{index:04d}",
-            image=draw_leaf(config, rng, CONDITIONS[condition]),
-            label=condition if labelled else MISSING,
-        )
 
 
 def _leaf_coordinates(rng: np.random.Generator, size_px: int) -> tuple[Plane, Plane]:

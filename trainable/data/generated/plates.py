@@ -80,16 +80,20 @@ def plate_splits(config: PlateConfig, cache_dir: Path, on_progress: Callable[[in
     counts = (config.num_train, config.num_validation, config.num_test)
     drawn = itertools.count(1)
 
-    def tell(plate: LabelledSample) -> LabelledSample:
-        if on_progress is not None:
-            on_progress(next(drawn), sum(counts))
-        return plate
+    def plates(split: str, stream: int, count: int) -> Iterator[LabelledSample]:
+        for index in range(count):
+            rng = np.random.default_rng(np.random.SeedSequence(config.plate_seed, spawn_key=(stream, index)))
+            # The dirty ones stand evenly among the others, so that every split has its share of them.
+            is_dirty = int((index + 1) * config.dirty_share) > int(index * config.dirty_share)
+            name = f"{split}/{CLASS_NAMES[is_dirty]}/plate_{index:04d}"
+            plate = LabelledSample(name=name, image=draw_plate(config, rng, is_dirty=is_dirty), label=int(is_dirty))
+            if on_progress is not None:
+                on_progress(next(drawn), sum(counts))
+            yield plate
 
     def build(folder: Path) -> None:
-        samples = {
-            split: map(tell, _plates(config, split, stream, count))
-            for stream, (split, count) in enumerate(zip(SPLIT_NAMES, counts, strict=True))
-        }
+        numbered = enumerate(zip(SPLIT_NAMES, counts, strict=True))
+        samples = {split: plates(split, stream, count) for stream, (split, count) in numbered}
         write_labelled(folder, samples, (config.plate_size_px,) * 2, CLASS_NAMES)
 
     key = drawing_key("plates", config, __file__, dirt.__file__, textures.__file__)
@@ -103,8 +107,7 @@ def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool)
     pixel = (np.arange(size, dtype=np.float32) + 0.5) / size
     across, down = np.meshgrid(pixel - centre[0], pixel - centre[1])
     distance, angle = np.hypot(across, down) / radius, np.arctan2(down, across)
-    picture = _table(rng, size)
-    picture = _with_plate(rng, picture, distance)
+    picture = _plate_on_table(rng, distance)
     if rng.random() < config.decoration_chance:
         picture = covered(picture, _decoration(rng, distance, angle), food_colour(rng))
     picture = _with_light(rng, picture, across, down, radius)
@@ -117,25 +120,13 @@ def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool)
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
 
-def _plates(config: PlateConfig, split: str, stream: int, count: int) -> Iterator[LabelledSample]:
-    """The dirty ones stand evenly among the others, so that every split has its share of them."""
-    for index in range(count):
-        rng = np.random.default_rng(np.random.SeedSequence(config.plate_seed, spawn_key=(stream, index)))
-        is_dirty = int((index + 1) * config.dirty_share) > int(index * config.dirty_share)
-        name = f"{split}/{CLASS_NAMES[is_dirty]}/plate_{index:04d}"
-        yield LabelledSample(name=name, image=draw_plate(config, rng, is_dirty=is_dirty), label=int(is_dirty))
-
-
-def _table(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    grain = textures.stripes(rng, size, cycles=rng.uniform(4, 9), direction=rng.uniform(0, np.pi))
-    colour = rng.uniform(0.2, 0.6) * (1 + rng.uniform(-0.3, 0.3, 3))
-    return (colour + rng.uniform(0.01, 0.05) * grain[..., None]).astype(np.float32)
-
-
-def _with_plate(rng: np.random.Generator, picture: NDArray, distance: NDArray) -> NDArray[np.float32]:
+def _plate_on_table(rng: np.random.Generator, distance: NDArray) -> NDArray[np.float32]:
+    grain = textures.stripes(rng, len(distance), cycles=rng.uniform(4, 9), direction=rng.uniform(0, np.pi))
+    wood = rng.uniform(0.2, 0.6) * (1 + rng.uniform(-0.3, 0.3, 3))
+    table = (wood + rng.uniform(0.01, 0.05) * grain[..., None]).astype(np.float32)
     colour = rng.uniform(0.7, 0.95) * (1 + rng.uniform(-0.08, 0.08, 3))
     rim = -rng.uniform(0.03, 0.12) * np.exp(-(((distance - _INNER_SHARE - 0.06) / 0.05) ** 2))
-    return np.where(distance[..., None] < 1, colour + rim[..., None], picture).astype(np.float32)
+    return np.where(distance[..., None] < 1, colour + rim[..., None], table).astype(np.float32)
 
 
 def _decoration(rng: np.random.Generator, distance: NDArray, angle: NDArray) -> NDArray[np.float32]:

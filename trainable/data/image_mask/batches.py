@@ -80,8 +80,11 @@ class TrainingBatches:
         flipped = np.flatnonzero(rng.random(len(index)) < 0.5)
         corners = zip(index, tops, lefts, strict=True)
         windows = [(image, slice(top, top + height), slice(left, left + width)) for image, top, left in corners]
-        images, masks = (_mirrored(_cut(pixels, windows), flipped) for pixels in (self._images, self._masks))
-        return as_images(images), _as_masks(masks)
+        images, masks = (_cut(pixels, windows) for pixels in (self._images, self._masks))
+        for image in flipped:
+            # One image at a time stays in the cache; mirroring a batch of bytes takes eight times as long.
+            images[image], masks[image] = images[image].flip(1), masks[image].flip(1)
+        return as_images(images), masks.unsqueeze(1).float()
 
     def _corners(self, index: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         room = np.array(self._images.shape[1:3]) - np.array(self._window)
@@ -117,7 +120,7 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for group in self._groups:
             masks = np.stack([self._data.native_mask(index) for index in group])
-            yield as_images(take(self._images, (group,))), _as_masks(torch.from_numpy(masks))
+            yield as_images(take(self._images, (group,))), torch.from_numpy(masks).unsqueeze(1).float()
 
 
 class _ForegroundPixels:
@@ -143,17 +146,3 @@ def _cut(pixels: np.ndarray | Tensor, windows: Sequence[tuple]) -> Tensor:
     """Copies windows (image, rows, columns), on whichever side the pixels lie."""
     parts = [pixels[window] for window in windows]
     return torch.stack(parts) if isinstance(pixels, Tensor) else torch.from_numpy(np.stack(parts))
-
-
-def _mirrored(pixels: Tensor, flipped: np.ndarray) -> Tensor:
-    """Pixels (B, H, W, ...) with the images `flipped` read from right to left, in place.
-
-    One image at a time: it stays in the cache, and mirroring a batch of bytes takes eight times as long.
-    """
-    for image in flipped:
-        pixels[image] = pixels[image].flip(1)
-    return pixels
-
-
-def _as_masks(pixels: Tensor) -> Tensor:
-    return pixels.unsqueeze(1).float()

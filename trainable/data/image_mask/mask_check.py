@@ -61,25 +61,21 @@ def binarise(
     """
     if foreground_values:
         return _with_values(image, foreground_values), []
-    if has_transparency(image) and (opaque := _opaque(image)) is not None:
-        image = opaque
+    if has_transparency(image):
+        grey, alpha = image.convert("RGB").convert("L"), image.convert("RGBA").getchannel("A")
+        # Where white is opaque and black is not, both say the same object.
+        same = (np.asarray(grey) > BINARISE_ABOVE) == (np.asarray(alpha) > BINARISE_ABOVE)
+        image = grey if same.all() else image
     if is_deep(image) or has_transparency(image):
         kind = "transparency" if has_transparency(image) else "more than 8 bits per pixel"
         raise BadFileError(f"is a mask with {kind} (mode {image.mode}): {value_counts(image)}", _AS_BINARY)
     findings = _check_colours(image, file)
-    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
-    counts = level_counts(grey)
-    findings += _check_levels(grey, counts, file, is_jpeg=image.format == "JPEG")
+    levels = np.asarray(image if image.mode == "L" else image.convert("L"))
+    counts = level_counts(levels)
+    findings += _check_levels(levels, counts, file, is_jpeg=image.format == "JPEG")
     threshold = 0 if _is_zero_one(counts) else BINARISE_ABOVE
-    mask = (grey > threshold) ^ inverted
+    mask = (levels > threshold) ^ inverted
     return mask.astype(np.uint8), findings
-
-
-def _opaque(image: Image.Image) -> Image.Image | None:
-    """The grey levels of a mask with transparency, if white is opaque and black is not: both say the same object."""
-    grey, alpha = image.convert("RGB").convert("L"), image.convert("RGBA").getchannel("A")
-    same = (np.asarray(grey) > BINARISE_ABOVE) == (np.asarray(alpha) > BINARISE_ABOVE)
-    return grey if same.all() else None
 
 
 def facts_of(mask: np.ndarray, file: str, *, histogram: Sequence[int] = (1, *(0,) * 254, 1)) -> MaskFacts:

@@ -60,7 +60,15 @@ def unmatched(
     """An error for every image without a mask, and for every mask without an image."""
     names, taken = sorted(mask.stem for mask in masks), set(mask_of.values())
     without_mask = [_missing_mask(place / image, mask_place, names) for image in images if image not in mask_of]
-    without_image = [_missing_image(mask_place / mask, place) for mask in masks if mask not in taken]
+    without_image = [
+        Finding(
+            file=plain_name(mask_place / mask),
+            problem=f"has no image: {plain_name(place.name)} holds no {plain_name(mask.stem)}",
+            action="Add the image, or remove the mask.",
+        )
+        for mask in masks
+        if mask not in taken
+    ]
     return without_mask + without_image
 
 
@@ -99,12 +107,4 @@ def _missing_mask(image: Path, mask_place: Path, mask_names: list[str]) -> Findi
         file=plain_name(image),
         problem=f"has no mask: {plain_name(mask_place.name)} holds no {plain_name(stem)}{hint}",
         action="Add the mask under the image's name, or remove the image.",
-    )
-
-
-def _missing_image(mask: Path, place: Path) -> Finding:
-    return Finding(
-        file=plain_name(mask),
-        problem=f"has no image: {plain_name(place.name)} holds no {plain_name(mask.stem)}",
-        action="Add the image, or remove the mask.",
     )

@@ -26,24 +26,12 @@ def read_as(images: Path, masks: Path, num_pairs: int, num_masks: int) -> Findin
     return note(plain_name(images), f"{where}{f' ({split})' if split else ''}", "Read as images and masks.")
 
 
-def more_than_one(place: Path, images: Sequence[Path], masks: Sequence[Path]) -> Finding:
-    names = ", ".join(plain_name(child.name) for child in (images if len(images) > 1 else masks))
-    what = "image" if len(images) > 1 else "mask"
-    problem, action = f"holds more than one {what} folder: {names}", f"Keep one {what} folder there."
-    return Finding(file=plain_name(place), problem=problem, action=action)
-
-
 def no_image(images: Path) -> Finding:
     return Finding(
         file=plain_name(images),
         problem="holds no image",
         action=f"Put images there, with the endings {COMMON_ENDINGS}.",
     )
-
-
-def not_a_file(root: Path, file: Path) -> Finding:
-    problem = "is a link to a file that is not there" if (root / file).is_symlink() else "is not a file"
-    return Finding(file=plain_name(file), problem=problem, action="Restore the file, or remove it.")
 
 
 def without_segmentation(images: Path, number: int) -> list[Finding]:

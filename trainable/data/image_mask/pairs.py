@@ -76,7 +76,9 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         matched, problems = _pairs_in(root, folder_pair)
         pairs += matched
         findings += problems
-        findings += [_read_as(folder_pair, matched)] if matched else []
+        if matched:
+            num_masks = sum(len(pair.masks) for pair in matched)
+            findings.append(pair_findings.read_as(folder_pair.images, folder_pair.masks, len(matched), num_masks))
     if not pairs and not errors_among(findings):
         findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
     if pairs:
@@ -110,7 +112,9 @@ def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: li
         if len(images) == len(masks) == 1:
             yield FolderPair(images[0], masks[0], images[0] if whose else place)
         elif images:
-            findings.append(pair_findings.more_than_one(place, images, masks))
+            what, several = ("image", images) if len(images) > 1 else ("mask", masks)
+            problem = f"holds more than one {what} folder: {', '.join(plain_name(child.name) for child in several)}"
+            findings.append(Finding(file=plain_name(place), problem=problem, action=f"Keep one {what} folder there."))
 
 
 def _pictures(root: Path, place: Path) -> list[Path]:
@@ -130,7 +134,8 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     masks = without_companions(masks)
     if not images:
         return [], [*findings, pair_findings.no_image(folders.images)]
-    if masks and _is_sample(folders, images):
+    # Where the folder of both is named as its one image, all masks are of it.
+    if masks and len(images) == 1 and images[0].with_suffix("") == Path(folders.images.parent.name):
         return [_sample(folders, images[0], masks)], findings
     mask_of = match_by_name(images, masks)
     unpaired = unmatched(folders.images, images, folders.masks, masks, mask_of)
@@ -147,16 +152,6 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     return pairs, findings + unpaired
 
 
-def _read_as(folders: FolderPair, pairs: Sequence[Pair]) -> Finding:
-    num_masks = sum(len(pair.masks) for pair in pairs)
-    return pair_findings.read_as(folders.images, folders.masks, len(pairs), num_masks)
-
-
-def _is_sample(folders: FolderPair, images: Sequence[Path]) -> bool:
-    """Whether the folder of both is named as its one image, so that all masks are of it."""
-    return len(images) == 1 and images[0].with_suffix("") == Path(folders.images.parent.name)
-
-
 def _sample(folders: FolderPair, image: Path, masks: Sequence[Path]) -> Pair:
     first, *others = (folders.masks / mask for mask in masks)
     return Pair(
@@ -169,8 +164,15 @@ def _sample(folders: FolderPair, image: Path, masks: Sequence[Path]) -> Pair:
 
 def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Finding]) -> list[Path]:
     """Those that are there, one of each name."""
-    there = {file: (root / place / file).is_file() for file in files}
-    findings += [pair_findings.not_a_file(root, place / file) for file, is_there in there.items() if not is_there]
-    kept, twins = without_twins(place, [file for file, is_there in there.items() if is_there])
+    there = []
+    for file in files:
+        if (root / place / file).is_file():
+            there.append(file)
+        else:
+            is_link = (root / place / file).is_symlink()
+            problem = "is a link to a file that is not there" if is_link else "is not a file"
+            action = "Restore the file, or remove it."
+            findings.append(Finding(file=plain_name(place / file), problem=problem, action=action))
+    kept, twins = without_twins(place, there)
     findings += twins
     return kept

@@ -73,7 +73,10 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
         DataError: naming every file that cannot be opened.
     """
     memory = cache_dir / "file_hashes" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
-    known = _recall(memory)
+    try:
+        known: dict[str, list] = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        known = {}  # Absent or damaged: hashing again is always right.
     lines = {file: line for file in files if (line := known.get(file.as_posix())) and line[:-1] == _stamp(root / file)}
     changed = [file for file in files if file not in lines]
     read = list(in_parallel(partial(_read, root), changed))
@@ -82,7 +85,12 @@ def content_digests(root: Path, files: Sequence[Path], cache_dir: Path) -> dict[
         raise DataError(f"{root}: {len(unreadable)} of {len(files)} files cannot be opened.", unreadable)
     lines |= {file: line for file, line in zip(changed, read, strict=True) if not isinstance(line, Finding)}
     if changed or len(known) != len(lines):
-        _remember(memory, {file.as_posix(): line for file, line in lines.items()}, cache_dir)
+        unfinished = memory.with_suffix(f".{os.getpid()}")
+        with disk_errors_as_sentences(cache_dir):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            remembered = {file.as_posix(): line for file, line in lines.items()}
+            unfinished.write_text(json.dumps(remembered), encoding="utf-8")
+            unfinished.replace(memory)
     return {file: line[-1] for file, line in lines.items()}
 
 
@@ -101,19 +109,3 @@ def _read(root: Path, file: Path) -> list | Finding:
     except OSError as error:
         problem = f"cannot be opened: {error.strerror}"
         return Finding(file=plain_name(file), problem=problem, action="Make the file readable, or remove it.")
-
-
-def _recall(memory: Path) -> dict[str, list]:
-    """Nothing when it is absent or damaged: hashing again is always right."""
-    try:
-        return json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return {}
-
-
-def _remember(memory: Path, lines: dict[str, list], cache_dir: Path) -> None:
-    unfinished = memory.with_suffix(f".{os.getpid()}")
-    with disk_errors_as_sentences(cache_dir):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(lines), encoding="utf-8")
-        unfinished.replace(memory)

@@ -38,16 +38,22 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
         DataError: a folder cannot be opened.
     """
     found: list[Path] = []
-    waiting = [(Path(), _on_the_way(root, place))]
+    waiting = [(Path(), tuple((root / folder).stat() for folder in (place, *place.parents)))]
     while waiting:
         folder, entered = waiting.pop()
-        entries = _entries(root / place / folder)
+        try:
+            with os.scandir(root / place / folder) as listed:
+                entries = [entry for entry in listed if not is_hidden(entry.name)]
+        except OSError as error:
+            raise DataError(f"The folder {root / place / folder} cannot be opened: {error.strerror}.") from error
         if {entry.name for entry in entries} >= _RESULTS:
             continue
         for entry in entries:
             if not entry.is_dir():
                 found += [folder / entry.name] if entry.is_file() or not Path(entry).exists() else []
-            elif not _is_one_of(here := Path(entry).stat(), entered):
+                continue
+            here = Path(entry).stat()
+            if not any(os.path.samestat(here, above) for above in entered):
                 waiting.append((folder / entry.name, (*entered, here)))
     # As paths are ordered, which compare slowly.
     return sorted(found, key=lambda file: file.parts)
@@ -68,9 +74,13 @@ def refuse_dead_links(root: Path, files: Iterable[Path]) -> None:
 
 def subfolders(root: Path, place: Path = Path()) -> list[Path]:
     """The folders in the folder `place` of the root, in order of name: those that `files_below` enters."""
-    above = _on_the_way(root, place)
-    children = (child for child in (root / place).iterdir() if not is_hidden(child.name) and child.is_dir())
-    return sorted(child for child in children if not _is_one_of(child.stat(), above))
+    found = []
+    above = [(root / folder).stat() for folder in (place, *place.parents)]
+    for child in (root / place).iterdir():
+        if not is_hidden(child.name) and child.is_dir():
+            here = child.stat()
+            found += [] if any(os.path.samestat(here, folder) for folder in above) else [child]
+    return sorted(found)
 
 
 def is_hidden(name: str) -> bool:
@@ -110,21 +120,3 @@ def require_exists(root: Path) -> None:
     near = get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""
     raise DataError(f"The data folder {root} does not exist.{hint}")
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies directly in a folder, without what is hidden."""
-    try:
-        with os.scandir(folder) as listed:
-            return [entry for entry in listed if not is_hidden(entry.name)]
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
-
-
-def _on_the_way(root: Path, place: Path) -> tuple[os.stat_result, ...]:
-    """The folder and those that it lies in, up to the root."""
-    return tuple((root / folder).stat() for folder in (place, *place.parents))
-
-
-def _is_one_of(folder: os.stat_result, others: Iterable[os.stat_result]) -> bool:
-    return any(os.path.samestat(folder, other) for other in others)

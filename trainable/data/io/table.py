@@ -99,8 +99,9 @@ def read_table(path: Path) -> Table:
     text, encoding = _decoded(path.read_bytes())
     if path.suffix.lower() == _JSON_LINES:
         return Table(rows=tuple(_rows_of_objects(text)), form=f"{encoding}, JSON lines")
-    text, stated = _without_stated_separator(text)
-    separator = stated or _separator(text)
+    if stated := _STATED_SEPARATOR.match(text):
+        text = text[stated.end() :]  # Keeps the line's end, for the numbers of lines.
+    separator = stated["separator"] if stated else _separator(text)
     try:
         rows = [Row(number, cells) for number, cells in _split(text, separator) if any(cells)]
     except csv.Error as error:
@@ -115,11 +116,6 @@ def without_submissions(files: Sequence[Path]) -> tuple[list[Path], list[Finding
     action = "Left out; rename it if people gave these labels."
     warn = partial(Finding, problem=problem, action=action, severity=Severity.WARNING)
     return [file for file in files if file not in guessed], [warn(file=file.as_posix()) for file in guessed]
-
-
-def of_predictions(file: Path, table: Table) -> list[Finding]:
-    """A warning for each column of scores."""
-    return [predicted(file, what) for what in check_scores(table)]
 
 
 def check_scores(table: Table) -> list[str]:
@@ -196,12 +192,6 @@ def _strictly(content: bytes, codec: str, name: str) -> str:
     if "\0" in text:
         raise BadFileError("is not text: it holds zero bytes", _SAVE_AGAIN)
     return text
-
-
-def _without_stated_separator(text: str) -> tuple[str, str | None]:
-    """The text with its first line empty where that is Excel's `sep=;`, and the separator that it states."""
-    stated = _STATED_SEPARATOR.match(text)
-    return (text, None) if stated is None else (text[stated.end() :], stated["separator"])
 
 
 def _separator(text: str) -> str:
