@@ -59,7 +59,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
     options = train_parser(prog).parse_args(arguments)
     log_to(sys.stderr if options.json else sys.stdout)
-    output, is_first = _output_folder(options), os.environ.get("RANK", "0") == "0"
+    folder = options.output or options.config.parent.parent
+    output = options.output or folder / "train"
+    if options.experiment_name is not None:
+        output = folder / options.experiment_name
+    is_first = os.environ.get("RANK", "0") == "0"
     if not is_first:
         logging.getLogger().setLevel(logging.ERROR)
     try:
@@ -122,7 +126,10 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
         epochs = _epochs(run, options.validate_every_epochs)
         if writes:
             _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
-            with _profiled(run, options.profile, output):
+            profiling: AbstractContextManager[None] = nullcontext()
+            if options.profile is not None:
+                profiling = profiled(_of_task(run, "--profile").trainer.optimizer, options.profile, output)
+            with profiling:
                 _record_epochs(run, epochs, output, options.save_every_epochs, options.track)
         else:
             for _ in epochs:
@@ -208,10 +215,6 @@ def _of_task(run: Run, option: str) -> TrainingRun:
     return run
 
 
-def _profiled(run: Run, updates: range | None, folder: Path) -> AbstractContextManager[None]:
-    return nullcontext() if updates is None else profiled(_of_task(run, "--profile").trainer.optimizer, updates, folder)
-
-
 def _restore(run: Run, checkpoint: Path) -> None:
     try:
         run.restore(checkpoint)
@@ -222,13 +225,6 @@ def _restore(run: Run, checkpoint: Path) -> None:
             f"{checkpoint} does not fit this configuration; resume with the configuration of the run, or "
             "give another --output."
         ) from error
-
-
-def _output_folder(options: argparse.Namespace) -> Path:
-    """Where results go: --output, or beside the export; with a name, the folder of that name in it."""
-    if options.experiment_name is None:
-        return options.output or options.config.parent.parent / "train"
-    return (options.output or options.config.parent.parent) / options.experiment_name
 
 
 def _planned(options: argparse.Namespace) -> ExportedConfig:

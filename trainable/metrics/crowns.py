@@ -67,7 +67,11 @@ class CrownMetrics(SummedBatches):
 
     def update(self, scores: CrownScores, targets: Sequence[CrownTarget]) -> None:
         for row, target in enumerate(targets):
-            self._confusion += _confusion(scores.semantic[row], target["semantic"], len(self._confusion))
+            labels, num_classes = target["semantic"], len(self._confusion)
+            known = labels != VOID
+            pairs = labels[known] * num_classes + scores.semantic[row][known]
+            counts = torch.bincount(pairs, minlength=num_classes**2)
+            self._confusion += counts.reshape(num_classes, num_classes).cpu()
             if target["has_instances"]:
                 self._add_crowns(scores, row, target)
 
@@ -105,21 +109,16 @@ def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[d
         iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
     )
     precision.warn_on_many_detections = False
-    precision.update(list(found), [_with_a_crown(one) for one in truth])
+    annotated = []
+    for one in truth:
+        # Torchmetrics skips images without a true mask, and with them all false positives there: they get one that
+        # covers nothing and is ignored.
+        nothing, ignored = one["masks"].new_zeros(1, *one["masks"].shape[1:]), torch.ones(1, dtype=torch.int64)
+        stand_in = {"boxes": torch.zeros(1, 4), "labels": ignored, "masks": nothing, "iscrowd": ignored}
+        annotated.append(one if len(one["labels"]) else stand_in)
+    precision.update(list(found), annotated)
     values = precision.compute()
     return {name: max(0.0, float(values[name])) for name in ("map_50", "map_75", "map")}
-
-
-def _with_a_crown(truth: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Gives an image without crowns one that covers nothing and is ignored.
-
-    Torchmetrics skips images without a true mask, and with them all false positives there.
-    """
-    if len(truth["labels"]):
-        return truth
-    nothing = truth["masks"].new_zeros(1, *truth["masks"].shape[1:])
-    ignored = torch.ones(1, dtype=torch.int64)
-    return {"boxes": torch.zeros(1, 4), "labels": ignored, "masks": nothing, "iscrowd": ignored}
 
 
 def shade_distribution(masks: Tensor, labels: Tensor, num_kinds: int) -> Tensor:
@@ -142,9 +141,3 @@ def mean_iou(confusion: Tensor) -> float:
 
 def _is_constant(pixels: Tensor) -> bool:
     return bool(pixels.all() | ~pixels.any())
-
-
-def _confusion(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    known = labels != VOID
-    pairs = labels[known] * num_classes + predicted[known]
-    return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).cpu()

@@ -111,7 +111,11 @@ def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     fitting = _MAX_IMAGES_AT_ONCE if masks.is_cuda else max(1, _PIXELS_AT_ONCE // masks[0].numel())
     images = min(_MAX_IMAGES_AT_ONCE, fitting)
     parts = zip(probabilities.split(images), masks.split(images), strict=True)
-    reaches, counts = zip(*((_reach(*part), _counts(*part)) for part in parts), strict=True)
+    counts, reaches = [], []
+    for some, their_masks in parts:
+        extremes = (-some.amin(), some.amax(), -their_masks.amin(), their_masks.amax())
+        reaches.append(torch.stack([value.double() for value in extremes]))
+        counts.append(_counts(some, their_masks))
     return torch.cat(counts), torch.stack(reaches).amax(0)
 
 
@@ -136,37 +140,28 @@ def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
     bins = codes.to(torch.int16 if num_bins <= 2**15 else torch.int32).bitwise_and_(2 * NUM_LEVELS - 1)
     for offset in _offsets(objects):
         bins += offset.to(bins.dtype)
-    sets = _bincount(bins.flatten(), num_bins).view(-1, _NUM_SETS, _BINS_PER_SET)
+    if bins.is_cuda:
+        # There bincount waits for the device, to learn the largest bin.
+        counts = torch.zeros(num_bins, dtype=torch.int64, device=bins.device)
+        counts.scatter_add_(0, bins.flatten().long(), counts.new_ones(()).expand(bins.numel()))
+    else:
+        counts = torch.bincount(bins.flatten(), minlength=num_bins)
+    sets = counts.view(-1, _NUM_SETS, _BINS_PER_SET)
     return sets[..., :_BINS_PER_IMAGE].sum(1).view(-1, _NUM_QUADRANTS, 2, NUM_LEVELS)
-
-
-def _reach(probabilities: Tensor, masks: Tensor) -> Tensor:
-    extremes = (-probabilities.amin(), probabilities.amax(), -masks.amin(), masks.amax())
-    return torch.stack([value.double() for value in extremes])
-
-
-def _bincount(bins: Tensor, num_bins: int) -> Tensor:
-    if not bins.is_cuda:
-        return torch.bincount(bins, minlength=num_bins)
-    # On CUDA bincount waits for the device, to learn the largest bin.
-    counts = torch.zeros(num_bins, dtype=torch.int64, device=bins.device)
-    return counts.scatter_add_(0, bins.long(), counts.new_ones(()).expand_as(bins))
 
 
 def _offsets(objects: Tensor) -> tuple[Tensor, Tensor]:
     """Per row (B, 1, H, 1) and column (B, 1, 1, W), what leads to the first bin of a pixel's set and quadrant."""
     per_row, per_column = objects.sum(3).double(), objects.sum(2).double()
     total = per_row.sum(2, keepdim=True).clamp(min=1)
-    by_row = _past_the_centroid(per_row, total) * (4 * NUM_LEVELS)
-    by_column = _past_the_centroid(per_column, total) * (2 * NUM_LEVELS)
+    past_centroid = []
+    for per_line in (per_row, per_column):
+        # The centroid's own line belongs to the first half.
+        lines = _lines(per_line.shape[2], objects.device)
+        past_centroid.append(lines > ((per_line * lines).sum(2, keepdim=True) / total).round())
+    by_row, by_column = past_centroid[0] * (4 * NUM_LEVELS), past_centroid[1] * (2 * NUM_LEVELS)
     by_column += _first_bins(len(objects), objects.shape[3], objects.device)
     return by_row.unsqueeze(3), by_column.unsqueeze(2)
-
-
-def _past_the_centroid(objects_per_line: Tensor, total: Tensor) -> Tensor:
-    """Which lines lie past the mask's centroid, (B, 1, L); the centroid's own line belongs to the first half."""
-    lines = _lines(objects_per_line.shape[2], objects_per_line.device)
-    return lines > ((objects_per_line * lines).sum(2, keepdim=True) / total).round()
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from torch import Tensor
@@ -36,8 +36,13 @@ class TileCut:
 
         Together they cover each pixel of the picture once.
         """
-        rows, columns = (_owned_spans(length_px, self.tile_px, self.overlap_px) for length_px in self.size)
-        return [(row, column) for row in rows for column in columns]
+        spans = []
+        for length_px in self.size:
+            starts = tile_starts(length_px, self.tile_px, self.overlap_px)
+            middles = [(before + self.tile_px + after) // 2 for before, after in pairwise(starts)]
+            edges = pairwise([0, *middles, length_px])
+            spans.append([slice(low - start, high - start) for start, (low, high) in zip(starts, edges, strict=True)])
+        return list(product(*spans))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +77,6 @@ def predict_tiles(
             )
         if on_progress is not None:
             on_progress(start + len(tiles), len(corners))
-
-
-def _owned_spans(length_px: int, tile_px: int, overlap_px: int) -> list[slice]:
-    starts = tile_starts(length_px, tile_px, overlap_px)
-    middles = [(before + tile_px + after) // 2 for before, after in pairwise(starts)]
-    edges = [0, *middles, length_px]
-    return [slice(edges[n] - start, edges[n + 1] - start) for n, start in enumerate(starts)]
 
 
 def _crowns_on(found: Mapping[str, Tensor], left: int, top: int, size: tuple[int, int]) -> list[FoundCrown]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,11 @@ def finished_epochs(curve: Path) -> list[dict[str, Any]]:
         ValueError: a line is damaged.
         OSError: the file can't be read.
     """
-    lines = curve.read_bytes().split(b"\n")[:-1]
-    return [_epoch_of(line, f"{curve}, line {number},") for number, line in enumerate(lines, start=1)]
+    epochs = []
+    for number, line in enumerate(curve.read_bytes().split(b"\n")[:-1], start=1):
+        damaged = f"{curve}, line {number}, is damaged; restore the file from a copy."
+        epochs.append(_record(line, {"epoch": int, "metrics": dict}, numbers="metrics", damaged=damaged))
+    return epochs
 
 
 def read_curve(curve: Path) -> list[dict[str, Any]]:
@@ -83,33 +87,21 @@ def read_tested(metrics: Path) -> dict[str, Any]:
         ValueError: the file is damaged.
         OSError: it can't be read.
     """
-    tested = _parsed(metrics.read_bytes())
-    if not (_holds(tested, epoch=int, ended=str, test=dict) and _are_numbers(tested["test"])):
-        raise ValueError(f"{metrics} is damaged; restore it from a copy.")
-    return dict(tested)
+    kinds = {"epoch": int, "ended": str, "test": dict}
+    damaged = f"{metrics} is damaged; restore it from a copy."
+    return _record(metrics.read_bytes(), kinds, numbers="test", damaged=damaged)
 
 
-def _epoch_of(line: bytes, place: str) -> dict[str, Any]:
-    epoch = _parsed(line)
-    if not (_holds(epoch, epoch=int, metrics=dict) and _are_numbers(epoch["metrics"])):
-        raise ValueError(f"{place} is damaged; restore the file from a copy.")
-    return dict(epoch)
-
-
-def _parsed(text: bytes) -> Any:
-    """None for what is not JSON."""
+def _record(text: bytes, kinds: Mapping[str, type], *, numbers: str, damaged: str) -> dict[str, Any]:
+    """A JSON object with values of these kinds by name, of which `numbers` holds numbers; ValueError for any other."""
     try:
-        return json.loads(text)
+        record = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-
-
-def _holds(content: object, **kinds: type) -> bool:
-    return isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in kinds.items())
-
-
-def _are_numbers(metrics: dict[str, object]) -> bool:
-    return all(isinstance(value, int | float) for value in metrics.values())
+        record = None
+    is_whole = isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in kinds.items())
+    if not (is_whole and all(isinstance(value, int | float) for value in record[numbers].values())):
+        raise ValueError(damaged)
+    return dict(record)
 
 
 def initial_weights(given: Path) -> str:

@@ -87,7 +87,13 @@ class MultiTaskSupervision(Supervision):
         parts = {f"{name}_loss": loss.detach() for name, loss in zip(self.num_classes, losses, strict=True)}
         weights = zip(self.num_classes, self.weighting.effective(), strict=True)
         parts |= {f"{name}_weight": weight for name, weight in weights}
-        parts |= self._accuracies(output.predictions.detach(), targets)
+        # Divided as the losses are; a missing label equals no class.
+        answered = zip(
+            self._split(output.predictions.detach()), targets.unbind(dim=1), self.labelled_shares, strict=True
+        )
+        right = [(own.argmax(dim=1) == labels).float().mean() / share for own, labels, share in answered]
+        parts |= {f"{name}_accuracy": one for name, one in zip(self.num_classes, right, strict=True)}
+        parts["mean_accuracy"] = torch.stack(right).mean()
         return Losses(self.weighting(losses), output, parts | self._gradient_norms(losses))
 
     def evaluate(self, forward: Forward, images: Tensor, targets: Tensor) -> EvaluatedBatch:
@@ -104,13 +110,6 @@ class MultiTaskSupervision(Supervision):
 
     def end_epoch(self, means: Mapping[str, float]) -> None:
         self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])
-
-    def _accuracies(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Of each task, divided as its loss is, and their mean; a missing label equals no class."""
-        pairs = zip(self._split(logits), targets.unbind(dim=1), self.labelled_shares, strict=True)
-        right = [(own.argmax(dim=1) == labels).float().mean() / share for own, labels, share in pairs]
-        by_task = {f"{name}_accuracy": one for name, one in zip(self.num_classes, right, strict=True)}
-        return by_task | {"mean_accuracy": torch.stack(right).mean()}
 
     def _gradient_norms(self, losses: Tensor) -> dict[str, Tensor]:
         """Of each task's loss with respect to the last shared layer, over a micro-batch or a rank's part of it."""

@@ -42,7 +42,15 @@ class PixelProbe(LinearProbe):
         backbone = getattr(model, "backbone", None)
         if not isinstance(backbone, Backbone):
             raise ValueError(f"No linear probe: {type(model).__name__} has no backbone with maps of four strides.")
-        return cls(lambda images: joined_maps(backbone(images)))
+
+        def joined_maps(images: Tensor) -> Tensor:
+            """All maps at the size of the finest, (B, sum of their channels, h, w)."""
+            finest, *coarse = backbone(images)
+            size = finest.shape[2:]
+            resized_maps = (F.interpolate(one, size=size, mode="bilinear", align_corners=False) for one in coarse)
+            return torch.cat([finest, *resized_maps], dim=1)
+
+        return cls(joined_maps)
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
         generator = np.random.default_rng(0)
@@ -62,13 +70,6 @@ class PixelProbe(LinearProbe):
         sample = np.concatenate(weights)
         heads = fit_heads(np.concatenate(features), np.concatenate(labels), 2, sample / sample.mean())
         return [_masks_of(head) for head in heads]
-
-
-def joined_maps(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (B, C_i, h_i, w_i) from fine to coarse as one, (B, sum of C_i, h_0, w_0)."""
-    size = maps[0].shape[2:]
-    coarse = (F.interpolate(one, size=size, mode="bilinear", align_corners=False) for one in maps[1:])
-    return torch.cat([maps[0], *coarse], dim=1)
 
 
 def _masks_of(head: LinearHead) -> Scores:
