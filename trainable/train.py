@@ -34,7 +34,6 @@ from trainable.reporting.output_folder import (
     METRICS,
     WEIGHTS,
     check_output,
-    cut_curve,
     keep_checkpoints,
     read_tested,
 )
@@ -169,7 +168,10 @@ def _record_epochs(
     run: Run, epochs: Iterable[TrainedEpoch], output: Path, save_every_epochs: int | None, track: Sequence[str]
 ) -> None:
     """Saves each epoch: first its line of the curve, then its checkpoint, from which a resume continues."""
-    cut_curve(output / CURVE, run.epoch)
+    if (output / CURVE).exists():
+        # Epochs without a checkpoint are trained again, and must not be in the curve twice.
+        lines = (output / CURVE).read_text().splitlines(keepends=True)
+        (output / CURVE).write_text("".join(lines[: run.epoch]))
     logger.info("%s", run.summary)
     logger.info("results in %s", output)
     params = flat_params(run.config)

@@ -151,7 +151,9 @@ class Trainer(Resumable):
 
     def _update(self, window: list[Batch], means: RunningMeans) -> bool:
         """One optimizer update from a window of micro-batches; False when fp16 overflowed and it was skipped."""
-        batches = [self._augmented(self._to_device(batch)) for batch in window]
+        batches = [self._to_device(batch) for batch in window]
+        if self.techniques.augmentation is not None:
+            batches = [self.techniques.augmentation.apply(*batch) for batch in batches]
         sizes = [len(images) for images, _ in batches]
         weights = sample_weights(sizes)
         if self.ranks is not None:
@@ -225,10 +227,6 @@ class Trainer(Resumable):
     def _forward(self, *inputs: Any) -> ModelOutput:
         with self.precision.autocast():
             return as_model_output(self.model(*inputs))
-
-    def _augmented(self, batch: Batch) -> Batch:
-        augmentation = self.techniques.augmentation
-        return batch if augmentation is None else augmentation.apply(*batch)
 
     def _to_device(self, batch: Batch) -> Batch:
         """Batches of two tensors, the usual ones, are spared the walk through a tree."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -284,15 +285,13 @@ class TrainingRun:
 
         In every epoch, not only the last: it is at the first rung that too long an average misleads a search.
         """
-        measured = self._measured(averaged=True)
-        if self.trainer.techniques.averaging is not None:
-            raw = self._measured(averaged=False)
-            measured |= {f"raw_{name}": raw[name] for name in ("loss", self.task.measured_objective)}
-        return {f"val/{name}": float(value) for name, value in measured.items()}
 
-    def _measured(self, *, averaged: bool) -> dict[str, float]:
-        def measured() -> dict[str, float]:
+        def measured(*, averaged: bool) -> dict[str, float]:
             metrics = self.task.build_metrics(self.config, final=False)
             return self.trainer.evaluate(self._validation, metrics=metrics, averaged=averaged).flat
 
-        return self._evaluation_that_fits(measured)
+        values = self._evaluation_that_fits(partial(measured, averaged=True))
+        if self.trainer.techniques.averaging is not None:
+            raw = self._evaluation_that_fits(partial(measured, averaged=False))
+            values |= {f"raw_{name}": raw[name] for name in ("loss", self.task.measured_objective)}
+        return {f"val/{name}": float(value) for name, value in values.items()}

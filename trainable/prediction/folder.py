@@ -58,7 +58,12 @@ class PredictionFolder:
                     f"{path} holds predictions with another configuration, other weights or another --overlay; give "
                     "another --output."
                 )
-            folder.rows.extend(folder._whole_rows())
+            content = (path / TABLE).read_text(encoding="utf-8", errors=_ODD_NAMES)
+            # A row that a kill cut short, or whose files are gone, is predicted again.
+            for row in csv.DictReader(content[: content.rfind("\n") + 1].splitlines(keepends=True)):
+                decoded = {column: from_csv_cell(cell) for column, cell in row.items()}
+                if all(file.exists() for file in folder.files_of(decoded["picture"]).values()):
+                    folder.rows.append(decoded)
         return folder
 
     def begin(self, pictures: Sequence[Path]) -> list[Path]:
@@ -113,14 +118,6 @@ class PredictionFolder:
                         f"{file} of {picture} would overwrite {taken[file.resolve()]}; give another --output."
                     )
                 taken[file.resolve()] = f"that of {picture}"
-
-    def _whole_rows(self) -> list[Row]:
-        """The complete rows whose files exist."""
-        content = (self.path / TABLE).read_text(encoding="utf-8", errors=_ODD_NAMES)
-        whole = content[: content.rfind("\n") + 1]
-        rows = csv.DictReader(whole.splitlines(keepends=True))
-        decoded = ({column: from_csv_cell(cell) for column, cell in row.items()} for row in rows)
-        return [row for row in decoded if all(file.exists() for file in self.files_of(row["picture"]).values())]
 
     def _write(self, rows: Sequence[Row], mode: str) -> None:
         with (self.path / TABLE).open(mode, encoding="utf-8", errors=_ODD_NAMES, newline="") as file:

@@ -40,12 +40,6 @@ def check_output(output: Path, *, resume: bool) -> None:
         )
 
 
-def cut_curve(curve: Path, num_epochs: int) -> None:
-    """Removes epochs without a checkpoint, which are retrained and must not be in the curve twice."""
-    if curve.exists():
-        curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:num_epochs]))
-
-
 def keep_checkpoints(output: Path, epoch: int, *, is_best: bool, every_epochs: int | None) -> None:
     """Copies the checkpoint of this epoch to checkpoints/, as best.pt and as epoch_NNN.pt for every Nth."""
     folder = output / "checkpoints"

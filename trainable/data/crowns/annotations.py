@@ -34,12 +34,8 @@ def read_annotations(path: Path) -> AnnotationFile:
     ending = path.suffix.lower()
     if ending == ".json":
         return _read_json(path)
-    if ending == ".xml":
-        return _read_xml(path)
-    return read_rows(path)
-
-
-def _read_xml(path: Path) -> AnnotationFile:
+    if ending != ".xml":
+        return read_rows(path)
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, ValueError, LookupError) as error:

@@ -48,12 +48,15 @@ def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
 
 def check_edges(images: Sequence[CrownImage]) -> list[Finding]:
     """A warning for crowns that reach beyond their picture; those wholly outside are counted when they are cut."""
-    beyond = [
-        (image, shape, "reach beyond their picture")
-        for image in images
-        for shape in image.shapes or ()
-        if _reaches_beyond(shape, image.size)
-    ]
+    beyond = []
+    for image in images:
+        height, width = image.size
+        for shape in image.shapes or ():
+            left, top, right, bottom = shape.box
+            is_outside = left >= width or top >= height or right <= 0 or bottom <= 0
+            is_whole = min(left, top) >= -_SLACK_PX and right <= width + _SLACK_PX and bottom <= height + _SLACK_PX
+            if not is_outside and not is_whole:
+                beyond.append((image, shape, "reach beyond their picture"))
     return _counted(beyond, images, _CUT)
 
 
@@ -85,13 +88,6 @@ class DroppedCrowns:
 
 def _with_shapes(image: CrownImage, shapes: Sequence[CrownShape]) -> CrownImage:
     return image if image.shapes is None else replace(image, shapes=tuple(shapes))
-
-
-def _reaches_beyond(shape: CrownShape, size: tuple[int, int]) -> bool:
-    left, top, right, bottom = shape.box
-    height, width = size
-    is_outside = left >= width or top >= height or right <= 0 or bottom <= 0
-    return not is_outside and (min(left, top) < -_SLACK_PX or right > width + _SLACK_PX or bottom > height + _SLACK_PX)
 
 
 def _counted(

@@ -20,7 +20,7 @@ from trainable.data.crowns.crown_counts import (
     describe_crowns,
     named_crowns,
 )
-from trainable.data.crowns.crown_set import VOID, Tile, count_tiles, open_tiles, write_tiles
+from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
@@ -107,7 +107,8 @@ def _build(
 ) -> None:
     splits, copies = _divided(sources, options, digests, _looks(sources))
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
-    kinds = _kinds(images, options)
+    labels = sorted({shape.label for image in images for shape in image.shapes or ()})
+    kinds = (ONE_KIND,) if options.one_kind or not labels else tuple(labels)
     label_images = [image.label_image for image in images if image.label_image is not None]
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
@@ -126,11 +127,12 @@ def _build(
                 dropped.add(image, shape, reason)
             yield from result.tiles
 
-    write_tiles(folder, {split: tiles(split) for split in SPLIT_NAMES}, kinds=kinds, semantic_classes=classes)
+    cut_tiles = {split: tiles(split) for split in SPLIT_NAMES}
+    num_tiles = write_tiles(folder, cut_tiles, kinds=kinds, semantic_classes=classes)
     findings += dropped.findings(images)
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
-    if not any(count_tiles(folder)):
+    if not num_tiles:
         raise DataError(dropped.nothing_left(sources.root, images), findings)
     write_findings(folder, findings)
 
@@ -163,7 +165,11 @@ def _divided(
     shown, alike = [plain_name(file) for file in files], list[Finding]()
 
     def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        crown_shares, own = [sources.images[row].crown_share for row in rows], [groups[row] for row in rows]
+        own, crown_shares = [groups[row] for row in rows], []
+        for image in (sources.images[row] for row in rows):
+            # The area of the boxes as a share of the image.
+            sides = [(shape.box[2] - shape.box[0], shape.box[3] - shape.box[1]) for shape in image.shapes or ()]
+            crown_shares.append(sum(width * height for width, height in sides) / image.num_pixels)
         if options.keeps_alike and len(shares) > 1:
             own, warnings = keep_alike_together([shown[row] for row in rows], own, looks[rows])
             alike.extend(warnings)
@@ -175,11 +181,6 @@ def _divided(
         raise DataError(f"{sources.root}: {error}", [*sources.findings, *alike]) from error
     same = check_copies(files, [None] * len(files), groups, digests, splits)
     return splits, same + check_copies_across_splits(files, splits) + alike + check_lookalikes(shown, splits, looks)
-
-
-def _kinds(images: Sequence[CrownImage], options: CrownFolderOptions) -> tuple[str, ...]:
-    found = {shape.label for image in images for shape in image.shapes or ()}
-    return (ONE_KIND,) if options.one_kind or not found else tuple(sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +215,12 @@ def _cut(
         overlap_px=options.overlap_px,
         on_drop=lambda shape, reason: dropped.append((shape, reason)),
     )
+    taught = []
     try:
-        return _CutImage([*filter(_teaches, tiles)], dropped)
+        for tile in tiles:
+            # Large pictures are often annotated in places: a tile without a crown or class may just not be annotated.
+            if tile.crowns or (tile.semantic is not None and (tile.semantic != VOID).any()):
+                taught.append(tile)
     except BadFileError as error:
         return error
-
-
-def _teaches(tile: Tile) -> bool:
-    """Large pictures are often annotated in places: a tile without a crown or class may just not be annotated."""
-    return bool(tile.crowns) or (tile.semantic is not None and bool((tile.semantic != VOID).any()))
+    return _CutImage(taught, dropped)

@@ -50,12 +50,6 @@ class CrownImage:
     def num_pixels(self) -> int:
         return self.size[0] * self.size[1]
 
-    @property
-    def crown_share(self) -> float:
-        """Area of the boxes as a share of the image."""
-        sides = [(shape.box[2] - shape.box[0], shape.box[3] - shape.box[1]) for shape in self.shapes or ()]
-        return sum(width * height for width, height in sides) / self.num_pixels
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrownSources:

@@ -35,7 +35,14 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
             action = _action(candidate, stated, headers[picture])
             sizes = f"{picture.as_posix()} is {wide_by_high(size)}, stated {wide_by_high(stated)}"
             kinds.setdefault((candidate.where, action), []).append(sizes)
-    return [_finding(where, action, pictures) for (where, action), pictures in kinds.items()]
+    findings = []
+    for (where, action), pictures in kinds.items():
+        what = counted(len(pictures), "picture is", "pictures are")
+        before = "the size before their EXIF turn" if action == _TURNED else "another size"
+        problem = f"{what} stated with {before}: {first_of(pictures, _MAX_NAMED, separator='; ')}"
+        severity = Severity.WARNING if action in (_SWAPPED, _ROUNDED) else Severity.ERROR
+        findings.append(Finding(file=where, problem=problem, action=action, severity=severity))
+    return findings
 
 
 def check_turned(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
@@ -94,11 +101,3 @@ def _lies_within(candidate: Candidate, size: tuple[int, int]) -> bool:
         min(shape.box[0], shape.box[1]) >= -1 and shape.box[2] <= width + 1 and shape.box[3] <= height + 1
         for shape in candidate.shapes
     )
-
-
-def _finding(where: str, action: str, pictures: list[str]) -> Finding:
-    what = counted(len(pictures), "picture is", "pictures are")
-    before = "the size before their EXIF turn" if action == _TURNED else "another size"
-    problem = f"{what} stated with {before}: {first_of(pictures, _MAX_NAMED, separator='; ')}"
-    severity = Severity.WARNING if action in (_SWAPPED, _ROUNDED) else Severity.ERROR
-    return Finding(file=where, problem=problem, action=action, severity=severity)

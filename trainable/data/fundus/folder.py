@@ -15,7 +15,7 @@ import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.fundus.crop import cropped_to_retina
-from trainable.data.fundus.grade_tables import GradeTable, split_in
+from trainable.data.fundus.grade_tables import split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
 from trainable.data.io.counted import counted
@@ -188,26 +188,21 @@ def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]
         if split != "train"
         for folder in (None, file.parent)
     }
-    known = [
-        labels
-        for table in source.tables
-        if table.split in (None, "train")
-        for image, labels in table.grades.items()
-        # Its photographs may lie in the folder of its split, or of any split if it names none, or in no split's folder.
-        if table.splits.get(image, "train") == "train"
-        and held_out.isdisjoint((image, split, table.folder) for split in _splits_of(table))
-    ]
+    known = []
+    for table in source.tables:
+        if table.split in (None, "train"):
+            # Its photographs may lie in the folder of its split, or of any if it names none, or in no split's folder.
+            folders = (None, *((table.split,) if table.split else SPLIT_NAMES))
+            for image, labels in table.grades.items():
+                is_free = held_out.isdisjoint((image, split, table.folder) for split in folders)
+                if is_free and table.splits.get(image, "train") == "train":
+                    known.append(labels)
     grades = np.array(known, np.int64).reshape(-1, len(TASK_NAMES))
     return [
         np.bincount(own[own != MISSING], minlength=len(CLASS_NAMES[task])).tolist()
         for task in source.tasks
         for own in [grades[:, task]]
     ]
-
-
-def _splits_of(table: GradeTable) -> tuple[str | None, ...]:
-    """What the folders of its photographs may name."""
-    return None, *((table.split,) if table.split else SPLIT_NAMES)
 
 
 def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:

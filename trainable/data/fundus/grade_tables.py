@@ -12,7 +12,7 @@ from pathlib import Path
 from trainable.data.classes.class_folders import without_masks
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_columns import GradeColumns, grade_columns
-from trainable.data.fundus.grade_words import has_words, number_of
+from trainable.data.fundus.grade_words import grade_in_words, number_of
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, errors_among, note
@@ -144,8 +144,10 @@ def _graded(
         if image != written:
             otherwise.append(f"{written} as {image}")
         findings += _add(found, row, image, columns)
-        if split is not None:
-            findings += _add_split(found, row, image, split)
+        if split is not None and (before := found.splits.setdefault(image, split)) != split:
+            problem = f"row {row.number}: {image} is of {split} here, of {before} in a row above"
+            action = "Remove the wrong one of the rows."
+            findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
     if otherwise:
         problem = (
             f"{len(otherwise)} of {len(found.grades)} names differ in zeros or case: {first_of(otherwise, _MAX_NAMED)}"
@@ -175,13 +177,6 @@ def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list
         action = _ONE_NAME if "/" in cell.replace("\\", "/") else "Remove the wrong one of the rows."
         return [Finding(file=file, problem=problem, action=action)]
     return []
-
-
-def _add_split(found: GradeTable, row: Row, image: str, split: str) -> list[Finding]:
-    if found.splits.setdefault(image, split) == split:
-        return []
-    problem = f"row {row.number}: {image} is of {split} here, of {found.splits[image]} in a row above"
-    return [Finding(file=found.file.as_posix(), problem=problem, action="Remove the wrong one of the rows.")]
 
 
 def _uneven(file: Path, table: Table) -> list[Finding]:
@@ -227,6 +222,6 @@ def _label(row: Row, column: int | None, task: int) -> int:
         return MISSING
     value = number_of(cell.lower(), name)
     if value not in range(last + 1):
-        words = ", or its name such as Mild" if has_words(name) else ""
+        words = ", or its name such as Mild" if grade_in_words("mild", name) else ""
         raise ValueError(f"the grade of {name} is {cell!r}, but must be a whole number from 0 to {last}{words}")
     return int(value)

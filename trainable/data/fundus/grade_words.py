@@ -14,11 +14,6 @@ _TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabeti
 """What may follow a word of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
 
 
-def has_words(task: str) -> bool:
-    """Whether the grades of a task have names, not numbers alone."""
-    return task in _WORDS
-
-
 def grade_in_words(text: str, task: str) -> int | None:
     """The grade that a word of the task's scale names; None for what is none."""
     word = _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalised(text))) if task in _WORDS else None

@@ -106,7 +106,7 @@ def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(stream, index)))
     size_px, shift = config.tile_px, max(1, round(_SHADOW_SHIFT * config.tile_px))
     image, semantic = _ground(rng, size_px)
-    crowns = []
+    crowns, annotated = [], []
     for kind, seen in _placed(rng, config):
         shadow = np.zeros_like(seen)
         shadow[shift:, shift:] = seen[:-shift, :-shift]
@@ -114,6 +114,10 @@ def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
         image[shadow] *= _SHADOW_LIGHT
         semantic[shadow] = _SHADOW
         crowns.append((kind, seen))
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        mask = seen[top:bottom, left:right]
+        annotated.append(Crown(label=kind + 1, box=(left, top, right, bottom), mask=mask))
     for kind, seen in crowns:
         look = _KINDS[kind]
         light = 1 + rng.normal(0, 0.12) + look.contrast / 0.3 * textures.blotches(rng, size_px, cycles=look.cycles)
@@ -122,8 +126,7 @@ def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
         semantic[seen] = _CACAO_CANOPY if kind == 0 else _TALL_CANOPY
     image += config.noise * rng.standard_normal(image.shape)
     pixels = np.round(255 * image.clip(0, 1)).astype(np.uint8)
-    annotated = tuple(_boxed(kind + 1, seen) for kind, seen in crowns)
-    return Tile(name=f"{split}_{index:04d}", image=pixels, crowns=annotated, semantic=semantic)
+    return Tile(name=f"{split}_{index:04d}", image=pixels, crowns=tuple(annotated), semantic=semantic)
 
 
 def _ground(rng: np.random.Generator, size_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,9 +158,3 @@ def _shape(rng: np.random.Generator, size_px: int) -> tuple[int, np.ndarray]:
     fronds = _KINDS[kind].num_fronds
     wave = 0.35 * np.cos(fronds * angle + turn) if fronds else 0.12 * np.cos(3 * angle + turn)
     return kind, np.hypot(across, down) < radius * (1 + wave)
-
-
-def _boxed(label: int, seen: np.ndarray) -> Crown:
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return Crown(label=label, box=(left, top, right, bottom), mask=seen[top:bottom, left:right])

@@ -102,7 +102,10 @@ def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: st
     blade = _inside(0.55 * rng.uniform(0.9, 1.1) * (1 - np.minimum(np.abs(along), 1) ** 2.2) - np.abs(across))
     green = np.array([0.3, 0.5, 0.22], np.float32) * rng.uniform(0.8, 1.25) + rng.normal(0, 0.03, 3).astype(np.float32)
     leaf = green * (1 + 0.18 * _veins(rng, along, across))[..., None]
-    lesions = _lesions(rng, condition, along, across) + _dirt(rng, along, across)
+    lesions = _lesions(rng, condition, along, across)
+    # Dirt: a few specks that say nothing.
+    if num_specks := int(rng.integers(0, 4)):
+        lesions = lesions + _inside(-_nearest(rng, along, across, num_specks, (0.03, 0.08), False))
     shade = config.lesion_contrast * rng.uniform(0.7, 1.3)
     # Darker or lighter, of any hue: the direction in which a lesion leaves its leaf's colour.
     lesion_colour = (rng.choice((-1.0, 1.0)) * (1 + rng.normal(0, 0.35, 3))).astype(np.float32)
@@ -140,12 +143,6 @@ def _lesions(rng: np.random.Generator, condition: str, along: Plane, across: Pla
         rng, along, across, int(rng.integers(low, high)), _LESION_RADIUS[condition], condition == "streaks"
     )
     return _inside(0.035 - np.abs(distance)) if condition == "rings" else _inside(-distance)
-
-
-def _dirt(rng: np.random.Generator, along: Plane, across: Plane) -> Plane:
-    """A few specks that say nothing."""
-    number = int(rng.integers(0, 4))
-    return np.zeros_like(along) if number == 0 else _inside(-_nearest(rng, along, across, number, (0.03, 0.08), False))
 
 
 def _nearest(

@@ -115,7 +115,9 @@ def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool)
         for _ in range(rng.integers(2, 4, endpoint=True)):
             cover = config.dirt_contrast * rng.uniform(0.6, 1.0) * _smear(rng, across, down, radius)
             picture = covered(picture, cover, food_colour(rng))
-        picture = covered(picture, config.dirt_contrast * _crumbs(rng, across, down, radius), food_colour(rng))
+        places = range(rng.integers(2, 8, endpoint=True))
+        crumbs = [_spot(across, down, _inner_place(rng, radius), rng.uniform(0.012, 0.022)) for _ in places]
+        picture = covered(picture, config.dirt_contrast * np.max(crumbs, axis=0), food_colour(rng))
     picture = picture + config.noise * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
@@ -161,14 +163,6 @@ def _smear(rng: np.random.Generator, across: NDArray, down: NDArray, radius: flo
         direction += bend + rng.normal(0, 0.15)
     inside = np.hypot(across, down) < 0.95 * radius
     return cover * inside
-
-
-def _crumbs(rng: np.random.Generator, across: NDArray, down: NDArray, radius: float) -> NDArray[np.float32]:
-    spots = [
-        _spot(across, down, _inner_place(rng, radius), rng.uniform(0.012, 0.022))
-        for _ in range(rng.integers(2, 8, endpoint=True))
-    ]
-    return np.max(spots, axis=0)
 
 
 def _spot(across: NDArray, down: NDArray, place: NDArray, width: float) -> NDArray[np.float32]:

@@ -62,17 +62,14 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
     alone = [place for place in sorted(numbers) if place.parts and role_of(place).holds == "images"]
     if not alone or role_of(root).holds:
         raise DataError(_nothing_found(root, max_depth))
-    return [_without_masks(root, place, numbers[place]) for place in alone]
-
-
-def _without_masks(root: Path, images: Path, number: int) -> Finding:
-    others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
-    beside = f"only {', '.join(map(plain_name, others))}" if others else "no other folder"
-    return Finding(
-        file=plain_name(images),
-        problem=f"{counted(number, 'image')} without masks: beside this folder lies {beside}",
-        action="Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name.",
-    )
+    findings = []
+    for images in alone:
+        others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
+        beside = f"only {', '.join(map(plain_name, others))}" if others else "no other folder"
+        problem = f"{counted(numbers[images], 'image')} without masks: beside this folder lies {beside}"
+        action = "Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name."
+        findings.append(Finding(file=plain_name(images), problem=problem, action=action))
+    return findings
 
 
 def _nothing_found(root: Path, max_depth: int) -> str:

@@ -77,7 +77,12 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
 
 def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
     """A text that is called as a split and names no picture may be a list of other names: a warning is added."""
-    for file in _lists_below(root):
+    texts = [file for file in files_below(root) if file.suffix.lower() in LIST_ENDINGS]
+    # `trainval` says neither one split nor another.
+    lists = [file for file in texts if split_of(Path(file.stem)) and "trainval" not in file.stem.lower()]
+    # VOC has lists for several tasks; those of segmentation name the pictures that have masks.
+    segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
+    for file in segmentation or lists:
         split = split_of(Path(file.stem))
         names = [_named_in(line, known) for line in _lines(root / file)]
         if split and any(names):
@@ -101,31 +106,22 @@ def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> I
         except BadFileError as error:
             findings.append(error.finding(plain_name(file)))
             continue
-        pictures = _column_of_pictures(table, known)
-        if pictures is not None:
-            names = [_named_in(row.cells[pictures], known) for row in table.body]
+        columns = range(len(table.header))
+        naming = [at for at in columns if any(_named_in(row.cells[at], known) for row in table.body)]
+        if naming:
+            pictures = [row.cells[naming[0]] for row in table.body]
+            names = [_named_in(picture, known) for picture in pictures]
             splits, problems = splits_of_rows(file, table, table.body, column)
             findings += problems
             if column is None:
-                splits = _splits_in_paths([row.cells[pictures] for row in table.body])
+                # Folders written before the pictures, `test/a.png`; all the same may be the path of another machine.
+                splits = [split_of(Path(picture.replace("\\", "/")).parent) for picture in pictures]
+                splits = splits if len(set(splits)) > 1 else [None] * len(pictures)
             if any(splits):
                 yield (
                     file,
                     [(name, split) for name, split in zip(names, splits, strict=True) if split and split != LEFT_OUT],
                 )
-
-
-def _column_of_pictures(table: Table, known: set[str]) -> int | None:
-    """The first column that names some."""
-    columns = range(len(table.header))
-    return next((at for at in columns if any(_named_in(row.cells[at], known) for row in table.body)), None)
-
-
-def _splits_in_paths(cells: Sequence[str]) -> list[str | None]:
-    """What the folders say that a table writes before its pictures, `test/a.png`; nothing where all say the same, as
-    the path of another machine may."""
-    splits = [split_of(Path(cell.replace("\\", "/")).parent) for cell in cells]
-    return splits if len(set(splits)) > 1 else [None] * len(cells)
 
 
 def _described(file: Path, listed: Listed) -> Finding:
@@ -142,17 +138,6 @@ def _naming_nothing(root: Path, file: Path) -> Finding:
         action="Not used; if it lists pictures of a split, write their names into it, one a line.",
         severity=Severity.WARNING,
     )
-
-
-def _lists_below(root: Path) -> Sequence[Path]:
-    """Texts that are called as a split; `trainval` says neither one split nor another.
-
-    VOC has lists for several tasks; those of segmentation name the pictures that have masks.
-    """
-    texts = [file for file in files_below(root) if file.suffix.lower() in LIST_ENDINGS]
-    lists = [file for file in texts if split_of(Path(file.stem)) and "trainval" not in file.stem.lower()]
-    segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
-    return segmentation or lists
 
 
 def _lines(path: Path) -> list[str]:

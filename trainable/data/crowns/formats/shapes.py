@@ -231,15 +231,10 @@ def _checked_part(outline: Any) -> Points:
     num_points = len(set(points))
     if num_points < 3:
         raise CrownError("have fewer than three points", counted(num_points, "point"))
-    if _is_flat(points):
-        raise CrownError("have an outline without area", f"{num_points} points on one line")
-    return points
-
-
-def _is_flat(points: Points) -> bool:
-    """Whether all points lie on the line through the first two that differ; most outlines leave it with the third."""
-    first_x, first_y = points[0]
-    offsets = [(x - first_x, y - first_y) for x, y in points]
+    # All on the line through the first two that differ; most outlines leave it with the third.
+    offsets = [(x - points[0][0], y - points[0][1]) for x, y in points]
     along_x, along_y = next(offset for offset in offsets if offset != (0, 0))
     length = abs(along_x) + abs(along_y)
-    return all(abs(along_x * y - along_y * x) <= 1e-9 * length * (abs(x) + abs(y)) for x, y in offsets)
+    if all(abs(along_x * y - along_y * x) <= 1e-9 * length * (abs(x) + abs(y)) for x, y in offsets):
+        raise CrownError("have an outline without area", f"{num_points} points on one line")
+    return points
