@@ -186,7 +186,9 @@ class LoopRun:
         """The end of the loop's next epoch, or of the function; whatever else draws random numbers in between."""
         if self._function is None:
             seed_everything(self.config.seed)
-            self._function = self._begun()
+            # Its thread holds no reference to this run: when that goes, the loop is unwound.
+            self._function = SteppedFunction(partial(_trained, self._train, self._params, self._handles(LoopTrial)))
+            weakref.finalize(self, self._function.close)
         else:
             assert self._random is not None, "it was kept when the loop paused"
             restore_random_state(self._random, self.device)
@@ -195,12 +197,6 @@ class LoopRun:
             raise _named(news.error) from None
         self._random = random_state(self.device)
         return news.value if isinstance(news, Returned) else news
-
-    def _begun(self) -> SteppedFunction:
-        """The function at its start. Its thread holds no reference to this run: when that goes, the loop is unwound."""
-        function = SteppedFunction(partial(_trained, self._train, self._params, self._handles(LoopTrial)))
-        weakref.finalize(self, function.close)
-        return function
 
     def _handles(self, kind: type[Handle]) -> Callable[..., Handle]:
         return partial(

@@ -17,7 +17,7 @@ from trainable.prediction.base import Prediction, Predictor, Progress, Row
 from trainable.prediction.coco import coco_images, coco_result, write_json
 from trainable.prediction.crown_merging import FoundCrown, merged_crowns
 from trainable.prediction.crown_tiles import TileCut, predict_tiles
-from trainable.prediction.drawing import draw_boxes, draw_captions, draw_masks, enlarged_masks
+from trainable.prediction.drawing import draw_boxes, draw_captions, draw_masks
 from trainable.supervision.base import Forward
 
 RESULTS, IMAGES = "crowns.json", "crowns_images.json"
@@ -75,7 +75,7 @@ class CrownsPrediction(Prediction):
             left, top, right, bottom = crown.extent
             labels[top:bottom, left:right][crown.mask] = crown.label
         seen = np.unique(labels[labels > 0])
-        masks = enlarged_masks(torch.from_numpy(labels == seen[:, None, None]), picture)
+        masks = torch.from_numpy(labels == seen[:, None, None])
         boxes = np.array([crown.box for crown in self.sure]) * (picture.shape[1] // self.size[0])
         scores = [f"{crown.score:.2f}" if len(self.sure) <= _MAX_SCORES else "" for crown in self.sure]
         drawn = draw_masks(picture, masks, [label - 1 for label in seen.tolist()])

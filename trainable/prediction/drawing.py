@@ -28,17 +28,17 @@ def canvas(picture: Image.Image) -> Tensor:
     return torch.tensor(pixels).permute(2, 0, 1).repeat_interleave(factor, 1).repeat_interleave(factor, 2)
 
 
-def enlarged_masks(masks: Tensor, picture: Tensor) -> Tensor:
-    """Bool masks (n, h, w) in the size of a picture (3, H, W) that is a whole multiple of theirs."""
-    factor = picture.shape[1] // masks.shape[1]
-    return masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
-
-
 def draw_masks(picture: Tensor, masks: Tensor, colours: Sequence[int]) -> Tensor:
-    """Bool masks (n, H, W), no pixel in two of them, each in the colour of its number."""
+    """Bool masks (n, h, w), no pixel in two of them, each in the colour of its number.
+
+    The picture (3, H, W) is a whole multiple of their size.
+    """
     from torchvision.utils import draw_segmentation_masks
 
-    return draw_segmentation_masks(picture, masks, alpha=_OPACITY, colors=[colour(number) for number in colours])
+    factor = picture.shape[1] // masks.shape[1]
+    enlarged = masks.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    shades = [colour(number) for number in colours]
+    return draw_segmentation_masks(picture, enlarged, alpha=_OPACITY, colors=shades)
 
 
 def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colours: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainable.data.io.decoding import shrink_image
 from trainable.prediction.base import Prediction, Predictor, Progress, network_output
-from trainable.prediction.drawing import draw_masks, enlarged_masks
+from trainable.prediction.drawing import draw_masks
 from trainable.supervision.base import Forward, resized
 from trainable.techniques.test_time_augmentation import ViewAveraging, single_view
 
@@ -45,7 +45,7 @@ class MaskPrediction(Prediction):
 
     def draw(self, picture: Tensor) -> Tensor:
         mask = torch.from_numpy(self.probabilities >= THRESHOLD)[None]
-        return draw_masks(picture, enlarged_masks(mask, picture), [0])
+        return draw_masks(picture, mask, [0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

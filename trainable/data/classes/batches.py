@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.io.epoch_batches import EpochBatches
 from trainable.data.io.pixels import as_images, placed, take
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 
 
-class LabelledTrainingBatches:
+class LabelledTrainingBatches(EpochBatches):
     """Shuffled micro-batches of one epoch; call `set_epoch` before each.
 
     Yields images (B, 3, H, W) in [0, 1] in channels-last memory and labels int64 (B,) or (B, T). The last batch may be
@@ -34,21 +35,8 @@ class LabelledTrainingBatches:
         device: torch.device,
         max_batches: int | None = None,
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("max_batches", max_batches)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; it must be 1 or more.")
-        self.batch_size = batch_size
-        self._seed, self._epoch = seed, 0
+        super().__init__(len(data), batch_size=batch_size, seed=seed, max_batches=max_batches)
         self._images, self._labels = placed(data.images, device), placed(data.labels, device)
-        num_batches = -(-len(data) // batch_size)
-        self._num_batches = num_batches if max_batches is None else min(num_batches, max_batches)
-
-    def __len__(self) -> int:
-        return self._num_batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of epoch `epoch`."""
-        self._epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._images))

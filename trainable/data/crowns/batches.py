@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainable.data.crowns.crown_set import CrownSet
+from trainable.data.io.epoch_batches import EpochBatches
 from trainable.techniques.progressive_resolution import ProgressiveResolution
 
 Target = dict[str, Tensor]
@@ -19,7 +20,7 @@ Target = dict[str, Tensor]
 Batch = tuple[Tensor, list[Target]]
 
 
-class CrownTrainingBatches:
+class CrownTrainingBatches(EpochBatches):
     """Shuffled micro-batches of one epoch, each tile in one of its eight orientations; call `set_epoch` before each.
 
     Yields images (B, 3, S, S) in [0, 1] and a target for each. The last batch may be smaller.
@@ -28,18 +29,8 @@ class CrownTrainingBatches:
     def __init__(
         self, data: CrownSet, *, batch_size: int, seed: int, resolution: ProgressiveResolution | None = None
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
-        self.batch_size = batch_size
-        self._data, self._seed, self._resolution = data, seed, resolution
-        self._epoch = 0
-
-    def __len__(self) -> int:
-        return -(-len(self._data) // self.batch_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses order, orientations and resolution of epoch `epoch`."""
-        self._epoch = epoch
+        super().__init__(len(data), batch_size=batch_size, seed=seed)
+        self._data, self._resolution = data, resolution
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self._seed, self._epoch])

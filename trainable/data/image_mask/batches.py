@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io.epoch_batches import EpochBatches
 from trainable.data.io.pixels import as_images, placed, take
 
 
@@ -36,7 +37,7 @@ class CropConfig:
             raise ValueError(f"foreground_share is {self.foreground_share}; it must lie between 0 and 1.")
 
 
-class TrainingBatches:
+class TrainingBatches(EpochBatches):
     """Shuffled, flipped and, on request, cropped micro-batches of one epoch; call `set_epoch` before each.
 
     Yields images (B, 3, H, W) in [0, 1] in channels-last memory and masks (B, 1, H, W) of 0 and 1. The last batch may
@@ -46,26 +47,15 @@ class TrainingBatches:
     def __init__(
         self, data: ImageMaskSet, *, batch_size: int, seed: int, device: torch.device, crop: CropConfig | None = None
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
-        self.batch_size = batch_size
-        self._seed = seed
-        self._epoch = 0
+        self._repeats = 1 if crop is None else crop.crops_per_image
+        super().__init__(len(data) * self._repeats, batch_size=batch_size, seed=seed)
         self._crop = crop
         self._images, self._masks = placed(data.images, device), placed(data.masks, device)
         height, width = data.images.shape[1:3]
         if crop is not None and crop.crop_px > min(height, width):
             raise ValueError(f"crop_px is {crop.crop_px}, larger than the images, {width}x{height}; make it smaller.")
         self._window = (height, width) if crop is None else (crop.crop_px, crop.crop_px)
-        self._repeats = 1 if crop is None else crop.crops_per_image
         self._foreground = None if crop is None else _ForegroundPixels(data.masks)
-
-    def __len__(self) -> int:
-        return -(-len(self._images) * self._repeats // self.batch_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order, crops and flips of epoch `epoch`."""
-        self._epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([self._seed, self._epoch])

@@ -1,0 +1,29 @@
+"""The batches of one epoch after another, whatever they hold."""
+
+
+class EpochBatches:
+    """Shuffled micro-batches; call `set_epoch` before each epoch. The last batch may be smaller.
+
+    An order depends on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
+
+    Args:
+        num_samples: of an epoch.
+        batch_size: 1 or more.
+        max_batches: most batches of an epoch, 1 or more; None is all.
+    """
+
+    def __init__(self, num_samples: int, *, batch_size: int, seed: int, max_batches: int | None = None) -> None:
+        for name, value in (("batch_size", batch_size), ("max_batches", max_batches)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be 1 or more.")
+        self.batch_size = batch_size
+        self._seed, self._epoch = seed, 0
+        num_batches = -(-num_samples // batch_size)
+        self._num_batches = num_batches if max_batches is None else min(num_batches, max_batches)
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses order, crops and turns of epoch `epoch`."""
+        self._epoch = epoch
