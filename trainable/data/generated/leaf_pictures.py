@@ -101,7 +101,9 @@ def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: st
     along, across = _leaf_coordinates(rng, config.picture_px)
     blade = _inside(0.55 * rng.uniform(0.9, 1.1) * (1 - np.minimum(np.abs(along), 1) ** 2.2) - np.abs(across))
     green = np.array([0.3, 0.5, 0.22], np.float32) * rng.uniform(0.8, 1.25) + rng.normal(0, 0.03, 3).astype(np.float32)
-    leaf = green * (1 + 0.18 * _veins(rng, along, across))[..., None]
+    side_veins = np.sin(2 * np.pi * rng.uniform(3, 5) * (along - rng.uniform(0.6, 1.2) * np.abs(across)))
+    veins = np.exp(-((across / 0.03) ** 2)) + 0.35 * side_veins.clip(0, 1) ** 4
+    leaf = green * (1 + 0.18 * veins)[..., None]
     lesions = _lesions(rng, condition, along, across)
     # Dirt: a few specks that say nothing.
     if num_specks := int(rng.integers(0, 4)):
@@ -125,12 +127,6 @@ def _leaf_coordinates(rng: np.random.Generator, size_px: int) -> tuple[Plane, Pl
     angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(1.15, 1.4)
     cosine, sine = np.cos(angle) / size, np.sin(angle) / size
     return cosine * across + sine * down, cosine * down - sine * across
-
-
-def _veins(rng: np.random.Generator, along: Plane, across: Plane) -> Plane:
-    middle = np.exp(-((across / 0.03) ** 2))
-    side = np.sin(2 * np.pi * rng.uniform(3, 5) * (along - rng.uniform(0.6, 1.2) * np.abs(across)))
-    return middle + 0.35 * side.clip(0, 1) ** 4
 
 
 def _lesions(rng: np.random.Generator, condition: str, along: Plane, across: Plane) -> Plane:

@@ -5,7 +5,7 @@ Pixels are cut and mirrored as bytes, whole windows at a time. The order, the cr
 `batch_size` too, because corners and flips are drawn batch by batch: half the micro-batch sees other crops.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,12 @@ class TrainingBatches(EpochBatches):
         flipped = np.flatnonzero(rng.random(len(index)) < 0.5)
         corners = zip(index, tops, lefts, strict=True)
         windows = [(image, slice(top, top + height), slice(left, left + width)) for image, top, left in corners]
-        images, masks = (_cut(pixels, windows) for pixels in (self._images, self._masks))
+        copies = []
+        for pixels in (self._images, self._masks):
+            # On whichever side they lie.
+            parts = [pixels[window] for window in windows]
+            copies.append(torch.stack(parts) if isinstance(pixels, Tensor) else torch.from_numpy(np.stack(parts)))
+        images, masks = copies
         for image in flipped:
             # One image at a time stays in the cache; mirroring a batch of bytes takes eight times as long.
             images[image], masks[image] = images[image].flip(1), masks[image].flip(1)
@@ -130,9 +135,3 @@ class _ForegroundPixels:
         places = np.minimum(self._starts[index] + offsets, max(len(self._pixels) - 1, 0))
         flat = np.where(counts > 0, self._pixels[places] if len(self._pixels) else 0, 0)
         return np.where(counts[:, None] > 0, np.stack(np.divmod(flat, self._width), axis=1), -1)
-
-
-def _cut(pixels: np.ndarray | Tensor, windows: Sequence[tuple]) -> Tensor:
-    """Copies windows (image, rows, columns), on whichever side the pixels lie."""
-    parts = [pixels[window] for window in windows]
-    return torch.stack(parts) if isinstance(pixels, Tensor) else torch.from_numpy(np.stack(parts))
