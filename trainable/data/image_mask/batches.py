@@ -73,8 +73,10 @@ class TrainingBatches(EpochBatches):
         copies = []
         for pixels in (self._images, self._masks):
             # On whichever side they lie.
-            parts = [pixels[window] for window in windows]
-            copies.append(torch.stack(parts) if isinstance(pixels, Tensor) else torch.from_numpy(np.stack(parts)))
+            if isinstance(pixels, Tensor):
+                copies.append(torch.stack([pixels[window] for window in windows]))
+            else:
+                copies.append(torch.from_numpy(np.stack([pixels[window] for window in windows])))
         images, masks = copies
         for image in flipped:
             # One image at a time stays in the cache; mirroring a batch of bytes takes eight times as long.
