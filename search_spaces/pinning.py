@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from search_spaces.questions import CheckedTrial, check_answer, check_repeatable, check_same_kind
-from search_spaces.ranges import SearchedRange, is_number, of_answer
+from search_spaces.questions import CheckedTrial, check_repeatable, check_same_kind, is_answer
+from search_spaces.ranges import SearchedRange, is_number
 from search_spaces.space import Params, Situation, Space, Trial
 from search_spaces.stub_trials import (
     Choices,
@@ -23,6 +23,7 @@ from search_spaces.stub_trials import (
     StubTrial,
     ends_or_inside,
     given_or_middle,
+    in_words,
 )
 
 NUM_DRAWS = 200
@@ -83,7 +84,7 @@ class PinnedSpace:
             if name in self.asked or (name in self._returned and name not in params):
                 continue
             if one.section is None or params.get(one.section, one.is_section_on) not in (None, False):
-                params[name] = self._drawn(name, trial)
+                params[name] = self._ranges[name].drawn(name, trial)
         return params
 
     def points_to_evaluate(self) -> list[Params]:
@@ -122,17 +123,19 @@ class PinnedSpace:
             name = self._replaced.get(name, name)
             if name in self._pins:
                 return _checked(name, self._pins[name], distribution)
-            return self._drawn(name, trial) if name in self._ranges else distribution.passed_on(trial, name)
+            one = self._ranges.get(name)
+            return distribution.passed_on(trial, name) if one is None else one.drawn(name, trial)
 
         return StubTrial(answer)
-
-    def _drawn(self, name: str, trial: Trial) -> Any:
-        return of_answer(self._ranges[name].distribution.passed_on(trial, name))
 
     def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
         if name not in self._ranges:
             value = values.get(name, distribution.middle)
-            check_answer(name, value, distribution)
+            if not is_answer(value, distribution):
+                raise ValueError(
+                    f"the default or recommended {name} is {value!r:.80}, but the space asks for "
+                    f"{in_words(distribution)}; change one of them"
+                )
             return value
         return self._ranges[name].nearest(self._own_value(name, values))
 

@@ -101,15 +101,6 @@ def is_answer(value: Any, distribution: Distribution) -> bool:
     return kind(value) and distribution.low - slack <= value <= distribution.high + slack
 
 
-def check_answer(name: str, value: Any, distribution: Distribution) -> None:
-    """Raises ValueError for a default or a recommended value that is not an answer to the space's question."""
-    if not is_answer(value, distribution):
-        raise ValueError(
-            f"the default or recommended {name} is {value!r:.80}, but the space asks for {in_words(distribution)}; "
-            "change one of them"
-        )
-
-
 def _check_range(name: str, distribution: FloatRange | IntRange) -> None:
     low, high, step, log = distribution
     is_whole = isinstance(distribution, IntRange)

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from search_spaces.space import Trial
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 
 Number = int | float
@@ -80,6 +81,11 @@ class SearchedRange:
         assert self.high is not None
         return FloatRange(self.low, self.high, log=self.log)
 
+    def drawn(self, name: str, trial: Trial) -> Any:
+        """The value that the trial suggests."""
+        answer = self.distribution.passed_on(trial, name)
+        return json.loads(answer) if isinstance(answer, str) and answer.startswith("[") else answer
+
     def nearest(self, value: Any) -> Any:
         """The answer nearest to a value; of choices without an order the first."""
         distribution = self.distribution
@@ -107,8 +113,3 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 def as_answer(value: Any) -> Any:
     """A value as Optuna and the records hold it: a list as JSON text."""
     return json.dumps(value) if isinstance(value, list | tuple) else value
-
-
-def of_answer(answer: Any) -> Any:
-    """The value of an answer."""
-    return json.loads(answer) if isinstance(answer, str) and answer.startswith("[") else answer

@@ -83,10 +83,17 @@ def recommended_schedule(num_train_images: int) -> Params:
     return {"max_lr": max_lr, "warmup_fraction": warmup_fraction, "min_lr_ratio": 1e-6 / max_lr}
 
 
-def recommended_batch_size(gpu_memory_gb: float) -> int:
-    """The documents' value for a GPU of this size; one sold as 16 GB may report 10 % less."""
-    fitting = [batch_size for size_gb, batch_size in _BATCH_SIZES.items() if gpu_memory_gb >= 0.9 * size_gb]
-    return max(fitting, default=1)
+def max_batch_size_by_memory(situation: Situation) -> int:
+    """The documents' value for a GPU of this size; one sold as 16 GB may report 10 % less.
+
+    Their table is about large pre-trained backbones; a small network from scratch needs far less.
+    """
+    memory_gb = situation.gpu_memory_gb
+    if memory_gb is None:
+        return situation.max_batch_size
+    fitting = [batch_size for size_gb, batch_size in _BATCH_SIZES.items() if memory_gb >= 0.9 * size_gb]
+    by_memory = max(fitting, default=1)
+    return by_memory if situation.pretrained else max(by_memory, situation.max_batch_size)
 
 
 _BATCH_SIZES = {8: 2, 16: 4, 24: 8, 40: 16}

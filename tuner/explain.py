@@ -71,8 +71,12 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     open_end = f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
     lines = [f"{name} {open_end if trial.outcome is None else trial.sentence}."]
     lines += [_rung(search, trial, decision) for decision in search.decisions_of(trial.name)]
-    meaning = "" if trial.outcome is None else _MEANINGS.get(trial.outcome, "")
-    lines += [line for line in (_against_default(search, trial), meaning) if line]
+    comparison = in_search.compare_with_default(search, trial)
+    if comparison is not None and trial is not search.default_trial:
+        values = f"{formatting.number(comparison.value)}, default {formatting.number(comparison.default_value)}"
+        lines.append(f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}.")
+    if trial.outcome in _MEANINGS:
+        lines.append(_MEANINGS[trial.outcome])
     return lines + _differences(search, trial)
 
 
@@ -126,14 +130,6 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
     is_news = trial in there and decision.rank is not None and len(there) > decision.of
     later = f"; final rank {there.index(trial) + 1} of {len(there)}" if is_news else ""
     return f"{place}: {formatting.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."
-
-
-def _against_default(search: SearchRecord, trial: TrialRecord) -> str:
-    comparison = in_search.compare_with_default(search, trial)
-    if comparison is None or trial is search.default_trial:
-        return ""
-    values = f"{formatting.number(comparison.value)}, default {formatting.number(comparison.default_value)}"
-    return f"At epoch {comparison.epoch}: {values}; {formatting.gain(comparison.gain)}."
 
 
 def _differences(search: SearchRecord, trial: TrialRecord) -> list[str]:

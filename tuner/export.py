@@ -23,7 +23,7 @@ from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
-from trainable.run import run_epochs
+from trainable.run import EpochResult, run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
@@ -216,7 +216,13 @@ def verify(folder: Path) -> Verification:
     torch.set_num_threads(exported.num_threads)
     run = open_run(exported, device)
     searched = [trial.results[epoch].objective for epoch in sorted(trial.results)]
-    retrained = run_epochs(run, on_epoch=lambda result: _print_epoch(result.epoch, result.objective, searched))
+
+    def print_epoch(result: EpochResult) -> None:
+        before = f"{searched[result.epoch - 1]:.6f}" if result.epoch <= len(searched) else "-"
+        sys.stdout.write(f"epoch {result.epoch:3d}  search {before}  retrained {result.objective:.6f}\n")
+        sys.stdout.flush()
+
+    retrained = run_epochs(run, on_epoch=print_epoch)
     return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
 
 
@@ -232,12 +238,6 @@ def _report_verification(folder: Path) -> int:
     compared, difference = formatting.count(len(verification.searched), "epoch"), verification.largest_difference
     sys.stdout.write(f"{compared} compared, largest difference {difference:.3g}: {verdict}\n")
     return 0 if same else 1
-
-
-def _print_epoch(epoch: int, objective: float, searched: list[float]) -> None:
-    before = f"{searched[epoch - 1]:.6f}" if epoch <= len(searched) else "-"
-    sys.stdout.write(f"epoch {epoch:3d}  search {before}  retrained {objective:.6f}\n")
-    sys.stdout.flush()
 
 
 def _selected(record: SearchRecord, folder: Path) -> HandedOver:

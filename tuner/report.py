@@ -29,6 +29,7 @@ from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.data import say_data
 from tuner.results.headline import State
 from tuner.results.importance_text import say_importance
+from tuner.results.report_text import table
 from tuner.selection import in_search
 from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import handed_over
@@ -119,6 +120,7 @@ def write_measured(
     is_running = output.resolve() != folder.resolve() and is_in_use(folder)
     state = State.RUNNING if is_running else None
     write_page(read_result(folder, search, state, importance=importance), output)
+    settings = table(("setting", "value"), report_text.settings_rows(search))
     sections = [
         report_text.say_result(
             search,
@@ -129,7 +131,7 @@ def write_measured(
                 search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder)
             ),
         ),
-        report_text.say_what_was_searched(search),
+        f"## Settings\n\n{settings}\n\nAll settings are in `settings.json`.",
         report_text.say_exported(search, selected),
         report_text.say_confirmations(search, confirmations),
         baselines.say_baselines(search, baseline_rows(folder, search)),

@@ -111,7 +111,13 @@ class Session:
         if work is NoWork.FINISHED:
             for trial in list(self._policy.paused):
                 self._stop_waiting(trial)
-            self._accept_fewer_trials()
+            asked, started = self._search.settings.num_trials, len(self._search.by_name)
+            if started < asked:
+                why = (
+                    "The stated time is nearly used up" if self._is_closing else "The space has no more configurations"
+                )
+                logger.info("%s: %d of %s run.", why, started, formatting.count(asked, "trial"))
+                self._recorder.change(num_trials=started)
         return work
 
     def take(self, trial: str, report: LegReport) -> bool:
@@ -119,7 +125,14 @@ class Session:
         if report.disk_full is not None:
             self.stop(f"The disk is full: {report.disk_full}. Make room, and continue with --resume.")
             return False
-        goes_on = self._record_and_decide(trial, report)
+        goes_on = False
+        if report.result is not None:
+            goes_on = self._take_result(trial, report.result, report)
+        elif report.ending is not None:
+            # It was over before this leg, diverged, or ran out of memory.
+            self._end(trial, Outcome(report.ending.outcome), report.ending.numbers)
+        else:
+            raise ValueError(f"the report of trial {trial} has neither a result nor an ending")
         self._make_room(trial)
         return goes_on and self.stop_reason is None
 
@@ -184,16 +197,6 @@ class Session:
             store=None if store is None else child_uri(store, CHECKPOINTS, trial.name),
             from_epoch=from_epoch,
         )
-
-    def _record_and_decide(self, trial: str, report: LegReport) -> bool:
-        """Returns whether the trial goes on at once."""
-        if report.result is not None:
-            return self._take_result(trial, report.result, report)
-        if report.ending is None:
-            raise ValueError(f"the report of trial {trial} has neither a result nor an ending")
-        # It was over before this leg, diverged, or ran out of memory.
-        self._end(trial, Outcome(report.ending.outcome), report.ending.numbers)
-        return False
 
     def _take_result(self, trial: str, result: "EpochResult", report: LegReport) -> bool:
         if not abs(result.objective) <= MAX_OBJECTIVE:
@@ -267,11 +270,3 @@ class Session:
             disk.update(self._search.by_name[evicted])
         if shortage := disk.shortage():
             self.stop(f"{shortage} Make room, or give a larger --disk-budget, and continue with --resume.")
-
-    def _accept_fewer_trials(self) -> None:
-        """The time or the space may hold fewer configurations than trials were asked for; then the search is done."""
-        asked, started = self._search.settings.num_trials, len(self._search.by_name)
-        if started < asked:
-            why = "The stated time is nearly used up" if self._is_closing else "The space has no more configurations"
-            logger.info("%s: %d of %s run.", why, started, formatting.count(asked, "trial"))
-            self._recorder.change(num_trials=started)

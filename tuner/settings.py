@@ -111,13 +111,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         _ = self.found_space
-        for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial", "num_cpus"):
-            _check_between(name, getattr(self, name), 1, MOST)
-        for name in ("confirm", "gpus_per_trial", "num_gpus"):
-            _check_between(name, getattr(self, name), 0, MOST)
-        _check_between("seed", self.seed, 0)
-        for name in ("time_budget_seconds", "duration_seconds", "cpus_per_trial"):
-            _check_positive(name, getattr(self, name))
+        self._check_numbers()
         if self.duration_seconds is not None and self.time_budget_seconds is not None:
             raise ValueError("--for and --time-budget both limit the time; give one of them.")
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
@@ -128,7 +122,11 @@ class SearchSettings:
         if self.scheduler not in SCHEDULERS:
             raise ValueError(f"--scheduler is {self.scheduler!r}; allowed: {', '.join(SCHEDULERS)}.")
         _check_sampler(self.sampler)
-        _check_name(self.name)
+        if not re.fullmatch(NAME_PATTERN, self.name):
+            raise ValueError(
+                f"--name is {self.name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, not "
+                "starting with a dot or a dash."
+            )
         _check_storage(self.storage, self.disk_budget_bytes)
         _check_data(self.data, self.inverted_masks)
         for name, value in (self.pinned | self.ranges).items():
@@ -136,6 +134,17 @@ class SearchSettings:
                 raise ValueError(f"--set {name}={value} would be overruled; give it as {_OWN_OPTION[name]}.")
         if self.init is not None and "weights" in self.pinned:
             raise ValueError("--init and --set weights both set the initial weights; give one of them.")
+
+    def _check_numbers(self) -> None:
+        for name in ("num_trials", "max_epochs", "concurrent", "ranks_per_trial", "num_cpus"):
+            _check_between(name, getattr(self, name), 1, MOST)
+        for name in ("confirm", "gpus_per_trial", "num_gpus"):
+            _check_between(name, getattr(self, name), 0, MOST)
+        _check_between("seed", self.seed, 0)
+        for name in ("time_budget_seconds", "duration_seconds", "cpus_per_trial"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
 
     @property
     def user_sampler(self) -> Reference | None:
@@ -179,11 +188,6 @@ def _check_between(name: str, value: float | None, low: int, high: float = math.
         raise ValueError(f"{option_of(name)} is {value}; it must be {allowed}.")
 
 
-def _check_positive(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{option_of(name)} is {value}; it must be a number above 0.")
-
-
 def _check_limits(limits: Mapping[str, object], *, ranks: float) -> None:
     for quantity, limit in limits.items():
         if quantity not in LIMITS:
@@ -217,15 +221,6 @@ def _check_ranks(gpus: float | None, ranks: int | None) -> None:
         )
 
 
-def _check_name(name: str) -> None:
-    """A name is one folder, and never the one above."""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(
-            f"--name is {name!r}; allowed: at most 100 letters, digits, dots, dashes and underscores, not starting "
-            "with a dot or a dash."
-        )
-
-
 def _check_storage(storage: Path | str, disk_budget_bytes: int | None) -> None:
     if isinstance(storage, Path):
         # It has lost a slash, and would silently become a local folder `s3:`.
@@ -245,15 +240,11 @@ def _check_storage(storage: Path | str, disk_budget_bytes: int | None) -> None:
 def _check_data(data: str | None, inverted_masks: bool | None) -> None:
     if data == "":
         raise ValueError("--data is empty; give a folder of data, or leave it out for the embedded data.")
-    if data is not None and not _is_utf8(data):
-        raise ValueError(f"--data is {data!a}; its name is not UTF-8, which no record can hold: rename the folder.")
+    try:
+        (data or "").encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"--data is {data!a}; its name is not UTF-8, which no record can hold: rename the folder."
+        ) from error
     if data is None and inverted_masks is not None:
         raise ValueError("--inverted-masks applies to the masks of a folder; give it with --data, or leave it out.")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -9,9 +9,9 @@ from search_spaces.shared import (
     default_backbone,
     default_rates,
     documented_rates,
+    max_batch_size_by_memory,
     max_lr_range,
     recommended_backbone,
-    recommended_batch_size,
     recommended_schedule,
     suggest_augmentation,
     suggest_averaging,
@@ -29,7 +29,7 @@ NUM_EXPERTS = (1, 4, 6, 8)
 def suggest(trial: Trial, situation: Situation) -> Params:
     return (
         suggest_optimizer(trial, max_lr=max_lr_range(situation), backbone=situation.has_trained_backbone)
-        | suggest_batch(trial, max_batch_size=_max_batch_size(situation))
+        | suggest_batch(trial, max_batch_size=max_batch_size_by_memory(situation))
         | suggest_schedule(trial)
         | suggest_experts(trial)
         | suggest_augmentation(trial)
@@ -39,11 +39,14 @@ def suggest(trial: Trial, situation: Situation) -> Params:
 
 
 def suggest_experts(trial: Trial) -> Params:
-    """One expert is a plain block: nothing to route, to balance or to watch."""
+    """One expert is a plain block: nothing to route, to balance or to watch.
+
+    Without a response the threshold decides nothing: a collapse is not answered, nor does it end the training.
+    """
     num_experts = trial.suggest_categorical("num_experts", NUM_EXPERTS)
     if num_experts == 1:
         return {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False}
-    return {
+    params = {
         "num_experts": num_experts,
         "top_k": trial.suggest_int("top_k", 1, 2),
         "router_noise": trial.suggest_float("router_noise", 0.0, 0.3),
@@ -51,17 +54,12 @@ def suggest_experts(trial: Trial) -> Params:
         # Weights of the two balance losses: L2 deviation of the router's probabilities, variation of the assignments.
         "alpha_l2": trial.suggest_float("alpha_l2", 1e-4, 1e-1, log=True),
         "alpha_cv": trial.suggest_float("alpha_cv", 1e-4, 1e-1, log=True),
-        **suggest_collapse(trial),
     }
-
-
-def suggest_collapse(trial: Trial) -> Params:
-    """Without a response the threshold decides nothing: a collapse is not answered, nor does it end the training."""
     response = trial.suggest_categorical("collapse_response", ["none", "rebalance", "noise", "reinitialise"])
     if response == "none":
-        return {"collapse": False}
+        return params | {"collapse": False}
     threshold = trial.suggest_float("collapse_threshold", 0.1, 0.6)
-    return {"collapse": True, "collapse_response": response, "collapse_threshold": threshold}
+    return params | {"collapse": True, "collapse_response": response, "collapse_threshold": threshold}
 
 
 def defaults(situation: Situation) -> Params:
@@ -104,14 +102,6 @@ def recommended(situation: Situation) -> list[Params]:
     schedule = recommended_schedule(situation.num_train_images) | {"backbone_lr_ratio": 1.0}
     by_experts = [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
     return [*recommended_backbone(situation, head_start=False), *by_experts, *documented_rates(situation, schedule)]
-
-
-def _max_batch_size(situation: Situation) -> int:
-    """The documents' table is about large pre-trained backbones; the small network of its own needs far less."""
-    if situation.gpu_memory_gb is None:
-        return situation.max_batch_size
-    by_memory = recommended_batch_size(situation.gpu_memory_gb)
-    return by_memory if situation.pretrained else max(by_memory, situation.max_batch_size)
 
 
 def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> Params:

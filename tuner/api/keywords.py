@@ -110,17 +110,15 @@ def path_of(value: object, keyword: str) -> Path:
 
 
 def _by_name(keyword: str, value: Any) -> Any:
-    """A mapping from names of parameters."""
+    """A mapping from names of parameters; a range as it is, or from its text, such as "1e-3..1e-2" or "4,6,8"."""
     if not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
         raise ValueError(f"{keyword} is {value!r:.80}; give a dict by parameter, such as {{'max_lr': ...}}.")
     if keyword == "ranges":
-        return {name: _range_of(name, given) for name, given in value.items()}
+        ranges = {name: parse_given(name, one) if isinstance(one, str) else one for name, one in value.items()}
+        for name, one in ranges.items():
+            if not isinstance(one, Range | OneOf):
+                raise ValueError(
+                    f"ranges has {name}={value[name]!r}; give a text such as '1e-3..1e-2' or '4,6,8', or pin it."
+                )
+        return ranges
     return with_found_files(value) if keyword == "pinned" else dict(value)
-
-
-def _range_of(name: str, given: object) -> Range | OneOf:
-    """A range as it is, or from its text, such as "1e-3..1e-2" or "4,6,8"."""
-    found = parse_given(name, given) if isinstance(given, str) else given
-    if not isinstance(found, Range | OneOf):
-        raise ValueError(f"ranges has {name}={given!r}; give a text such as '1e-3..1e-2' or '4,6,8', or pin it.")
-    return found

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from tuner import formatting
@@ -32,7 +33,13 @@ def parse_size(text: str) -> int:
 
 def folder_bytes(folder: Path) -> int:
     """Total size of the files in a folder; 0 without a folder. A file that is removed meanwhile counts as 0."""
-    return sum(_file_bytes(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            # A running search may just have replaced it.
+            with suppress(FileNotFoundError):
+                total += Path(place, name).stat().st_size
+    return total
 
 
 class CheckpointBudget:
@@ -84,14 +91,6 @@ class CheckpointBudget:
         self._total += size - self._sizes.get(trial.name, 0)
         self._sizes[trial.name] = size
         self._largest = max(self._largest, size)
-
-
-def _file_bytes(file: Path) -> int:
-    """0 for a file that a running search has just replaced."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:

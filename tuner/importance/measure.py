@@ -77,7 +77,19 @@ def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistributio
     for trial in trials:
         for name, value in trial.params.items():
             tried.setdefault(name, []).append(_plain(value))
-    return {name: _distribution(values) for name, values in tried.items() if len(set(map(repr, values))) > 1}
+    distributions: dict[str, BaseDistribution] = {}
+    for name, values in tried.items():
+        distinct = {repr(value): value for value in values}
+        kinds = set(map(type, values))
+        if len(distinct) == 1:
+            continue
+        if kinds == {int}:
+            distributions[name] = IntDistribution(min(values), max(values), log=is_logarithmic(values))
+        elif kinds <= {int, float}:
+            distributions[name] = FloatDistribution(min(values), max(values), log=is_logarithmic(values))
+        else:
+            distributions[name] = CategoricalDistribution(list(distinct.values()))
+    return distributions
 
 
 def _plain(value: Any) -> Any:
@@ -89,14 +101,6 @@ def is_logarithmic(values: Sequence[float]) -> bool:
     """Whether numbers suit a logarithmic scale: half of them are in the lowest quarter of their range."""
     low, high = min(values), max(values)
     return low > 0 and high / low > LOG_RATIO and (float(np.median(values)) - low) / (high - low) < 0.25
-
-
-def _distribution(values: list) -> BaseDistribution:
-    if all(type(value) is int for value in values):
-        return IntDistribution(min(values), max(values), log=is_logarithmic(values))
-    if all(type(value) in (int, float) for value in values):
-        return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
-    return CategoricalDistribution(list({repr(value): value for value in values}.values()))
 
 
 def _shares_and_chance(

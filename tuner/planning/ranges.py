@@ -62,7 +62,10 @@ def _searched(
         values = [typed(value, hint, name) for value in one.values]
         return SearchedRange(choices=tuple(map(as_answer, values)), **place)
     low, high = _ends(name, one, hint)
-    is_log = one.log if one.log is not None else _is_log(low, high, own)
+    if one.log is not None:
+        is_log = one.log
+    else:
+        is_log = own.log if isinstance(own, FloatRange | IntRange) else low > 0 and high >= LOG_RATIO * low
     if is_log and low <= 0:
         raise ValueError(f"--set {name}={one}: {name} is searched by its logarithm; begin above 0.")
     return SearchedRange(low=low, high=high, log=is_log, **place)
@@ -87,9 +90,3 @@ def _ends(name: str, one: Range, hint: object) -> tuple[Number, Number]:
     if one.low != int(one.low) or one.high != int(one.high):
         raise ValueError(f"--set {name}={one}: {name} is a whole number; give whole numbers.")
     return int(one.low), int(one.high)
-
-
-def _is_log(low: Number, high: Number, own: Distribution | None) -> bool:
-    if isinstance(own, FloatRange | IntRange):
-        return own.log
-    return low > 0 and high >= LOG_RATIO * low

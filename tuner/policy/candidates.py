@@ -128,7 +128,11 @@ class _DrawnAnswers:
 
     def __call__(self, name: str, distribution: Distribution) -> Any:
         if isinstance(distribution, Choices):
-            return self._choice(name, distribution)
+            values = distribution.values
+            is_near = name in self._known and self._known[name] in values
+            if not is_near or self._generator.random() < self._spread:
+                return self._generator.choice(values)
+            return values[values.index(self._known[name])]
         low, high, step, log = distribution
         if isinstance(distribution, IntRange):
             # Half a step beyond each end: the ends are as likely as the rest; .49, as rounding must not reach the next.
@@ -140,12 +144,6 @@ class _DrawnAnswers:
             fraction = self._generator.random()
         value = low * (high / low) ** fraction if log else low + fraction * (high - low)
         return value if step is None and low <= value <= high else distribution.nearest(value)
-
-    def _choice(self, name: str, distribution: Choices) -> Any:
-        known, values = self._known, distribution.values
-        if name not in known or known[name] not in values or self._generator.random() < self._spread:
-            return self._generator.choice(values)
-        return values[values.index(known[name])]
 
 
 def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribution) -> Any:

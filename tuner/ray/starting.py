@@ -30,6 +30,10 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     """
     import ray
 
+    # What taskset or Slurm left to this process; Ray itself knows a container's.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if num_cpus is None and allowed != os.cpu_count():
+        num_cpus = allowed
     if not _can_keep_password():
         os.environ.setdefault("RAY_AUTH_TOKEN", _PASSWORD)
     for attempt in range(1, ATTEMPTS + 1):
@@ -39,7 +43,7 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
             return ray.init(
                 address="local",
                 include_dashboard=True,
-                num_cpus=_usable_cpus() if num_cpus is None else num_cpus,
+                num_cpus=num_cpus,
                 num_gpus=num_gpus,
                 **options,
             )
@@ -51,12 +55,6 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
         f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory to spare, or give "
         "--address of a running Ray; --verbose shows Ray's own messages."
     )
-
-
-def _usable_cpus() -> int | None:
-    """CPUs that taskset or Slurm left to this process; None leaves the count to Ray, which knows a container's."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return allowed if allowed != os.cpu_count() else None
 
 
 def _can_keep_password() -> bool:

@@ -217,15 +217,11 @@ class SearchRecord:
             raise ValueError(f"epoch {decision.epoch} is not rung {decision.rung}")
         if decision.to_epoch is not None and not decision.epoch < decision.to_epoch <= settings.max_epochs:
             raise ValueError(f"a trial at epoch {decision.epoch} can't be promoted to epoch {decision.to_epoch}")
-        if decision.action == PROMOTE and self._last_action(trial) != PAUSE:
-            raise ValueError(f"trial {trial} is promoted, but is not waiting")
-
-    def _last_action(self, trial: str) -> str | None:
-        """The action of the trial's last decision; None if a result came after it."""
-        last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
-        if last is None or last.epoch != max(self._trials[trial].results):
-            return None
-        return last.action
+        if decision.action == PROMOTE:
+            last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
+            # A result that came after the pause says that it trains.
+            if last is None or last.action != PAUSE or last.epoch != max(self._trials[trial].results):
+                raise ValueError(f"trial {trial} is promoted, but is not waiting")
 
     def apply(self, event: Event) -> None:
         """Applies one event.

@@ -49,14 +49,12 @@ def parsed(text: bytes, kind: type[Kind] | Any, location: str) -> Kind:
     """
     try:
         # Every class is hashable, which mypy does not see of a type variable.
-        return _adapter(cast(Hashable, kind)).validate_json(text)
+        return _type_adapter(cast(Hashable, kind)).validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{location}: {_sentence(error)}") from error
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter:
-    return TypeAdapter(kind)
+_type_adapter = cache(TypeAdapter[Any])
 
 
 def _sentence(error: ValidationError) -> str:

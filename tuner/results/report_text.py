@@ -65,11 +65,6 @@ def _on_one_seed(search: SearchRecord, selected: HandedOver) -> str:
     return f"Trial {trial.name} is {gain} than the default configuration: {best}, default {default}."
 
 
-def say_what_was_searched(search: SearchRecord) -> str:
-    rows = table(("setting", "value"), settings_rows(search))
-    return f"## Settings\n\n{rows}\n\nAll settings are in `settings.json`."
-
-
 WORDS = {
     "num_trials": "trials asked for",
     "max_epochs": "epochs of a full training",
@@ -94,6 +89,12 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
     """What was asked for and what was chosen, with the units in words."""
     settings = search.settings
     stated, seconds, disk = settings.stated_seconds, settings.duration_seconds, settings.disk_budget_bytes
+    pauses, gaps = None, progress.idle_gaps(search)
+    if gaps:
+        changes = formatting.count(len(gaps), "change")
+        pauses = (
+            f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s; {changes} from one trial to the next"
+        )
     shown = {name: value for name, value in asdict(settings).items() if name not in LEFT_OUT} | {
         "resources": str(settings.resources),
         "reduction_factor": f"1 in {settings.reduction_factor}",
@@ -108,7 +109,7 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
         **_network(search),
         "time of the search": formatting.duration(search_seconds(search)),
         "precision in effect": sorted(progress.precisions(search)),
-        "pause between two trials": _idle_words(search),
+        "pause between two trials": pauses,
     }
     return [
         (WORDS.get(name, name.replace("_", " ")), _setting(value))
@@ -129,14 +130,6 @@ def _network(search: SearchRecord) -> dict[str, str | None]:
         "network": None if network is None else str(network),
         "starts from": None if weights is None else f"{weights}{fixed}",
     }
-
-
-def _idle_words(search: SearchRecord) -> str | None:
-    gaps = progress.idle_gaps(search)
-    if not gaps:
-        return None
-    changes = formatting.count(len(gaps), "change")
-    return f"median {statistics.median(gaps):.2f} s, at most {max(gaps):.2f} s; {changes} from one trial to the next"
 
 
 def _setting(value: object) -> str:
@@ -206,14 +199,12 @@ def _seeds(confirmation: Confirmation) -> str:
     both = (confirmation.default_values, confirmation.values)
     seeds = sorted(both[0].keys() | both[1].keys())
     rows = [(f"seed {seed}", *(formatting.number(values.get(seed)) for values in both)) for seed in seeds]
-    spread = ("mean ± standard deviation", *(_mean_and_spread(list(values.values())) for values in both))
-    return table(("", "default", f"trial {confirmation.trial}"), [*rows, spread])
-
-
-def _mean_and_spread(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return formatting.number(values[0] if values else None)
-    return f"{formatting.number(statistics.fmean(values))} ± {formatting.number(statistics.stdev(values))}"
+    last = ["mean ± standard deviation"]
+    for measured in both:
+        values = list(measured.values())
+        mean = formatting.number(statistics.fmean(values) if values else None)
+        last.append(f"{mean} ± {formatting.number(statistics.stdev(values))}" if len(values) > 1 else mean)
+    return table(("", "default", f"trial {confirmation.trial}"), [*rows, last])
 
 
 def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:

@@ -117,18 +117,17 @@ def _best(search: SearchRecord) -> Block:
         return [("best", Text("nothing measured yet", style="dim"))]
     rows = Table.grid(padding=(0, 2))
     value, default = formatting.number(comparison.value), formatting.number(comparison.default_value)
-    rows.add_row(f"trial {comparison.trial.name}", Text(value, style="bold"), _versus_default(search, comparison))
-    if comparison.trial is not comparison.default:
+    is_default = comparison.trial is comparison.default
+    beside = Text(f"{search.settings.metric} at epoch {comparison.epoch}, ", style="dim")
+    if is_default:
+        beside.append("the default")
+    else:
+        colour = "green" if comparison.gain >= 0 else "red"
+        beside.append(formatting.gain(comparison.gain), style=f"not dim bold {colour}")
+    rows.add_row(f"trial {comparison.trial.name}", Text(value, style="bold"), beside)
+    if not is_default:
         rows.add_row(f"trial {comparison.default.name}", default, Text("the default", style="dim"))
     return [("best", rows)]
-
-
-def _versus_default(search: SearchRecord, comparison: in_search.Comparison) -> Text:
-    text = Text(f"{search.settings.metric} at epoch {comparison.epoch}", style="dim")
-    if comparison.trial is comparison.default:
-        return text.append(", the default")
-    colour = "green" if comparison.gain >= 0 else "red"
-    return text.append(", ").append(formatting.gain(comparison.gain), style=f"not dim bold {colour}")
 
 
 def _running(search: SearchRecord, size: tuple[int, int]) -> Block:

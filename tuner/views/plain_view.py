@@ -35,7 +35,10 @@ class PlainView(View):
         news = [f"trial {name} {sentence}" for name, sentence in ended.items() if name not in self._reported]
         self._reported = ended
         if not news and search.elapsed - self._spoke >= PROGRESS_SECONDS:
-            news = [_running_words(search)]
+            running, waiting = progress.running(search), progress.waiting(search)
+            each = ", ".join(f"trial {trial.name} epoch {trial.last_epoch}" for trial in running)
+            words = f"running: {each}" if running else "no trial is running"
+            news = [f"{words}; {len(waiting)} waiting at rungs" if waiting else words]
         if news:
             self._say(search, news)
 
@@ -83,13 +86,6 @@ def best_words(search: SearchRecord) -> str:
         return f"best so far: the default, {objective} {default}"
     best = formatting.number(comparison.value)
     return f"best trial {comparison.trial.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
-
-
-def _running_words(search: SearchRecord) -> str:
-    running, waiting = progress.running(search), progress.waiting(search)
-    each = (f"trial {trial.name} epoch {trial.last_epoch}" for trial in running)
-    words = f"running: {', '.join(each)}" if running else "no trial is running"
-    return f"{words}; {len(waiting)} waiting at rungs" if waiting else words
 
 
 def _ended(search: SearchRecord) -> dict[str, str]:

@@ -34,14 +34,6 @@ from tuner.policy.samplers.sampler import Sampler
 from tuner.policy.samplers.tpe import DIRECTIONS, optuna_distribution
 
 
-def gp_sampler(seed: int) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-
-
-def cmaes_sampler(seed: int) -> BaseSampler:
-    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-
-
 @dataclass(slots=True)
 class _ToldTrial:
     """A trial as it was told so far."""
@@ -85,7 +77,12 @@ class OptunaSampler(Sampler):
         return (candidate for candidate, _ in self._ask())
 
     def start(self, trial: str, candidate: Candidate) -> None:
-        notes = self._notes_with(candidate) if self._takes_notes else {}
+        notes: Mapping[str, Any] = {}
+        if self._takes_notes:
+            # None unless the candidate is what the sampler proposed last: the first one that was new.
+            new = ((one, noted) for one, noted in self._ask() if one.identity not in self._known)
+            proposed, noted = next(new, (None, {}))
+            notes = noted if proposed is not None and proposed.identity == candidate.identity else {}
         self._trials[trial] = _ToldTrial(candidate, notes)
         self._known.add(candidate.identity)
         self._asked.clear()
@@ -101,13 +98,6 @@ class OptunaSampler(Sampler):
     def end(self, trial: str, outcome: Outcome) -> None:
         self._trials[trial].outcome = outcome
         self._asked.clear()
-
-    def _notes_with(self, candidate: Candidate) -> Mapping[str, Any]:
-        """Empty unless the candidate is what the sampler proposed last: the first one that was new."""
-        for proposed, notes in self._ask():
-            if proposed.identity not in self._known:
-                return notes if proposed.identity == candidate.identity else {}
-        return {}
 
     def _ask(self) -> Iterator[tuple[Candidate, Mapping[str, Any]]]:
         for number in range(TRIES):

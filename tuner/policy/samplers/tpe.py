@@ -100,7 +100,12 @@ class TpeSampler(Sampler):
         if is_told:
             self._told[trial] = self._frozen(self._open[trial], self._values[trial], outcome)
         if len(self._told) > NUM_BEST + NUM_LATEST + NUM_BETWEEN:
-            self._shorten()
+            # A new study of the best and the latest trials, in the order in which they ended or began to wait.
+            names = list(self._told)
+            best = sorted(names, key=lambda name: self._badness(self._told[name]))[:NUM_BEST]
+            kept = {*best, *names[-NUM_LATEST:]}
+            self._told = {name: self._told[name] for name in names if name in kept}
+            self._study = None
         elif is_known:
             self._study = None
         elif is_told and self._study is not None:
@@ -118,14 +123,6 @@ class TpeSampler(Sampler):
             intermediate_values=dict(values),
             constraints={"outcome": 1.0} if outcome.counts_as_bad else None,
         )
-
-    def _shorten(self) -> None:
-        """A new study of the best and the latest trials, in the order in which they ended or began to wait."""
-        names = list(self._told)
-        best = sorted(names, key=lambda name: self._badness(self._told[name]))[:NUM_BEST]
-        kept = {*best, *names[-NUM_LATEST:]}
-        self._told = {name: self._told[name] for name in names if name in kept}
-        self._study = None
 
     def _badness(self, trial: FrozenTrial) -> tuple[int, float, float]:
         """TPE's own order: complete trials by value, pruned ones by their last epoch, infeasible ones last."""

@@ -106,12 +106,6 @@ def baselines(result: Result) -> list[Row]:
     return rows if any(not row.is_trial for row in rows) else []
 
 
-def _untrained(result: Result) -> str | None:
-    """What needs no training, on the split of the headline, in a few words."""
-    split: Split = "test" if result.headline.where == "on the test split" else "validation"
-    return in_words([row for row in baselines(result) if not row.is_trial], split) or None
-
-
 def facts(result: Result) -> dict[str, str]:
     """Short facts under the headline."""
     search = result.search
@@ -120,11 +114,13 @@ def facts(result: Result) -> dict[str, str]:
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
     left = time_left(search) if result.state is State.RUNNING else None
+    split: Split = "test" if result.headline.where == "on the test split" else "validation"
+    untrained = [row for row in baselines(result) if not row.is_trial]
     of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
     found = {
         "mattered most": mattered_most(result.importance),
         "fails most": None if result.samples is None else fails_most(result.samples),
-        "without training": _untrained(result),
+        "without training": in_words(untrained, split),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": time_in_words(search, parts.get("confirmation", 0.0)),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jinja2
 import markupsafe
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from tuner import formatting
@@ -63,7 +62,11 @@ def render(result: Result) -> str:
     search, exported = result.search, result.exported
     drawings = _drawings(result)
     figures = {one.name: one.figure for section in drawings.values() for one in section if one.figure is not None}
-    return _template().render(
+    written = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items())
+    # JSON that can't end its script element, whatever the texts in it.
+    safe = written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    template, plotly = _template_and_plotly()
+    return template.render(
         title=f"{search.settings.space}/{search.settings.name}",
         result=result,
         state=str(result.state),
@@ -83,7 +86,7 @@ def render(result: Result) -> str:
         baselines=baselines(result),
         to_measure=more_trials_for_importance(result),
         drawings=drawings,
-        figures=_as_script(figures),
+        figures=markupsafe.Markup(f"{{{safe}}}"),
         rows=trial_rows(search, result.importance),
         splits=list(search.settings.images),
         counts=counts_by_split(search.settings),
@@ -92,7 +95,7 @@ def render(result: Result) -> str:
         written=time.time(),
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script=(HERE / "report.js").read_text(encoding="utf-8"),
-        plotly=packed_plotly(),
+        plotly=plotly,
         number=formatting.number,
         duration=formatting.duration,
         count=formatting.count,
@@ -121,21 +124,10 @@ def _drawings(result: Result) -> Mapping[str, Sequence[Drawing]]:
     }
 
 
-def _as_script(figures: Mapping[str, go.Figure]) -> markupsafe.Markup:
-    """JSON that can't end its script element, whatever the texts in it."""
-    text = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items())
-    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return markupsafe.Markup(f"{{{safe}}}")
-
-
 @cache
-def packed_plotly() -> str:
-    """plotly.js in a third of its size: compressed, as base64; the page unpacks it."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
-
-
-@cache
-def _template() -> jinja2.Template:
+def _template_and_plotly() -> tuple[jinja2.Template, str]:
+    """Both are the same for every page; plotly.js is compressed to a third, as base64, and the page unpacks it."""
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html")
+    plotly = base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+    return environment.get_template("report.html"), plotly
