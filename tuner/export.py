@@ -131,7 +131,12 @@ def export(folder: Path) -> Path:
             weights stays then; without one, all but the weights is written.
     """
     record = read_search(folder)
-    _tidy(folder)
+    # Completes a swap that was killed between its renames; otherwise removes leftovers.
+    if (folder / FORMER).exists() and not (folder / FOLDER).exists():
+        whole = NEW if (folder / NEW).exists() else FORMER
+        (folder / whole).rename(folder / FOLDER)
+    for leftover in (NEW, FORMER):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
     selected = _selected(record, folder)
     is_lost = last_checkpoint(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
     weights = {} if is_lost else trained_weights(folder, selected.trial)
@@ -259,15 +264,6 @@ def _metrics(selected: HandedOver) -> dict[str, object]:
         "last_epoch": trial.last_result.epoch,
         "ended": trial.sentence,
     }
-
-
-def _tidy(folder: Path) -> None:
-    """Completes a swap that was killed between its renames; otherwise removes leftovers."""
-    if (folder / FORMER).exists() and not (folder / FOLDER).exists():
-        whole = NEW if (folder / NEW).exists() else FORMER
-        (folder / whole).rename(folder / FOLDER)
-    for leftover in (NEW, FORMER):
-        shutil.rmtree(folder / leftover, ignore_errors=True)
 
 
 if __name__ == "__main__":

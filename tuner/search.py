@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
@@ -156,36 +156,41 @@ def _check_alone(options: argparse.Namespace) -> None:
 def _list(*, as_json: bool) -> int:
     """Prints every space with its parameters, their defaults and what is searched, for 1000 images from scratch."""
     origins = dict.fromkeys(SPACES) | {name: at.value for name, at in installed_spaces().items()}
+    facts = {name: _facts(find_space(name).space, origin) for name, origin in origins.items()}
     if as_json:
-        write_json({name: _facts(find_space(name).space, origin) for name, origin in origins.items()})
+        write_json(facts)
     else:
-        described = (_described(name, find_space(name).space, origin) for name, origin in origins.items())
-        sys.stdout.write("\n\n".join(described) + "\n")
+        sys.stdout.write("\n\n".join(_described(name, one) for name, one in facts.items()) + "\n")
     return DONE
 
 
-def _described(name: str, space: Space, origin: str | None) -> str:
-    about = f"{space.job}; " if space.job else ""
-    lines = [
-        f"{name}{f' ({origin})' if origin else ''}: {about}{'maximises' if space.mode == 'max' else 'minimises'} "
-        f"{space.objective}; up to {formatting.count(space.max_epochs, 'epoch')}",
-        f"  {'parameter':26} {'default':14} searched",
-        *(f"  {one:26} {default!s:14} {searched}" for one, (default, searched) in _searched_in(space).items()),
-    ]
-    return "\n".join(lines)
-
-
-def _facts(space: Space, origin: str | None) -> dict[str, object]:
-    searched = {one: {"default": default, "searched": words} for one, (default, words) in _searched_in(space).items()}
-    about = {"job": space.job, "objective": space.objective, "mode": space.mode, "max_epochs": space.max_epochs}
-    return {"origin": origin, **about, "parameters": searched}
-
-
-def _searched_in(space: Space) -> dict[str, tuple[object, str]]:
-    """Default and range in words, by parameter; a default that leaves a part out has no value for what is in it."""
+def _facts(space: Space, origin: str | None) -> dict[str, Any]:
+    """A default that leaves a part out has no value for what is in it, which is "-"."""
     situation = Situation(num_train_images=1000, pretrained=False)
     defaults = space.defaults(situation)
-    return {name: (defaults.get(name, "-"), in_words(it)) for name, it in PinnedSpace(space, situation).asked.items()}
+    return {
+        "origin": origin,
+        "job": space.job,
+        "objective": space.objective,
+        "mode": space.mode,
+        "max_epochs": space.max_epochs,
+        "parameters": {
+            name: {"default": defaults.get(name, "-"), "searched": in_words(asked)}
+            for name, asked in PinnedSpace(space, situation).asked.items()
+        },
+    }
+
+
+def _described(name: str, facts: dict[str, Any]) -> str:
+    origin = f" ({facts['origin']})" if facts["origin"] else ""
+    about = f"{facts['job']}; " if facts["job"] else ""
+    aim = f"{'maximises' if facts['mode'] == 'max' else 'minimises'} {facts['objective']}"
+    lines = [
+        f"{name}{origin}: {about}{aim}; up to {formatting.count(facts['max_epochs'], 'epoch')}",
+        f"  {'parameter':26} {'default':14} searched",
+        *(f"  {one:26} {it['default']!s:14} {it['searched']}" for one, it in facts["parameters"].items()),
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ class TrialTrackers(Listener):
     def close(self) -> None:
         """Closes the runs of unfinished trials too; the next session reopens them."""
         while self._open:
-            self._close(next(iter(self._open)))
+            _, trackers = self._open.popitem()
+            for tracker in trackers:
+                tracker.end()
 
     def _start(self, trial: TrialRecord) -> None:
         run = TrackedRun(folder=self._folder, name=trial.name, experiment=self._experiment, params=trial.params)
@@ -55,9 +57,6 @@ class TrialTrackers(Listener):
                 tracker.log(result.epoch, metrics)
 
     def _end(self, trial: str) -> None:
-        self._close(trial)
-        append_line(self._folder / ENDED, trial)
-
-    def _close(self, trial: str) -> None:
         for tracker in self._open.pop(trial):
             tracker.end()
+        append_line(self._folder / ENDED, trial)

@@ -85,20 +85,17 @@ class PromotionRungs:
         self.paused.pop(trial, None)
 
     def end_with(self, trial: str, outcome: Outcome, *, last: float | None) -> None:
-        """The trial has ended; of one that needs no more epochs the last value counts at full length."""
+        """The trial has ended; of one that needs no more epochs the last value counts at full length.
+
+        The earlier values of one that counts as bad become -inf: they would make similar configurations look good.
+        """
         if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and last is not None:
             self.report(trial, epoch=self.epochs[-1], value=last)
         if outcome.counts_as_bad:
-            self.end_as_bad(trial)
-        else:
-            self.end(trial)
-
-    def end_as_bad(self, trial: str) -> None:
-        """Replaces its earlier values by -inf: they would make similar configurations look good."""
-        reached = self.running.get(trial, self.paused.get(trial, 0))
-        for epoch in self.epochs:
-            if epoch <= reached:
-                self.values[epoch][trial] = -math.inf
+            reached = self.running.get(trial, self.paused.get(trial, 0))
+            for epoch in self.epochs:
+                if epoch <= reached:
+                    self.values[epoch][trial] = -math.inf
         self.end(trial)
 
     def _next_rung(self, epoch: int) -> int:

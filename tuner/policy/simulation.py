@@ -67,22 +67,20 @@ class SimulatedSlots(ABC, Generic[Work]):
             self.now, _, work = heapq.heappop(self._events)
             self.num_epochs += 1
             if self.advance(work):
-                self._expect(work, begins=False)
+                self.occupy(work, due=self.now + float(self.seconds(work, begins=False)))
             on_epoch()
 
     def begin(self) -> bool:
         """Begins the next work, if there is any, whether a slot is free or not."""
         work = self.next_work()
-        if work is not None:
-            self._expect(work, begins=True)
-        return work is not None
+        if work is None:
+            return False
+        self.occupy(work, due=self.now + float(self.seconds(work, begins=True)))
+        return True
 
     def occupy(self, work: Work, *, due: float) -> None:
         """The work has a slot, and its epoch ends at this time."""
         heapq.heappush(self._events, (due, next(self._order), work))
-
-    def _expect(self, work: Work, *, begins: bool) -> None:
-        self.occupy(work, due=self.now + float(self.seconds(work, begins=begins)))
 
 
 @dataclass(slots=True, eq=False)

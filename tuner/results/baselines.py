@@ -42,7 +42,12 @@ def rows_of(
     default = search.default_trial
     trials = [exported] if exported is not None else []
     trials += [default] if default is not None and default is not exported and default.results else []
-    rows = [_of_trial(search, trial, confirmations) for trial in trials]
+    rows = []
+    for trial in trials:
+        tested = tested_values(search, trial, confirmations)
+        validation = handed_over_result(search, trial).objective if trial.results else None
+        name = f"{TRIAL}{trial.name}" + (" (the default)" if trial is default else "")
+        rows.append(Row(name, validation, statistics.fmean(tested) if tested else None, len(tested)))
     for scores in (probe, trivial):
         named: dict[str, dict[Split, float]] = {}
         for split, score in scores.items():
@@ -76,14 +81,6 @@ def _of_trials(rows: Sequence[Row], split: Split) -> str:
     if split == "validation":
         return "trials have one seed, that of the search"
     return f"trials have the mean of {formatting.count(max(row.num_seeds for row in rows), 'seed')}"
-
-
-def _of_trial(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> Row:
-    is_default = trial is search.default_trial
-    tested = tested_values(search, trial, confirmations)
-    validation = handed_over_result(search, trial).objective if trial.results else None
-    name = f"{TRIAL}{trial.name}" + (" (the default)" if is_default else "")
-    return Row(name, validation, statistics.fmean(tested) if tested else None, len(tested))
 
 
 def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> list[float]:

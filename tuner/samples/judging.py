@@ -108,25 +108,21 @@ def _spread_inputs(task: Task[Any], config: TrialConfig, data: Any, kind: Kind) 
 
 @torch.no_grad()
 def _judged(inputs: Inputs, networks: Mapping[str, Network], device: torch.device) -> Iterator[JudgedImage]:
-    for places in _rounds(inputs):
-        images, targets = joined([inputs[place] for place in places])
-        on_device = map_tensors(lambda part: part.to(device), (images, targets))
-        scores = {name: map_tensors(Tensor.cpu, network(*on_device)) for name, network in networks.items()}
-        for row, place in enumerate(places):
-            own = {name: row_of(one, row) for name, one in scores.items()}
-            yield JudgedImage(images[row].float(), row_of(targets, row), own, place)
-
-
-def _rounds(inputs: Inputs) -> Iterator[list[int]]:
-    """The places in order, of at least NUM_SHOWN images each where there are as many: a contrastive loss needs company.
+    """The images in order, in rounds of at least NUM_SHOWN where there are as many: a contrastive loss needs company.
 
     Images of one round whose targets have other sizes, as masks may, are a batch of their own.
     """
-    for places in np.array_split(list(inputs), max(1, len(inputs) // NUM_SHOWN)):
+    for one_round in np.array_split(list(inputs), max(1, len(inputs) // NUM_SHOWN)):
         by_form: dict[Hashable, list[int]] = {}
-        for place in map(int, places):
+        for place in map(int, one_round):
             by_form.setdefault(form_of(inputs[place]), []).append(place)
-        yield from by_form.values()
+        for places in by_form.values():
+            images, targets = joined([inputs[place] for place in places])
+            on_device = map_tensors(lambda part: part.to(device), (images, targets))
+            scores = {name: map_tensors(Tensor.cpu, network(*on_device)) for name, network in networks.items()}
+            for row, place in enumerate(places):
+                own = {name: row_of(one, row) for name, one in scores.items()}
+                yield JudgedImage(images[row].float(), row_of(targets, row), own, place)
 
 
 def _within_time(judged: Iterator[JudgedImage]) -> list[JudgedImage]:

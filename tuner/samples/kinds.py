@@ -77,7 +77,14 @@ class Grades(Kind):
     def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
         image = images[number]
         labels = _labels(image.target)
-        said = {name: self._judgement(_parts(scores), labels) for name, scores in image.scores.items()}
+        said = {}
+        for name, scores in image.scores.items():
+            parts = _parts(scores)
+            known = [float(part[label]) for part, label in zip(parts, labels, strict=True) if label >= 0]
+            sure = ", ".join(f"{float(part.max()):.2f}" for part in parts)
+            likeliest = self._in_words([int(part.argmax()) for part in parts])
+            score = sum(known) / len(known) if known else 1.0
+            said[name] = Judgement(picture=None, caption=f"{likeliest} ({sure})", score=score)
         truth = self._in_words(labels)
         return Sample(number=image.place, picture=as_uri(image.pixels), truth=truth, **said)
 
@@ -90,13 +97,6 @@ class Grades(Kind):
             )
             for place, (task, names) in enumerate(self.class_names.items())
         ]
-
-    def _judgement(self, parts: Sequence[Tensor], labels: Sequence[int]) -> Judgement:
-        known = [float(part[label]) for part, label in zip(parts, labels, strict=True) if label >= 0]
-        sure = ", ".join(f"{float(part.max()):.2f}" for part in parts)
-        likeliest = [int(part.argmax()) for part in parts]
-        score = sum(known) / len(known) if known else 1.0
-        return Judgement(picture=None, caption=f"{self._in_words(likeliest)} ({sure})", score=score)
 
     def _in_words(self, labels: Iterable[int]) -> str:
         pairs = zip(self.class_names.items(), labels, strict=True)

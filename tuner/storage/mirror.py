@@ -71,8 +71,12 @@ class Mirror:
         for name in self._copied.keys() - files.keys():
             remote.remove(name)
             del self._copied[name]
-        for name in filter(self._is_superseded, stored):
-            remote.remove(name)
+        for name in stored:
+            trial, file = Path(name).parent.name, Path(name).name
+            recorded = checkpoint_name(self._epochs.get(trial, 0))
+            # An epoch before the recorded one; names are padded to four digits.
+            if (len(file), file) < (len(recorded), recorded):
+                remote.remove(name)
 
     def try_copy(self) -> bool:
         """Like `copy`, but a store that can't be reached costs a warning; returns whether nothing is left to copy."""
@@ -144,11 +148,6 @@ class Mirror:
             event = read_event(line, str(path))
             if isinstance(event, EpochDone):
                 self._epochs[event.trial] = event.epoch
-
-    def _is_superseded(self, name: str) -> bool:
-        recorded = checkpoint_name(self._epochs.get(Path(name).parent.name, 0))
-        # Names are padded to four digits.
-        return (len(Path(name).name), Path(name).name) < (len(recorded), recorded)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from tuner.policy.outcomes import Outcome
 from tuner.policy.promotion_rungs import PromotionRungs
 
 
@@ -65,7 +66,7 @@ def test_higher_rungs_come_first_and_those_left_behind_stay_eligible():
 def test_a_trial_that_went_bad_counts_at_the_rung_that_it_was_on_its_way_to():
     rungs = promotion_rungs()
     rungs.start("a")
-    rungs.end_as_bad("a")
+    rungs.end_with("a", Outcome.DIVERGED, last=None)
     assert rungs.values[1] == {"a": -math.inf}
     assert (dict(rungs.running), dict(rungs.paused)) == ({}, {})
 
@@ -75,7 +76,7 @@ def test_it_loses_its_earlier_values():
     for trial in "abc":
         arrive(rungs, trial, 0.5)
     rungs.promote("a")
-    rungs.end_as_bad("a")
+    rungs.end_with("a", Outcome.DIVERGED, last=None)
     assert rungs.values[1] == {"a": -math.inf, "b": 0.5, "c": 0.5}
     assert rungs.values[3] == {"a": -math.inf}
 
@@ -83,7 +84,7 @@ def test_it_loses_its_earlier_values():
 def test_a_trial_that_goes_bad_with_the_value_that_it_waits_with_loses_it():
     rungs = promotion_rungs()
     arrive(rungs, "a", 0.5)
-    rungs.end_as_bad("a")
+    rungs.end_with("a", Outcome.DIVERGED, last=None)
     assert (rungs.values[1], rungs.values[3]) == ({"a": -math.inf}, {})
     assert not rungs.paused
 
@@ -120,7 +121,7 @@ def test_quotas_hold_and_each_trial_is_in_one_place(seed, factor):
             rungs.report(trial, epoch=rungs.running[trial], value=draw.random())
         elif choice < 0.85:
             ended.add(trial := draw.choice(running))
-            rungs.end_as_bad(trial)
+            rungs.end_with(trial, Outcome.DIVERGED, last=None)
         else:
             for waiting in rungs.promotable():
                 trial = draw.choice(waiting)
