@@ -65,8 +65,7 @@ def render(result: Result) -> str:
     written = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items())
     # JSON that can't end its script element, whatever the texts in it.
     safe = written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    template, plotly = _template_and_plotly()
-    return template.render(
+    return _template().render(
         title=f"{search.settings.space}/{search.settings.name}",
         result=result,
         state=str(result.state),
@@ -93,12 +92,6 @@ def render(result: Result) -> str:
         found=found_in_data(search.settings),
         settings=settings_rows(search),
         written=time.time(),
-        style=(HERE / "report.css").read_text(encoding="utf-8"),
-        script=(HERE / "report.js").read_text(encoding="utf-8"),
-        plotly=plotly,
-        number=formatting.number,
-        duration=formatting.duration,
-        count=formatting.count,
     )
 
 
@@ -125,9 +118,16 @@ def _drawings(result: Result) -> Mapping[str, Sequence[Drawing]]:
 
 
 @cache
-def _template_and_plotly() -> tuple[jinja2.Template, str]:
-    """Both are the same for every page; plotly.js is compressed to a third, as base64, and the page unpacks it."""
+def _template() -> jinja2.Template:
+    """With what is the same for every page; plotly.js is compressed to a third, as base64, and the page unpacks it."""
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    plotly = base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
-    return environment.get_template("report.html"), plotly
+    environment.globals.update(
+        style=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=(HERE / "report.js").read_text(encoding="utf-8"),
+        plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
+        number=formatting.number,
+        duration=formatting.duration,
+        count=formatting.count,
+    )
+    return environment.get_template("report.html")
