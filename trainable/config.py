@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 from trainable.configuration.fields import built, changed, check_size, unknown_name
+from trainable.configuration.older_versions import as_written_now
 from trainable.configuration.run_config import Config, RunConfig
 from trainable.techniques.best_epoch import BestEpochConfig
 from trainable.techniques.early_stopping import EarlyStoppingConfig
@@ -218,28 +219,19 @@ def to_dict(config: RunConfig) -> dict[str, object]:
 
 
 def from_dict(data: Mapping[str, object], base: Config) -> Config:
-    """Reads what `to_dict` wrote; `base` is the workload's default and gives the types of its sections.
+    """Reads what `to_dict` wrote, of an older version, too; `base` is the workload's default and gives the types of its
+    sections.
 
     Raises:
         ValueError: a name is unknown or missing, or a value is not of its field's type or range.
     """
-    sections, data = _sections(base), _renamed(data)
+    sections, data = _sections(base), as_written_now(data, [outer.name for outer in fields(base)])
     inner = {
         name: built(sections[name], value, name) if name in sections and value is not None else value
         for name, value in data.items()
     }
     _check_always_on(inner)
     return built(type(base), inner, "the configuration")
-
-
-def _renamed(data: Mapping[str, object]) -> Mapping[str, object]:
-    """Files of version 0.2 and older switch a leaf network's gradient checkpointing on inside its `model`, too."""
-    model = data.get("model")
-    if not isinstance(model, Mapping) or "checkpoint_gradients" not in model:
-        return data
-    former = {name: value for name, value in model.items() if name != "checkpoint_gradients"}
-    is_on = bool(model["checkpoint_gradients"] or data.get("gradient_checkpointing"))
-    return {**data, "model": former, "gradient_checkpointing": is_on}
 
 
 def _sections(base: RunConfig) -> dict[str, type]:

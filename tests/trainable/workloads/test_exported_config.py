@@ -14,6 +14,16 @@ from trainable.workloads.exported_config import (
     write_exported_config,
 )
 
+AS_BEFORE: dict[str, dict[str, object]] = {
+    "moe": {"best_epoch": None},
+    "dishes": {"best_epoch": None, "head_start": "random"},
+    "leaf_pretrain": {"best_epoch": None},
+    "leaf": {"best_epoch": None, "head_start": "random"},
+    "retina": {"best_epoch": None, "head_start": "random", "tasks": ("retinopathy", "edema")},
+    "agroforestry": {"best_epoch": None, "kinds": ()},
+}
+"""What a training of each workload did before the field existed."""
+OFF_BY_NULL = ("init_weights", "engine", "unfreezing")
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
 
 
@@ -46,6 +56,27 @@ def test_gradient_checkpointing_that_an_older_version_wrote_into_the_network_is_
     write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
     rewrite(tmp_path / "config.json", lambda content: content["config"]["model"].update(checkpoint_gradients=former))
     assert read_exported_config(tmp_path / "config.json").config == replace(config, gradient_checkpointing=now)
+
+
+@pytest.mark.parametrize(("workload", "then"), AS_BEFORE.items())
+def test_what_came_after_a_file_was_written_is_as_it_was_then_and_is_told(workload, then, tmp_path, caplog):
+    """An equal configuration is an equal training: nothing else determines one."""
+    config = get_task(workload).default_config()
+    write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
+    rewrite(tmp_path / "config.json", lambda content: [content["config"].pop(name) for name in (*then, *OFF_BY_NULL)])
+    caplog.set_level("INFO")
+    assert read_exported_config(tmp_path / "config.json").config == replace(config, engine=None, **then)
+    told = ", ".join(f"{name}={json.dumps(value)}" for name, value in then.items())
+    assert caplog.messages == [f"the configuration of {workload} is of an older version, and goes on as there: {told}"]
+
+
+def test_a_file_of_now_and_one_that_lacks_what_was_always_there_get_nothing(path, exported, caplog):
+    caplog.set_level("INFO")
+    assert read_exported_config(path) == exported
+    assert caplog.messages == []
+    rewrite(path, lambda content: content["config"].pop("accumulation_steps"))
+    with pytest.raises(ValueError, match="the configuration lacks accumulation_steps; give every field"):
+        read_exported_config(path)
 
 
 def test_the_former_name_of_gradient_checkpointing_suggests_the_present_one():

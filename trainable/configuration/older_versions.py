@@ -1,0 +1,51 @@
+"""Configurations that older versions wrote: what came later gets the value that does what they did."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+logger = logging.getLogger(__name__)
+
+
+class LaterField(NamedTuple):
+    """A field of a configuration that the version `after` and those before it did not have."""
+
+    after: str
+    value: object
+    """What those versions did."""
+    workloads: frozenset[str] | None = None
+    """Those that have the field; None: every one."""
+
+
+LATER_FIELDS = {
+    "best_epoch": LaterField("0.2.0", None),
+    "head_start": LaterField("0.2.0", "random", frozenset({"dishes", "leaf", "retina"})),
+    "tasks": LaterField("0.2.0", ("retinopathy", "edema"), frozenset({"retina"})),
+    "kinds": LaterField("0.2.0", (), frozenset({"agroforestry"})),
+}
+"""By name. Not here: fields that are off by null and by default, which may be missing in every file."""
+
+
+def as_written_now(data: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
+    """A configuration as this version would have written it; logs the fields that it lacks and their values.
+
+    Files of version 0.2 and older also switch a leaf network's gradient checkpointing on inside its `model`.
+
+    Args:
+        known: the fields of its workload's configuration.
+    """
+    workload, model = data.get("workload"), data.get("model")
+    later = {
+        name: field.value
+        for name, field in LATER_FIELDS.items()
+        if name in known and name not in data and (field.workloads is None or workload in field.workloads)
+    }
+    if later:
+        told = ", ".join(f"{name}={json.dumps(value)}" for name, value in later.items())
+        logger.info("the configuration of %s is of an older version, and goes on as there: %s", workload, told)
+    if isinstance(model, Mapping) and "checkpoint_gradients" in model:
+        former = {name: value for name, value in model.items() if name != "checkpoint_gradients"}
+        is_on = bool(model["checkpoint_gradients"] or data.get("gradient_checkpointing"))
+        later |= {"model": former, "gradient_checkpointing": is_on}
+    return {**data, **later}
