@@ -23,7 +23,7 @@ from trainable.data.splitting.copies import COPY_MARKS
 from trainable.losses.classification import ClassificationLossConfig
 from trainable.models.classifier import Classifier, ClassifierConfig
 from trainable.tasks.classification import ClassificationConfig, ClassificationTask, check_classes, user_classifier
-from trainable.tasks.data_notes import with_findings
+from trainable.tasks.data_notes import of_folders_alone, with_findings
 from trainable.tasks.presets.dishes import PRESETS
 from trainable.tasks.task import Progress
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -107,8 +107,9 @@ class DishesTask(ClassificationTask[DishesConfig]):
     def open_data(
         self, config: DishesConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
     ) -> Splits:
-        data, cache_dir, findings = config.data, cache_dir or default_cache_dir(), []
+        data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
+            findings = of_folders_alone(data, ("image_size_px", "group_pattern"), drawn="plates")
             splits = plate_splits(data.plates, cache_dir, on_progress)
         else:
             folder = open_class_folder(Path(data.source), data.options, cache_dir=cache_dir, on_progress=on_progress)

@@ -11,7 +11,7 @@ from trainable.data.classes.labelled_images import MISSING, LabelledImages
 from trainable.data.generated.leaf_pictures import LeafPictureConfig, leaf_splits
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
-from trainable.tasks.data_notes import with_findings
+from trainable.tasks.data_notes import of_folders_alone, with_findings
 from trainable.tasks.task import Progress
 
 EMBEDDED = "leaves"
@@ -55,7 +55,8 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
     """The splits with all images of the training split, labelled or not."""
     cache_dir = cache_dir or default_cache_dir()
     if data.source == EMBEDDED:
-        return leaf_splits(data.leaves, cache_dir, on_progress)
+        unused = of_folders_alone(data, ("image_size_px", "group_pattern"), drawn="leaves")
+        return with_findings(leaf_splits(data.leaves, cache_dir, on_progress), unused)
     options = ClassFolderOptions(
         image_size_px=data.image_size_px,
         resize=data.resize,

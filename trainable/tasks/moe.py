@@ -27,7 +27,7 @@ from trainable.prediction.mask import MaskPredictor
 from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
 from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, constant_masks, object_sizes
-from trainable.tasks.data_notes import with_findings
+from trainable.tasks.data_notes import of_folders_alone, with_findings
 from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -85,7 +85,7 @@ class CamouflageData:
                 raise ValueError(
                     "foreground_values are of a folder's masks; the embedded scenes have none: give --data."
                 )
-        # The embedded scenes have a size of their own, but a wrong value is wrong there, too.
+        # The embedded scenes have a size of their own, which a note tells, but a wrong value is wrong there, too.
         _ = self.folder_options
 
     @property
@@ -103,10 +103,12 @@ class CamouflageData:
 
 
 def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: Progress | None) -> Splits:
-    """The three splits; logs what was found in a folder."""
+    """The three splits; logs what was found in a folder, or what the embedded scenes do not take."""
     cache_dir = cache_dir or default_cache_dir()
     if data.source == EMBEDDED:
-        return scene_splits(data.scenes, cache_dir, on_progress)
+        sizes = ("image_height_px", "image_width_px", "long_side_px")
+        unused = of_folders_alone(data, (*sizes, "inverted_masks", "group_pattern"), drawn="scenes")
+        return with_findings(scene_splits(data.scenes, cache_dir, on_progress), unused)
     folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
     return with_findings(folder.splits, folder.findings)
 

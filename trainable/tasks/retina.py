@@ -30,7 +30,7 @@ from trainable.supervision.linear_probe import GradeProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, grade_predictors
 from trainable.tasks.classification import started_at_probe, user_classifier
-from trainable.tasks.data_notes import with_findings
+from trainable.tasks.data_notes import of_folders_alone, with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
@@ -132,7 +132,8 @@ class RetinaTask(Task[RetinaConfig]):
     ) -> GradedSplits:
         data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
-            return fundus_splits(data.fundus, cache_dir, on_progress)
+            unused = of_folders_alone(data, ("image_size_px",), drawn="photographs")
+            return with_findings(fundus_splits(data.fundus, cache_dir, on_progress), unused)
         options = FundusFolderOptions(
             image_size_px=data.image_size_px,
             group_pattern=data.group_pattern,
