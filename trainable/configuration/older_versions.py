@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 logger = logging.getLogger(__name__)
@@ -42,10 +43,15 @@ def as_written_now(data: Mapping[str, Any], known: Collection[str]) -> Mapping[s
         if name in known and name not in data and (field.workloads is None or workload in field.workloads)
     }
     if later:
-        told = ", ".join(f"{name}={json.dumps(value)}" for name, value in later.items())
-        logger.info("the configuration of %s is of an older version, and goes on as there: %s", workload, told)
+        _tell(str(workload), ", ".join(f"{name}={json.dumps(value)}" for name, value in later.items()))
     if isinstance(model, Mapping) and "checkpoint_gradients" in model:
         former = {name: value for name, value in model.items() if name != "checkpoint_gradients"}
         is_on = bool(model["checkpoint_gradients"] or data.get("gradient_checkpointing"))
         later |= {"model": former, "gradient_checkpointing": is_on}
     return {**data, **later}
+
+
+@cache
+def _tell(workload: str, told: str) -> None:
+    """Once a process: an export and a confirmation read the configuration of a search for each of its trainings."""
+    logger.warning("the configuration of %s is of an older version, and goes on as there: %s", workload, told)
