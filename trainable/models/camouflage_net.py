@@ -103,8 +103,8 @@ class CamouflageNet(BackboneNetwork):
         logits = self.head(features)
         auxiliary: tuple[Tensor, ...] = ()
         if self.training:
-            levels = self.pyramid.smoothed(coarse)
-            auxiliary = tuple(head(level) for head, level in zip(self.aux_heads, levels, strict=True))
+            levels = zip(self.aux_heads, self.pyramid.smooth, coarse, strict=True)
+            auxiliary = tuple(head(smooth(level).relu()) for head, smooth, level in levels)
         return ModelOutput(
             predictions=F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False),
             aux_outputs=auxiliary,
@@ -131,10 +131,6 @@ class _TopDownPyramid(nn.Module):
             level = lateral(finer) + F.interpolate(level, size=finer.shape[-2:], mode="nearest")
             levels.insert(0, level)
         return levels
-
-    def smoothed(self, coarse: list[Tensor]) -> list[Tensor]:
-        """What the auxiliary heads read of the maps at strides 8 and 16."""
-        return [smooth(level).relu() for smooth, level in zip(self.smooth, coarse, strict=True)]
 
 
 class _Head(nn.Conv2d):

@@ -6,6 +6,7 @@ Cost: all N experts instead of k of N. For exported networks alone; training and
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +24,16 @@ def with_dense_experts(network: nn.Module) -> nn.Module:
     return dense
 
 
-class DenseConvExperts(nn.Module):
-    """`ConvExperts` with the weights of `sparse`."""
+class _DenseExperts(nn.Module):
+    sparse: Any
 
-    def __init__(self, sparse: ConvExperts) -> None:
+    def __init__(self, sparse: nn.Module) -> None:
         super().__init__()
         self.sparse = sparse
+
+
+class DenseConvExperts(_DenseExperts):
+    """`ConvExperts` with the weights of `sparse`."""
 
     def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         """x (B, C, H, W) to the same shape, by experts and gates (B, k)."""
@@ -41,12 +46,8 @@ class DenseConvExperts(nn.Module):
         return (mixed + (share @ sparse.mix_bias)[:, :, None]).reshape(x.shape)
 
 
-class DenseTokenExperts(nn.Module):
+class DenseTokenExperts(_DenseExperts):
     """`TokenExperts` with the weights of `sparse`."""
-
-    def __init__(self, sparse: TokenExperts) -> None:
-        super().__init__()
-        self.sparse = sparse
 
     def forward(self, x: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
         """x (B, C, H, W) to the same shape, by experts and gates (B*H*W, k)."""

@@ -45,16 +45,6 @@ class EncoderShape:
     window_tokens: int
     """Side of the attention windows in tokens."""
 
-    @property
-    def stride_px(self) -> int:
-        """Pixels of the image for each token of the last stage, along a side."""
-        return self.patch_px * 2 ** (len(self.depths) - 1)
-
-    @property
-    def num_features(self) -> int:
-        """Channels of the last stage."""
-        return self.channels * 2 ** (len(self.depths) - 1)
-
 
 ENCODERS: dict[str, EncoderShape] = {
     "small": EncoderShape(patch_px=4, channels=32, depths=(2, 2), heads=(2, 4), window_tokens=4),
@@ -114,7 +104,10 @@ class HierarchicalEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         shape = ENCODERS[config.encoder]
-        self.num_features, self.num_heads, self.stride_px = shape.num_features, shape.heads[-1], shape.stride_px
+        growth = 2 ** (len(shape.depths) - 1)
+        self.num_features, self.num_heads = shape.channels * growth, shape.heads[-1]
+        self.stride_px = shape.patch_px * growth
+        """Pixels of the image for each token of the last stage, along a side."""
         self.checkpointing = False
         """Keep only what is between the stages and compute the rest again in the backward pass."""
         swin = SwinTransformer(

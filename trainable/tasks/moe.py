@@ -207,9 +207,9 @@ class MoeTask(Task[MoeConfig]):
         if watched.collapse_patience_fraction is None or config.model.num_routed_experts == 1:
             return None
         least_epochs = 1 if watched.collapse_response == "none" else config.response.ladder_checks
-        return LastingCollapse.of_budget(
-            watched.collapse_patience_fraction, config.max_epochs, top_k=top_k, least_epochs=least_epochs
-        )
+        share_epochs = ceil(watched.collapse_patience_fraction * config.max_epochs - 1e-9)
+        # A training that is shorter than the least patience never ends by it.
+        return LastingCollapse(max(least_epochs, share_epochs), top_k)
 
     def predictor(self, config: MoeConfig) -> MaskPredictor:
         if config.trained_size_px is None:

@@ -45,15 +45,11 @@ class EarlyStopping(SavedState):
     def has_stopped(self) -> bool:
         return self.epochs_without_improvement >= self.config.patience_epochs
 
-    @property
-    def best(self) -> float:
-        """The best objective so far, `epochs_without_improvement` ago."""
-        return self._sign * self._best
-
     def numbers(self, epoch: int) -> dict[str, float]:
         """What the end after this epoch rests on."""
         best_epoch = epoch - self.epochs_without_improvement
-        return {"patience_epochs": self.config.patience_epochs, "best": self.best, "best_epoch": best_epoch}
+        best = self._sign * self._best
+        return {"patience_epochs": self.config.patience_epochs, "best": best, "best_epoch": best_epoch}
 
     def observe(self, objective: float, *, epochs: int = 1) -> None:
         """Takes the finite objective, `epochs` after the last one."""

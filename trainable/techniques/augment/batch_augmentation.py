@@ -17,13 +17,16 @@ class BatchAugmentation(ABC):
 
     generator: torch.Generator
     """On the CPU."""
+    current_epoch: float = 0
+    """The present training epoch; fractions of one count."""
 
     @property
     def current_strength(self) -> float:
         return 1.0
 
-    def update_epoch(self, epoch: float) -> None:  # noqa: B027 - most are of full strength throughout
-        """Called before each training epoch."""
+    def update_epoch(self, epoch: float) -> None:
+        """Called before each training epoch; sets `current_epoch`."""
+        self.current_epoch = epoch
 
     @abstractmethod
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
@@ -57,7 +60,6 @@ class RampedAugmentation(BatchAugmentation):
         self.initial_strength, self.max_strength = initial_strength, max_strength
         self.transition_epoch, self.transition_duration = transition_epoch, transition_duration
         self.generator = generator
-        self.current_epoch: float = 0
         self._has_seen_pixels = False
 
     @property
@@ -70,10 +72,6 @@ class RampedAugmentation(BatchAugmentation):
             transition_epoch=self.transition_epoch,
             transition_duration=self.transition_duration,
         )
-
-    def update_epoch(self, epoch: float) -> None:
-        """Sets `current_epoch`; fractions of an epoch count."""
-        self.current_epoch = epoch
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.current_epoch} | super().state_dict()

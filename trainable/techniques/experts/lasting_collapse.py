@@ -9,8 +9,6 @@ Cost: none beside the detector's, whose verdict the trainer keeps. Off: `collaps
 `TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.
 """
 
-import math
-
 from trainable.saved_state import SavedState
 from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 
@@ -30,11 +28,6 @@ class LastingCollapse(SavedState):
         self.patience_epochs, self.top_k = patience_epochs, top_k
         self._epochs_lost: list[int] = []
         self._busiest: list[tuple[int, float]] = []
-
-    @classmethod
-    def of_budget(cls, fraction: float, max_epochs: int, *, top_k: int, least_epochs: int = 1) -> "LastingCollapse":
-        """A share of the budget, but at least `least_epochs`; a training that is shorter never ends by it."""
-        return cls(max(least_epochs, math.ceil(fraction * max_epochs - 1e-9)), top_k)
 
     @property
     def has_ended(self) -> bool:

@@ -12,10 +12,12 @@ Cost: one copy of the weights and one fused pass over them per update. Off: `ave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainable.saved_state import SavedState
 from trainable.techniques.optim import older_torch
 
 
@@ -43,8 +45,10 @@ class AveragingConfig:
         return 0.5 ** (1.0 / (self.half_life_epochs * updates_per_epoch))
 
 
-class WeightAverage:
+class WeightAverage(SavedState):
     """The average of one model's weights. Raises ValueError when `decay` is not in (0, 1)."""
+
+    saved = ("num_updates", "_average")
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         if not 0.0 < decay < 1.0:
@@ -105,10 +109,7 @@ class WeightAverage:
                 else "The averaged weights are applied; call restore() before anything else, or use applied()."
             )
 
-    def state_dict(self) -> dict[str, object]:
-        return {"num_updates": self.num_updates, "average": self._average}
-
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.num_updates = state["num_updates"]
         with torch.no_grad():
             for name, value in self._average.items():

@@ -55,7 +55,9 @@ def resolve_precision(requested: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         name, reason = _on_cuda(requested)
     elif requested == "bf16":
-        has_fast_bf16 = device.type != "cpu" or cpu_has_bf16()
+        # Without instructions for it torch converts each number, there and back.
+        instructions = [name for name, value in torch.cpu.get_capabilities().items() if value is True]
+        has_fast_bf16 = device.type != "cpu" or any(name.endswith("bf16") for name in instructions)
         name = "bf16"
         reason = f"asked for; {device.type} has bf16 autocast" if has_fast_bf16 else f"asked for; {WITHOUT_BF16}"
         if not has_fast_bf16:
@@ -66,11 +68,6 @@ def resolve_precision(requested: str, device: torch.device) -> Precision:
         lacks = "is not tried in fp16" if device.type == "mps" else "has no fast 16-bit path"
         name, reason = "fp32", f"{requested} was asked for, and {device.type} {lacks}"
     return Precision(name=name, device_type=device.type, reason=reason)
-
-
-def cpu_has_bf16() -> bool:
-    """Whether this CPU has instructions for bf16; without them torch converts each number, there and back."""
-    return any(value is True for name, value in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
 
 
 @cache

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from trainable.run import run_epochs
 from trainable.tasks.registry import get_task
 from trainable.techniques.experts.collapse_evidence import CollapseLimits, CollapseVerdict, judge_layer
 from trainable.techniques.experts.collapse_response import ResponseConfig
+from trainable.techniques.experts.expert_collapse import CollapseConfig
 from trainable.techniques.experts.lasting_collapse import LastingCollapse
 from trainable.training_run import TrainingRun
 
@@ -59,16 +62,23 @@ def test_where_it_stands_survives_a_restart():
     assert restored.has_ended
 
 
+def patience_epochs(max_epochs, watched):
+    response = ResponseConfig(patience_checks=2, cooldown_checks=1)
+    config = replace(get_task("moe").default_config(), max_epochs=max_epochs, collapse=watched, response=response)
+    return get_task("moe").build_lasting_collapse(config).patience_epochs
+
+
 @pytest.mark.parametrize(("fraction", "epochs"), [(0.75, 9), (0.6, 8), (0.01, 1), (1.0, 12)])
 def test_the_patience_is_a_share_of_the_budget(fraction, epochs):
-    assert LastingCollapse.of_budget(fraction, 12, top_k=1).patience_epochs == epochs
+    watched = CollapseConfig(collapse_response="none", collapse_patience_fraction=fraction)
+    assert patience_epochs(12, watched) == epochs
 
 
 def test_a_short_training_does_not_end_before_the_response_has_taken_its_steps():
     """Each of its three steps waits for two alarmed checks and is followed by one of rest."""
-    least = ResponseConfig(patience_checks=2, cooldown_checks=1).ladder_checks
-    assert LastingCollapse.of_budget(0.75, 6, top_k=1, least_epochs=least).patience_epochs == 9
-    assert LastingCollapse.of_budget(0.75, 40, top_k=1, least_epochs=least).patience_epochs == 30
+    watched = CollapseConfig(collapse_response="reinitialise", collapse_patience_fraction=0.75)
+    assert patience_epochs(6, watched) == 9
+    assert patience_epochs(40, watched) == 30
 
 
 def test_a_training_whose_router_sends_all_images_to_one_expert_ends_before_its_budget(disc_config):
