@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from trainable import CODProgressiveAugmentation
-from trainable.techniques.augment.augmentation_settings import strength_at
 from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS, AugmentationConfig
 
 
@@ -30,14 +29,22 @@ def test_the_documented_order_of_arguments():
     assert augmentation.current_strength == pytest.approx(0.4)
 
 
+def strengths_at(epochs, **ramp):
+    augmentation, strengths = CODProgressiveAugmentation(**ramp), []
+    for epoch in epochs:
+        augmentation.update_epoch(epoch)
+        strengths.append(augmentation.current_strength)
+    return strengths
+
+
 def test_fractions_of_an_epoch_move_the_strength():
     ramp = {"initial_strength": 0.0, "max_strength": 1.0, "transition_epoch": 2.5, "transition_duration": 2.0}
-    assert [strength_at(epoch, **ramp) for epoch in (2.25, 2.5, 3.0, 4.5)] == pytest.approx([0.0, 0.0, 0.25, 1.0])
+    assert strengths_at((2.25, 2.5, 3.0, 4.5), **ramp) == pytest.approx([0.0, 0.0, 0.25, 1.0])
 
 
 def test_a_ramp_of_no_length_is_a_step():
     step = {"initial_strength": 0.1, "max_strength": 0.9, "transition_epoch": 3, "transition_duration": 0}
-    assert [strength_at(epoch, **step) for epoch in (2.99, 3)] == [0.1, 0.9]
+    assert strengths_at((2.99, 3), **step) == [0.1, 0.9]
 
 
 # The configuration.

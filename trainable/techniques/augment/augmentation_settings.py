@@ -12,22 +12,6 @@ _SHARES = (
 )
 
 
-def strength_at(
-    epoch: float,
-    *,
-    initial_strength: float,
-    max_strength: float,
-    transition_epoch: float,
-    transition_duration: float,
-) -> float:
-    """Strength at an epoch, whole or in between."""
-    if epoch < transition_epoch:
-        return initial_strength
-    if epoch >= transition_epoch + transition_duration:
-        return max_strength
-    return initial_strength + (max_strength - initial_strength) * (epoch - transition_epoch) / transition_duration
-
-
 def check_ramp(
     initial_strength: float, max_strength: float, start_fraction: float = 0.0, ramp_fraction: float = 0.0
 ) -> None:

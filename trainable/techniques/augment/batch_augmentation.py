@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.augmentation_settings import strength_at
-
 
 class BatchAugmentation(ABC):
     """Owns its random stream; the same state gives the same batches. Without overrides the epoch changes nothing."""
@@ -64,14 +62,13 @@ class RampedAugmentation(BatchAugmentation):
 
     @property
     def current_strength(self) -> float:
-        """The strength that goes with `current_epoch`."""
-        return strength_at(
-            self.current_epoch,
-            initial_strength=self.initial_strength,
-            max_strength=self.max_strength,
-            transition_epoch=self.transition_epoch,
-            transition_duration=self.transition_duration,
-        )
+        """The strength that goes with `current_epoch`, whole or in between."""
+        since = self.current_epoch - self.transition_epoch
+        if since < 0:
+            return self.initial_strength
+        if self.current_epoch >= self.transition_epoch + self.transition_duration:
+            return self.max_strength
+        return self.initial_strength + (self.max_strength - self.initial_strength) * since / self.transition_duration
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.current_epoch} | super().state_dict()

@@ -104,11 +104,6 @@ def mirror_disruption(
     return changed_rows(images, stretches, mirrors), changed_rows(masks, mask_stretches, mirrors)
 
 
-def valid_mirrors(height: int, width: int) -> tuple[str, ...]:
-    """Names of the mirrors that keep the shape."""
-    return tuple(MIRRORS) if height == width else ANY_SHAPE_MIRRORS
-
-
 def draw_crops(count: int, height: int, width: int, *, magnitude: float, generator: torch.Generator) -> Tensor:
     """Candidate crops (top, left, height, width) in pixels for each image, the last one the whole image: [K, B, 4]."""
     size, place_y, place_x = torch.rand(3, CROP_DRAWS, count, generator=generator)
@@ -137,7 +132,8 @@ def _draw_rows(
     chance_of_mirror, chance_of_crop = torch.rand(2, count, generator=generator)
     mirrored = chance_of_mirror < probability
     cropped = mirrored & (chance_of_crop < CROP_SHARE * probability)
-    names = valid_mirrors(*size)
+    # Those that keep the shape.
+    names = tuple(MIRRORS) if size[0] == size[1] else ANY_SHAPE_MIRRORS
     drawn = torch.randint(len(names), (count,), generator=generator).tolist()
     mirrors = {row: MIRRORS[names[drawn[row]]] for row in mirrored.nonzero().flatten().tolist()}
     return mirrors, cropped.nonzero().flatten()

@@ -17,6 +17,7 @@ Off: accumulation by `accumulation_steps=1`, clipping by `max_grad_norm=None`; t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -56,6 +57,7 @@ def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:
             raise DivergedError(term=term, value=value, epoch=epoch, step=step)
 
 
+@dataclass(eq=False)
 class GradientStep(SavedState):
     """Steps one optimizer, and counts the updates that overflowed in a row.
 
@@ -65,9 +67,8 @@ class GradientStep(SavedState):
 
     saved = ("skipped_in_a_row",)
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self._optimizer = optimizer
-        self.skipped_in_a_row = 0
+    optimizer: torch.optim.Optimizer
+    skipped_in_a_row: int = field(default=0, init=False)
 
     def __call__(
         self,
@@ -83,8 +84,8 @@ class GradientStep(SavedState):
         Raises:
             DivergedError: a term of the loss, or the gradient beyond what a lower loss scale cures, is not finite.
         """
-        scaler.unscale_(self._optimizer)
-        updated = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        scaler.unscale_(self.optimizer)
+        updated = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in updated]
         read = torch.stack([*terms.values(), *older_torch.norms(gradients)]).tolist()
         values = dict(zip(terms, read[: len(terms)], strict=True))
@@ -98,7 +99,7 @@ class GradientStep(SavedState):
             older_torch.mul_(gradients, max_grad_norm / norm)
         if is_finite:
             # Not by the scaler: around an optimizer that is not fused it would read once more that all is finite.
-            self._optimizer.step()
+            self.optimizer.step()
         scaler.update()
         # As zero_grad does, without what surrounds it there: its profiling takes longer than the loop.
         for parameter in updated:

@@ -17,6 +17,7 @@ not divided. Off: `ranks=None`.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -43,14 +44,17 @@ class Mergeable(Protocol):
         """Replaces what was accumulated by that of all `states`, in their order; its own is among them."""
 
 
+@dataclass(frozen=True, slots=True)
 class Ranks:
     """This process among those that train one model together; torch.distributed must be set up.
 
     Every method but those of one rank's share is called by all ranks, in the same order.
     """
 
-    def __init__(self) -> None:
-        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+    rank: int
+    """Of this process, from 0."""
+    size: int
+    """Processes in all."""
 
     @property
     def is_first(self) -> bool:
@@ -70,10 +74,22 @@ class Ranks:
     def shares(
         self, batches: Sequence[tuple[Tensor, Any]], weights: Sequence[float]
     ) -> tuple[list[tuple[Tensor, Any]], list[float]]:
-        """This rank's part of each micro-batch, and of its weight."""
-        parts = [part_of(len(images), self.rank, self.size) for images, _ in batches]
-        taken = [taken_of(batch, part) for batch, (part, _) in zip(batches, parts, strict=True)]
-        return taken, [weight * share for weight, (_, share) in zip(weights, parts, strict=True)]
+        """This rank's samples of each micro-batch, as even as can be, and their part of its weight.
+
+        Where there are fewer samples than ranks every rank computes them all and counts for its part: a rank without a
+        sample would miss the sums that others wait for in a forward pass.
+        """
+        taken, own_weights = [], []
+        for batch, weight in zip(batches, weights, strict=True):
+            count = len(batch[0])
+            if count < self.size:
+                start, stop, share = 0, count, 1.0 / self.size
+            else:
+                start, stop = self.rank * count // self.size, (self.rank + 1) * count // self.size
+                share = (stop - start) / count
+            taken.append(taken_of(batch, slice(start, stop)))
+            own_weights.append(weight * share)
+        return taken, own_weights
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """The sum over ranks in place; a parameter that no rank has a gradient for keeps none."""
@@ -126,7 +142,7 @@ def join(device: torch.device, **rendezvous: Any) -> Ranks:
     if device.index is not None:
         torch.cuda.set_device(device)
     distributed.init_process_group(backend, **rendezvous)
-    return Ranks()
+    return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 
 @contextmanager
@@ -152,18 +168,6 @@ def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks | None]:
         raise ValueError("device is mps, whose sums several processes can't share; start one process, or --device cpu.")
     with joined(device) as ranks:
         yield ranks
-
-
-def part_of(num_samples: int, rank: int, size: int) -> tuple[slice, float]:
-    """A rank's samples of a micro-batch, as even as can be, and their share of it.
-
-    Where there are fewer samples than ranks every rank computes them all and counts for its part: a rank without a
-    sample would miss the sums that others wait for in a forward pass.
-    """
-    if num_samples < size:
-        return slice(0, num_samples), 1.0 / size
-    start, stop = rank * num_samples // size, (rank + 1) * num_samples // size
-    return slice(start, stop), (stop - start) / num_samples
 
 
 def taken_of(batch: Any, part: slice) -> Any:

@@ -7,7 +7,6 @@ from trainable.techniques.augment.mirror_disruption import (
     draw_crops,
     first_crop_with_the_object,
     mirror_disruption,
-    valid_mirrors,
 )
 
 INVOLUTIONS = ("horizontal", "vertical", "both", "diagonal", "anti_diagonal")
@@ -69,8 +68,6 @@ def test_each_mirror_by_hand(name, expected):
 
 
 def test_a_shape_that_is_not_square_never_meets_a_diagonal():
-    assert valid_mirrors(32, 48) == ("horizontal", "vertical", "both")
-    assert set(valid_mirrors(32, 32)) == set(MIRRORS)
     images = images_of(40, 16, 24)
     changed, masks = disrupted(images)
     assert changed.shape == images.shape

@@ -18,7 +18,7 @@ from trainable.techniques.optim.averaging import WeightAverage
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.techniques.optim.precision import resolve_precision
 from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup
-from trainable.techniques.parallel.data_parallel import joined, part_of, ranks_of_torchrun, taken_of
+from trainable.techniques.parallel.data_parallel import Ranks, joined, ranks_of_torchrun, taken_of
 from trainable.techniques.techniques import Techniques
 from trainable.trainer import Trainer
 from trainable.training_run import TrainingRun
@@ -263,16 +263,19 @@ def test_metrics_that_cannot_be_merged_are_named_with_what_to_do(both):
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("num_samples", [7, 8, 20])
 def test_the_parts_of_a_micro_batch_hold_each_sample_once_and_as_evenly_as_can_be(num_samples, size):
-    parts = [part_of(num_samples, rank, size) for rank in range(size)]
-    taken = [sample for part, _ in parts for sample in range(num_samples)[part]]
-    lengths = [len(range(num_samples)[part]) for part, _ in parts]
-    assert taken == list(range(num_samples))
+    batch = torch.arange(num_samples), None
+    shares = [Ranks(rank, size).shares([batch], [0.5]) for rank in range(size)]
+    taken = [images.tolist() for ((images, _),), _ in shares]
+    lengths = [len(own) for own in taken]
+    assert [sample for own in taken for sample in own] == list(range(num_samples))
     assert max(lengths) - min(lengths) <= 1
-    assert [share for _, share in parts] == [length / num_samples for length in lengths]
+    assert [weight for _, (weight,) in shares] == [0.5 * (length / num_samples) for length in lengths]
 
 
 def test_with_fewer_samples_than_ranks_each_rank_computes_all_and_counts_for_its_part():
-    assert [part_of(2, rank, 4) for rank in range(4)] == [(slice(0, 2), 0.25)] * 4
+    for rank in range(4):
+        ((images, _),), weights = Ranks(rank, 4).shares([(torch.arange(2), None)], [1.0])
+        assert (images.tolist(), weights) == ([0, 1], [0.25])
 
 
 def test_targets_are_parted_along_lists_and_first_axes_inside_tuples_and_dicts():
