@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from trainable.data.image_mask.roles import bare_image_name, bare_mask_name, barest_image_name
+from trainable.data.image_mask.roles import OBSERVER, bare_image_name, bare_mask_name, barest_image_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.splitting.split_names import split_of
@@ -54,12 +54,37 @@ def without_companions(masks: Sequence[Path]) -> list[Path]:
     return [mask for mask in masks if mask not in companions]
 
 
+def first_observers(masks: Sequence[Path], images: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Masks, or folders of them, without those of a second and later observer of the same; and those.
+
+    A mask that has the whole name of an image is of that image.
+    """
+    own_names = {image.stem.casefold() for image in images}
+    numbers: dict[tuple[Path, str], dict[Path, int]] = {}
+    for mask in masks:
+        if (seen_by := OBSERVER.fullmatch(mask.stem)) and mask.stem.casefold() not in own_names:
+            same = numbers.setdefault((mask.parent, (seen_by["of"] or "").casefold()), {})
+            same[mask] = int(seen_by["first"] or seen_by["last"])
+    later = {mask for same in numbers.values() for mask, number in same.items() if number > min(same.values())}
+    return [mask for mask in masks if mask not in later], [mask for mask in masks if mask in later]
+
+
 def unmatched(
     place: Path, images: Sequence[Path], mask_place: Path, masks: Sequence[Path], mask_of: dict[Path, Path]
 ) -> list[Finding]:
     """An error for every image without a mask, and for every mask without an image."""
     names, taken = sorted(mask.stem for mask in masks), set(mask_of.values())
-    without_mask = [_missing_mask(place / image, mask_place, names) for image in images if image not in mask_of]
+    several: dict[tuple[Path, str], list[Path]] = {}
+    for mask in masks:
+        several.setdefault((mask.parent, bare_mask_name(plain_name(mask.stem))), []).append(mask)
+    without_mask = []
+    for image in (image for image in images if image not in mask_of):
+        own = several.get((image.parent, bare_image_name(plain_name(image.stem))), [])
+        if len(own) > 1:
+            taken.update(own)
+            without_mask.append(_several_masks(place / image, own))
+        else:
+            without_mask.append(_missing_mask(place / image, mask_place, names))
     without_image = [
         Finding(
             file=plain_name(mask_place / mask),
@@ -89,6 +114,15 @@ def _only(files: Sequence[Path], key: Key) -> dict[Hashable, Path]:
     names = [key(file) for file in files]
     counts = Counter(names)
     return {name: file for name, file in zip(names, files, strict=True) if counts[name] == 1}
+
+
+def _several_masks(image: Path, own: Sequence[Path]) -> Finding:
+    return Finding(
+        file=plain_name(image),
+        problem=f"has {len(own)} masks: {' and '.join(plain_name(mask.name) for mask in own)}",
+        action="Keep the one that is the truth, or unite them; of numbered observers, such as a_1stHO and a_2ndHO, the "
+        "first is taken.",
+    )
 
 
 def _missing_mask(image: Path, mask_place: Path, mask_names: list[str]) -> Finding:

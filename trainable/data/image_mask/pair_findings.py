@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainable.data.image_mask.roles import role_of
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
 from trainable.data.io.unread import what_to_unpack
@@ -14,6 +14,7 @@ from trainable.data.splitting.split_names import split_of
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _OUTLINE_ENDINGS = (".json", ".xml")
 _NO_OUTLINES = "is not a picture: where it holds outlines, export them as masks, one picture for each image."
+_MAX_NAMED = 3
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
 
 
@@ -32,6 +33,13 @@ def no_image(images: Path) -> Finding:
         problem="holds no image",
         action=f"Put images there, with the endings {COMMON_ENDINGS}.",
     )
+
+
+def later_observers(place: Path, masks: Sequence[Path]) -> Finding:
+    """Of masks, or folders of masks, that a first observer drew too."""
+    named = first_of([plain_name(mask.name) for mask in masks], _MAX_NAMED)
+    problem = f"{counted(len(masks), 'mask or folder', 'masks or folders')} of second and later observers: {named}"
+    return note(plain_name(place), problem, "Left out: what the first observer marked is the truth.")
 
 
 def without_segmentation(images: Path, number: int) -> list[Finding]:

@@ -4,7 +4,7 @@ A pair of folders lies side by side, at most four levels below the given one: `I
 `DUTS-TR-Image` and `DUTS-TR-Mask`, `train` and `train_masks`, `JPEGImages` and `SegmentationClass`; splits may lie
 below them (`images/train`, `masks/train`) or below the images alone. Or image and mask lie in one folder: `a.jpg` and
 `a_mask.png`, `a.jpg` and `a.png`. Or `a/masks` holds a mask for each instance on `a/images/a.png`. docs/data.md draws
-them. Files are matched by name, never by order.
+them. Files are matched by name, never by order, or as a table says that has a column of images and one of masks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainable.data.image_mask import pair_findings
-from trainable.data.image_mask.matching import match_by_name, unmatched, without_companions, without_twins
+from trainable.data.image_mask.matching import (
+    first_observers,
+    match_by_name,
+    unmatched,
+    without_companions,
+    without_twins,
+)
+from trainable.data.image_mask.pair_tables import find_tabled_pairs
 from trainable.data.image_mask.roles import Role, images_and_masks, role_of
-from trainable.data.io.findings import Finding, errors_among
+from trainable.data.io.findings import DataError, Finding, errors_among
 from trainable.data.io.folder_layout import (
     files_below,
     is_hidden,
@@ -69,8 +76,28 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
     require_folder(root, pair_findings.EXPECTED)
     files = files_below(root)
     refuse_dead_links(root, files)
-    pairs: list[Pair] = []
     findings = unread_pictures(files)
+    tabled, of_tables = find_tabled_pairs(root, files)
+    if tabled:
+        pairs = [Pair(name=plain_name(image.with_suffix("")), image=image, mask=tabled[image][0]) for image in tabled]
+        findings += of_tables
+    else:
+        try:
+            pairs = _pairs_of_folders(root, findings)
+        except DataError as error:
+            raise DataError(str(error), of_tables) from error
+    pairs.sort(key=lambda pair: pair.name)
+    described_in = [
+        tabled[pair.image][1].with_suffix("") / pair.mask.parent if tabled else pair.mask.parent for pair in pairs
+    ]
+    splits, beside = named_splits(root, [pair.image for pair in pairs], described_in)
+    kept = [replace(pair, split=split) for pair, split in zip(pairs, splits, strict=True) if split != LEFT_OUT]
+    return kept, findings + beside
+
+
+def _pairs_of_folders(root: Path, findings: list[Finding]) -> list[Pair]:
+    """Those matched by name; what was read and what does not match is added to the findings."""
+    pairs: list[Pair] = []
     folders = list(_folder_pairs(root, Path(), findings))
     for folder_pair in folders:
         matched, problems = _pairs_in(root, folder_pair)
@@ -83,10 +110,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
         findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
     if pairs:
         findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
-    pairs.sort(key=lambda pair: pair.name)
-    splits, beside = named_splits(root, [pair.image for pair in pairs], [pair.mask.parent for pair in pairs])
-    kept = [replace(pair, split=split) for pair, split in zip(pairs, splits, strict=True) if split != LEFT_OUT]
-    return kept, findings + beside
+    return pairs
 
 
 def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[FolderPair]:
@@ -107,6 +131,9 @@ def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: li
     for whose in sorted({role.whose for role in roles.values() if role.holds == "masks"}):
         masks = [child for child, role in roles.items() if role == Role("masks", whose)]
         masks = [child for child in masks if any(map(is_image, files_below(root, child)))] or masks
+        masks, of_later_observers = first_observers(masks, [])
+        if of_later_observers:
+            findings.append(pair_findings.later_observers(place, of_later_observers))
         images = [child for child, role in roles.items() if role == Role("images", whose)]
         images = images or [child for child, role in roles.items() if role == Role(None, whose)]
         if len(images) == len(masks) == 1:
@@ -131,7 +158,9 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     images, masks = (
         _whole(root, place, files, findings) for place, files in ((folders.images, images), (folders.masks, masks))
     )
-    masks = without_companions(masks)
+    masks, of_later_observers = first_observers(without_companions(masks), images)
+    if of_later_observers:
+        findings.append(pair_findings.later_observers(folders.masks, of_later_observers))
     if not images:
         return [], [*findings, pair_findings.no_image(folders.images)]
     # Where the folder of both is named as its one image, all masks are of it.

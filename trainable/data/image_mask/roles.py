@@ -22,9 +22,15 @@ _WHOLE = re.compile(
 )
 _JOINED = re.compile(r"(?i)(?<=[a-z])(annot|masks?|labels?|gt|images?|imgs?)$")
 _WORD = re.compile(r"leftimg8bit|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_OBSERVER_WORD = "ho|manual|observer|expert|rater|annotator"
+OBSERVER = re.compile(
+    rf"(?i)(?:(?P<of>.+)[-_. ])?(?:(?P<first>[0-9])(?:st|nd|rd|th)[-_ ]?(?:{_OBSERVER_WORD})"
+    rf"|(?:{_OBSERVER_WORD})[-_ ]?(?P<last>[0-9]))"
+)
+"""What one of several numbered people marked: `a_1stHO`, `a_manual2`, the folder `1st_manual`."""
 _MASK_MARK = (
-    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual[0-9]?|[0-9](?:st|nd)ho"
-    "|(?:gt(?:fine|coarse)_)?labelids|l"
+    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual|(?:gt(?:fine|coarse)_)?labelids|l"
+    rf"|[0-9](?:st|nd|rd|th)[-_ ]?(?:{_OBSERVER_WORD})|(?:{_OBSERVER_WORD})[-_ ]?[0-9]"
 )
 _MASK_NAME = re.compile(rf"(?i)(?P<bare>.+?)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
 _IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
