@@ -12,7 +12,6 @@ from trainable.data.io.findings import DataError, Finding, Severity
 from trainable.data.io.folder_layout import (
     COMMON_ENDINGS,
     UNREAD_PICTURE_ENDINGS,
-    files_below,
     is_image,
     plain_name,
     subfolders,
@@ -63,6 +62,18 @@ def folder_of_classes(pictures: Sequence[Path]) -> Path | None:
         if len(names) > 1 and not all(split_of(Path(str(name))) for name in names):
             return place
     return None
+
+
+def folder_beside_lists(files: Sequence[Path], pictures: Sequence[Path]) -> Path:
+    """The one folder that all class folders lie in, where lists of splits lie beside it, as Food-101 and CUB-200 have
+    them; else the root, `Path()`.
+    """
+    tops = {file.parts[0] for file in pictures}
+    lists = [file for file in files if file.suffix.lower() in LIST_ENDINGS and split_of(Path(file.stem))]
+    if len(tops) != 1 or any(len(file.parts) < 3 for file in pictures) or split_folders(pictures):
+        return Path()
+    (top,) = tops
+    return Path(top) if any(file.parts[0] != top for file in lists) else Path()
 
 
 def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
@@ -195,7 +206,7 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             )
         raise DataError(
             f"{root} holds one folder of images, {only}, and in it the folders {listed}: give "
-            f"--data {shlex.quote(str(root / only))}.{_lists_beside(root, only)}"
+            f"--data {shlex.quote(str(root / only))}."
         )
     inner = {frozenset(plain_name(name).casefold() for name in inside) for inside in below.values()}
     if len(inner) == 1 and not all(map(marks_copies, next(iter(inner)))):
@@ -217,13 +228,6 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if {variants[0]} is "
             f"a class, put its images into it; if {first} is one, put the images of all into one folder {first}."
         )
-
-
-def _lists_beside(root: Path, only: str) -> str:
-    """Lists of splits outside of the folder to be given would be lost, and test images trained on."""
-    names = [file for file in files_below(root) if file.parts[0] != only and file.suffix.lower() in LIST_ENDINGS]
-    lists = [plain_name(file) for file in names if split_of(Path(file.stem))]
-    return f" Copy the lists of splits into it, too: {first_of(lists, _MOST_NAMED)}." if lists else ""
 
 
 def _left_out(file: str, problem: str) -> Finding:

@@ -14,6 +14,7 @@ from trainable.data.classes.class_folders import (
     check_class_folders,
     class_folder_findings,
     class_of,
+    folder_beside_lists,
     folder_of_classes,
     outside_of_classes,
     split_folders,
@@ -51,10 +52,14 @@ def find_class_images(root: Path) -> tuple[list[ClassImage], list[Finding]]:
     files = files_below(root)
     refuse_dead_links(root, files)
     pictures, findings = without_masks([file for file in files if is_image(file)])
-    check_class_folders(root, pictures)
-    images, found = _in_folders(root, files, pictures)
+    place = folder_beside_lists(files, pictures)
+    pictures = [file.relative_to(place) for file in pictures]
+    inside = [file.relative_to(place) for file in files if file.is_relative_to(place)]
+    check_class_folders(root / place, pictures)
+    images, found = _in_folders(root / place, inside, pictures)
     findings += found
-    _require_classes(root, {image.class_name for image in images}, files)
+    _require_classes(root / place, {image.class_name for image in images}, inside)
+    images = [replace(image, file=place / image.file) for image in images]
     images.sort(key=lambda image: image.file.as_posix())
     kept, listed = with_listed_splits(root, images)
     return kept, findings + listed

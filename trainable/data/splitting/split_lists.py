@@ -4,12 +4,13 @@ A column of a table names them too, such as `split`.
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
 from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalised, only_column, read_table
@@ -21,6 +22,8 @@ LIST_ENDINGS = (".txt", ".lst")
 _SPLIT_COLUMN = re.compile(r"^((data ?)?set|split|subset|part|partition|phase|usage|fold)$")
 _FLAG_COLUMN = re.compile(r"^(is|in) (?P<split>train|training|val|valid|validation|test)$")
 _YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
+_SPLIT_OF_NUMBERS, _NUMBERED_PICTURES = "train_test_split.txt", "images.txt"
+_FOLDERS_OF_LISTS = ("meta", "splits", "lists", "ImageSets", "ImageSets/Main", "ImageSets/Segmentation")
 _MAX_NAMED = 3
 Listed = list[tuple[str | None, str]]
 """Pictures with their split; None for one that is not here."""
@@ -66,7 +69,7 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
             if name is not None:
                 splits_of.setdefault(name, {}).setdefault(split, file)
     if not splits_of:
-        return [None] * len(pictures), findings
+        return [None] * len(pictures), findings + _lists_above(root, known)
     rest = LEFT_OUT if any("train" in own for own in splits_of.values()) else None
     found = [next((splits_of[name] for name in _names(picture) if name in splits_of), {}) for picture in pictures]
     findings += [_contradiction(picture, own) for picture, own in zip(pictures, found, strict=True) if len(own) > 1]
@@ -83,12 +86,48 @@ def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> It
     # VOC has lists for several tasks; those of segmentation name the pictures that have masks.
     segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
     for file in segmentation or lists:
-        split = split_of(Path(file.stem))
-        names = [_named_in(line, known) for line in _lines(root / file)]
-        if split and any(names):
-            yield file, [(name, split) for name in names]
-        elif split and names and plain_name(file.stem) not in known:
+        listed = _listed(root / file, known)
+        if any(name for name, _ in listed):
+            yield file, listed
+        elif listed and plain_name(file.stem) not in known:
             findings.append(_naming_nothing(root, file))
+
+
+def _listed(file: Path, known: set[str]) -> Listed:
+    """What a text that is called as a split lists; of `train_test_split.txt`, by the numbers of `images.txt` beside it.
+
+    There 1 is training and 0 test, as in CUB-200 and NABirds.
+    """
+    split = split_of(Path(file.stem))
+    numbers = file.with_name(_NUMBERED_PICTURES)
+    if split is None or file.name.lower() != _SPLIT_OF_NUMBERS or not numbers.is_file():
+        return [(_named_in(line, known), split) for line in _lines(file)] if split else []
+    pictures = dict(line.split(maxsplit=1) for line in _lines(numbers) if len(line.split()) > 1)
+    flags = [line.split() for line in _lines(file)]
+    return [
+        (_named_in(pictures.get(flag[0], ""), known), "train" if flag[1] == "1" else "test")
+        for flag in flags
+        if len(flag) == 2 and flag[1] in ("0", "1")
+    ]
+
+
+def _lists_above(root: Path, known: set[str]) -> list[Finding]:
+    """A warning for lists beside the given folder that name its pictures: without them, test images are trained on."""
+    above = root.absolute().parent
+    try:
+        places = [place for place in (above, *(above / name for name in _FOLDERS_OF_LISTS)) if place.is_dir()]
+        texts = [file for place in places for file in sorted(place.iterdir()) if file.suffix.lower() in LIST_ENDINGS]
+        listed = {file: _listed(file, known) for file in texts if file.is_file()}
+    except OSError:
+        return []  # What lies outside of the given folder may not be ours to open.
+    # Numbers alone may name pictures of any set: most of a list are of this one.
+    naming = [file for file, own in listed.items() if 2 * sum(name is not None for name, _ in own) > len(own)]
+    if not naming:
+        return []
+    lists = first_of([plain_name(file.relative_to(above)) for file in naming], _MAX_NAMED)
+    problem = f"not read, beside the given folder: {lists}, which name its pictures"
+    action = f"To keep these splits, give the folder above: --data {shlex.quote(str(above))}."
+    return [Finding(file="lists of splits", problem=problem, action=action, severity=Severity.WARNING)]
 
 
 def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:

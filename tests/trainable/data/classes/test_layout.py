@@ -174,10 +174,51 @@ def test_plants_above_classes_are_told_what_to_do(tmp_path):
         read(tmp_path)
 
 
-def test_lists_beside_an_extra_level_are_to_be_copied_into_it(tmp_path):
-    touch(tmp_path, *(f"images/{kind}/{number}.png" for kind in "ab" for number in range(3)), "meta/classes.txt")
-    (tmp_path / "meta" / "test.txt").write_text("a/0\n")
-    with pytest.raises(
-        DataError, match=r"give --data .*images\. Copy the lists of splits into it, too: meta/test\.txt\."
-    ):
-        read(tmp_path)
+def food(root):
+    """As Food-101 has it: lists of `CLASS/NAME` beside the folder of classes."""
+    touch(root, *(f"images/{kind}/{number}.png" for kind in "ab" for number in range(3)), "meta/classes.txt")
+    (root / "meta" / "train.txt").write_text("a/0\na/1\nb/0\nb/1\n")
+    (root / "meta" / "test.txt").write_text("a/2\nb/2\n")
+
+
+def birds(root):
+    """As CUB-200 and NABirds have it: numbers of pictures, and which of them are of training."""
+    touch(root, *(f"images/00{kind}.Bird/b_{number}.png" for kind in (1, 2) for number in range(3)))
+    rows = [(f"00{kind}.Bird/b_{number}.png", number < 2) for kind in (1, 2) for number in range(3)]
+    for name, column in (("images", 0), ("train_test_split", 1)):
+        lines = (f"{number} {row[0] if column == 0 else int(row[1])}" for number, row in enumerate(rows, start=1))
+        (root / f"{name}.txt").write_text("\n".join(lines))
+    (root / "image_class_labels.txt").write_text("".join(f"{n} {1 + n // 4}\n" for n in range(1, 7)))
+
+
+@pytest.mark.parametrize("write", [food, birds])
+def test_lists_beside_the_folder_of_classes_say_its_splits(tmp_path, write):
+    write(tmp_path)
+    assert Counter(read(tmp_path).values()) == {
+        (name, split): number
+        for name in ("ab" if write is food else ("001.Bird", "002.Bird"))
+        for split, number in (("train", 2), ("test", 1))
+    }
+    assert told(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [food, birds])
+def test_the_folder_of_classes_alone_is_told_where_its_lists_lie(tmp_path, write):
+    write(tmp_path)
+    (warning,) = (one for one in find_class_images(tmp_path / "images")[1] if one.severity is Severity.WARNING)
+    assert warning.action == f"To keep these splits, give the folder above: --data {tmp_path}."
+
+
+def test_lists_above_that_name_other_pictures_are_of_another_set(tmp_path):
+    touch(tmp_path, "mine/a/1.png", "mine/b/2.png")
+    (tmp_path / "test.txt").write_text("a/9\nc/1\nc/8\n")
+    assert told(tmp_path / "mine") == []
+
+
+def test_numbers_without_their_pictures_are_no_list(tmp_path):
+    birds(tmp_path)
+    (tmp_path / "images.txt").unlink()
+    assert {split for _, split in read(tmp_path).values()} == {None}
+    assert told(tmp_path) == [
+        "train_test_split.txt: is called as a split, but names no picture here: it begins with '1 1'"
+    ]
