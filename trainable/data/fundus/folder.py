@@ -24,7 +24,6 @@ from trainable.data.io.files import Ticker
 from trainable.data.io.findings import BadFileError, Finding, Severity, read_findings, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached, default_cache_dir
-from trainable.data.io.picture_names import picture_key
 from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits
 from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
@@ -183,10 +182,11 @@ def _single_grades(source: FundusSource) -> list[Finding]:
 def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]]:
     """Rows of each grade that training may know of."""
     held_out = {
-        (picture_key(file.name), split_in(file), folder)
+        (key, split_in(file), folder)
         for file, split in zip(source.files, splits, strict=True)
         if split != "train"
         for folder in (None, file.parent)
+        for key in {table.key(file) for table in source.tables}
     }
     known = []
     for table in source.tables:

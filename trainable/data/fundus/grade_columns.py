@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainable.data.fundus.grade_words import grade_in_words
-from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES
+from trainable.data.fundus.grades import TASK_NAMES
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
@@ -87,7 +87,7 @@ def _refuse_a_column_a_grade(table: Table, retinopathy: Sequence[int]) -> None:
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:
-    """Photograph and grade alone, where the grade can only be that of retinopathy."""
+    """Photograph and grade alone; the grade is that of retinopathy."""
     named = [at for at, cell in enumerate(table.header) if cell and photographs.find(cell)]
     # One column alone is a list of photographs.
     if not named or len(table.header) == 1:
@@ -96,9 +96,8 @@ def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | No
     if len(named) == 1 and len(others) == 1 and all(len(row.cells) == len(table.header) for row in table.rows):
         grades = {row.cells[others[0]] for row in table.rows}
         is_graded = all(_GRADE.fullmatch(grade) for grade in grades if grade)
-        if is_graded and max(map(float, filter(None, grades)), default=0) >= len(
-            CLASS_NAMES[TASK_NAMES.index("edema")]
-        ):
+        # No grade above 1 may be no and yes.
+        if is_graded and max(map(float, filter(None, grades)), default=0) > 1:
             columns: list[int | None] = [None] * len(TASK_NAMES)
             columns[TASK_NAMES.index("retinopathy")] = others[0]
             return GradeColumns(image=named[0], grades=tuple(columns), has_header=False)

@@ -5,7 +5,7 @@ name or folder says train, val or test speaks of the images of such a folder alo
 both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,6 +56,13 @@ class GradeTable:
     """By the same name, where a column of the table says it; LEFT_OUT where its value is not a split."""
     folder: Path | None = None
     """Below the data folder, where its name stands for a table of the photographs in it, and of no others."""
+    by_folder: bool = False
+    """Names hold the photograph's folder, `patient_001/left`, since those of several folders are the same."""
+
+    def key(self, file: Path) -> str:
+        """What the table would call a photograph."""
+        name = picture_key(file.name)
+        return f"{plain_name(file.parent.name)}/{name}" if self.by_folder else name
 
 
 def split_in(path: Path) -> str | None:
@@ -73,7 +80,10 @@ def read_grade_tables(
     """
     tables: list[GradeTable] = []
     others: list[str] = []
+    bare: list[GradeTable] = []
     files, findings = without_submissions(files)
+    by_folder = GradeTable(file=Path(), split=None, grades={}, by_folder=True)
+    folders = {key.casefold(): key for key in (by_folder.key(file) for file in files if is_image(file))}
     for file in files:
         ending = file.suffix.lower()
         if ending in SPREADSHEET_ENDINGS:
@@ -90,8 +100,9 @@ def read_grade_tables(
                 continue
             if columns is not None:
                 findings += [predicted(file, what) for what in check_scores(table)]
-                read, problems = _graded(file, table, columns, photographs)
+                read, problems = _graded(file, table, columns, photographs, folders)
                 tables.append(read)
+                bare += [] if columns.has_header else [read]
                 findings += problems
             elif ending != _LIST_ENDING:
                 others.append(f"{file.as_posix()} ({', '.join(filter(None, table.header[:_MAX_NAMED])) or 'empty'})")
@@ -102,7 +113,19 @@ def read_grade_tables(
             + what_to_unpack(files),
             findings,
         )
-    return tables, findings
+    return tables, findings + _of_either_task(bare)
+
+
+def _of_either_task(bare: Sequence[GradeTable]) -> list[Finding]:
+    """A warning for tables without a header whose grades all could be those of another task, of fewer grades."""
+    task, fewest = TASK_NAMES.index("retinopathy"), min(map(len, CLASS_NAMES))
+    if any(grades[task] >= fewest for table in bare for grades in table.grades.values()):
+        return []
+    problem = f"has no header, and no grade above {fewest - 1}: it may be of retinopathy or of edema"
+    action = "Read as retinopathy; if it is edema, put a line above it that names the columns: image,edema."
+    return [
+        Finding(file=table.file.as_posix(), problem=problem, action=action, severity=Severity.WARNING) for table in bare
+    ]
 
 
 def _graded_folders(files: Sequence[Path], findings: list[Finding]) -> list[GradeTable]:
@@ -129,19 +152,38 @@ def _graded_folders(files: Sequence[Path], findings: list[Finding]) -> list[Grad
     return list(tables.values())
 
 
+def _names_with_folders(rows: Sequence[Row], columns: GradeColumns, folders: Mapping[str, str]) -> list[str] | None:
+    """`patient_001/left` of each row, by its cell or patient, where names alone repeat and such photographs are here.
+
+    Args:
+        folders: that name of each photograph, by the same in small letters.
+    """
+    names = [picture_key(row.cells[columns.image]) for row in rows]
+    if len(set(names)) == len(names):
+        return None
+    written = []
+    for row, name in zip(rows, names, strict=True):
+        above = row.cells[columns.image].replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
+        patient = "" if columns.patient is None else row.cells[columns.patient]
+        written.append(f"{above or patient}/{name}")
+    keys = [folders.get(name.casefold(), name) for name in written]
+    return keys if any(name.casefold() in folders for name in written) else None
+
+
 def _graded(
-    file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys
+    file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys, folders: Mapping[str, str]
 ) -> tuple[GradeTable, list[Finding]]:
-    found = GradeTable(file=file, split=split_in(file), grades={})
     rows = columns.rows(table)
+    keys = _names_with_folders(rows, columns, folders)
+    found = GradeTable(file=file, split=split_in(file), grades={}, by_folder=keys is not None)
     splits, findings = splits_of_rows(file, table, rows, columns.split)
     columns = columns if any(splits) else replace(columns, split=None)
     findings.append(note(file.as_posix(), columns.described(table), "Read so; nothing to do."))
     otherwise = []
-    for row, split in zip(rows, splits, strict=True):
+    for number, (row, split) in enumerate(zip(rows, splits, strict=True)):
         written = picture_key(row.cells[columns.image])
-        image = photographs.find(written) or written
-        if image != written:
+        image = keys[number] if keys else photographs.find(written) or written
+        if image != written and not keys:
             otherwise.append(f"{written} as {image}")
         findings += _add(found, row, image, columns)
         if split is not None and (before := found.splits.setdefault(image, split)) != split:
@@ -170,7 +212,8 @@ def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list
     patient = "" if columns.patient is None else row.cells[columns.patient]
     if patient and found.patients.setdefault(image, patient) != patient:
         problem = f"row {row.number}: {image} is of patient {patient} here, of {found.patients[image]} in a row above"
-        return [Finding(file=file, problem=problem, action="Remove the wrong one of the rows.")]
+        action = "Remove the wrong one of the rows; photographs of one name lie in folders named as their patients."
+        return [Finding(file=file, problem=problem, action=action)]
     if found.grades.setdefault(image, labels) != labels:
         cell = row.cells[columns.image]
         problem = f"row {row.number}: {cell} has other grades in a row above"

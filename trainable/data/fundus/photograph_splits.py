@@ -7,14 +7,13 @@ from pathlib import Path
 from trainable.data.fundus.grade_tables import GradeTable, split_in
 from trainable.data.io.findings import Finding, note
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.picture_names import picture_key
 from trainable.data.splitting.split_lists import describe_splits
 
 
 def speaking(file: Path, tables: Sequence[GradeTable]) -> list[GradeTable]:
     """The tables that may speak of a photograph, and name it."""
-    split, key = split_in(file), picture_key(file.name)
-    own = [table for table in tables if key in table.grades and table.folder in (None, file.parent)]
+    split = split_in(file)
+    own = [table for table in tables if table.key(file) in table.grades and table.folder in (None, file.parent)]
     return [table for table in own if split is None or table.split in (None, split)]
 
 
@@ -46,7 +45,7 @@ def _named_by_rows(
     files: Sequence[Path], tables: Sequence[GradeTable], by_path: Sequence[str | None]
 ) -> tuple[list[str | None], list[Finding]]:
     """An error for a photograph in a folder of one split whose row says another; a list of test images stays one."""
-    stated = [{table.splits.get(picture_key(file.name)) for table in speaking(file, tables)} - {None} for file in files]
+    stated = [{table.splits.get(table.key(file)) for table in speaking(file, tables)} - {None} for file in files]
     splits = [next(iter(own), path) if len(own) < 2 else path for own, path in zip(stated, by_path, strict=True)]
     findings = []
     for file, own, path in zip(files, stated, by_path, strict=True):
@@ -61,11 +60,11 @@ def _named_by_rows(
 
 def sharing_a_row(files: Sequence[Path], tables: Sequence[GradeTable], digests: Mapping[Path, str]) -> list[Finding]:
     """An error for each photograph whose row speaks of another picture, too: masks or eyes of the same names."""
-    first_of: dict[tuple[str, ...], Path] = {}
+    first_of: dict[tuple[tuple[str, str], ...], Path] = {}
     findings = []
     for file in files:
         own = speaking(file, tables)
-        row = (picture_key(file.name), *(table.file.as_posix() for table in own))
+        row = tuple((table.key(file), table.file.as_posix()) for table in own)
         first = first_of.setdefault(row, file)
         if digests[file] != digests[first]:
             problem = f"has the name of {plain_name(first)}: one row of {plain_name(own[0].file)} speaks of both"

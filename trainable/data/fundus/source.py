@@ -69,8 +69,7 @@ class FundusSource:
             findings += notes
             photographs = [file for file, split in zip(photographs, splits, strict=True) if split != LEFT_OUT]
         found = [
-            (file, _agreed([table.grades[picture_key(file.name)] for table in speaking(file, tables)]))
-            for file in photographs
+            (file, _agreed([table.grades[table.key(file)] for table in speaking(file, tables)])) for file in photographs
         ]
         _require_match(root, found, tables, findings)
         findings += _unmatched(found, tables)
@@ -121,9 +120,10 @@ def patient_of(name: str) -> str:
 
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
     """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
-    key = picture_key(file.name)
     own = speaking(file, tables)
-    stated = [table.patients[key] for table in own if key in table.patients]
+    stated = [table.patients[table.key(file)] for table in own if table.key(file) in table.patients]
+    if not stated and any(table.by_folder for table in own):
+        return plain_name(source.parent)
     # Where folders are grades, the eyes of a patient may lie in two of them.
     folder = source.parent.parent if any(table.folder for table in own) else source.parent
     return f"patient {stated[0]}" if stated else plain_name(folder / patient_of(source.stem))
@@ -194,7 +194,7 @@ def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[Grad
     ]
     for table in tables:
         here = {
-            picture_key(file.name)
+            table.key(file)
             for file, _ in found
             if None in (table.split, split_in(file)) or split_in(file) == table.split
         }
