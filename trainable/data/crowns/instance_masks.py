@@ -38,8 +38,12 @@ def masks_of_samples(pictures: Sequence[Path]) -> dict[Path, list[Path]]:
     return samples
 
 
-def without_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
-    """The pictures without those in folders of masks that have the name of a picture outside of such; a warning."""
+def without_masks(pictures: Sequence[Path], used: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
+    """The pictures without those in folders of masks that have the name of a picture outside of such; a warning, but
+    for those that are used.
+    """
+    known = set(used)
+    pictures = [picture for picture in pictures if picture not in known]
     in_masks = {picture for picture in pictures if role_of(picture.parent).holds == "masks"}
     keys = {picture_key(picture.name) for picture in pictures if picture not in in_masks}
     masks = [picture for picture in pictures if picture in in_masks and picture_key(picture.name) in keys]
@@ -49,7 +53,8 @@ def without_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
     finding = Finding(
         file=first_of(folders, _MAX_NAMED),
         problem=f"{counted(len(masks), 'picture has', 'pictures have')} the name of another, in a folder of masks",
-        action="Not used: each crown needs an outline or a mask of its own, as a/masks/*.png beside a/images/a.png.",
+        action="Not used: each crown needs an outline, a mask of its own, as a/masks/*.png beside a/images/a.png, or a "
+        "number of its own in the one mask of its picture: 1, 2, 3 ..., and 0 for the ground.",
         severity=Severity.WARNING,
     )
     left_out = set(masks)

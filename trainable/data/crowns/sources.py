@@ -1,6 +1,6 @@
 """What lies in a folder of aerial images: each image with its crowns and its label image, nothing decoded yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather
 from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks, without_masks
+from trainable.data.crowns.numbered_masks import read_numbered_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_bands, check_turns, read_header
@@ -75,18 +76,39 @@ def find_sources(root: Path) -> CrownSources:
     masks = masks_of_samples(pictures)
     of_instances = {mask for own in masks.values() for mask in own}
     images = [path for path in pictures if path not in of_instances and not _is_label_folder(path.parent)]
-    images, left_out = without_masks(images)
+    numbered = read_numbered_masks(root, images)
+    images, left_out = without_masks(images, [mask for own in numbered.masks.values() for mask in own])
     names = PictureNames(images)
     headers, findings = _headers(root, images)
-    findings += left_out + unread_pictures(paths)
+    findings += [*numbered.findings, *left_out, *unread_pictures(paths)]
     gathered = gather(root, paths, names, headers)
-    add_instance_masks(gathered, read_instance_masks(root, masks), masks)
+    annotated = {**read_instance_masks(root, masks), **numbered.annotated}
+    add_instance_masks(gathered, annotated, {**masks, **numbered.masks})
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
     findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
-    findings += check_turned(chosen, headers) + check_turns({file: headers[file] for file in chosen})
-    findings += check_bands({file: headers[file] for file in chosen})
-    found = [
+    own_headers = {file: headers[file] for file in chosen}
+    findings += check_turned(chosen, headers) + check_turns(own_headers) + check_bands(own_headers)
+    found = _annotated_images(headers, chosen, label_images, names)
+    described_in = [_described_in(chosen.get(image.file), image.file) for image in found]
+    splits, beside = named_splits(root, [image.file for image in found], described_in)
+    found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
+    findings += beside
+    if not found:
+        raise DataError(f"{root} {_NOTHING_FOUND}{what_to_unpack(paths)}", [*findings, *gathered.other_files()])
+    findings += gathered.other_files() + _described(found, headers)
+    endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
+    texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
+    return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
+
+
+def _annotated_images(
+    headers: Mapping[Path, Header],
+    chosen: Mapping[Path, Candidate],
+    label_images: Mapping[Path, Path],
+    names: PictureNames,
+) -> list[CrownImage]:
+    return [
         CrownImage(
             name=names.unique_name(file),
             file=file,
@@ -98,16 +120,6 @@ def find_sources(root: Path) -> CrownSources:
         for file in headers
         if file in chosen or file in label_images
     ]
-    described_in = [_described_in(chosen.get(image.file), image.file) for image in found]
-    splits, beside = named_splits(root, [image.file for image in found], described_in)
-    found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
-    findings += beside
-    if not found:
-        raise DataError(f"{root} {_NOTHING_FOUND}{what_to_unpack(paths)}", [*findings, *gathered.other_files()])
-    findings += gathered.other_files() + _described(found, headers)
-    endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
-    texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
-    return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
 
 
 def _described_in(candidate: Candidate | None, picture: Path) -> Path | None:
