@@ -7,6 +7,7 @@ tuner.ray.
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,12 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+
+if sys.argv[0] == "-m":
+    # `python -m` imports from the working folder first, and looks for the command's module just now.
+    for _name in ("trainable", "search_spaces", "torch", "torchvision", "numpy", "pandas", "ray", "optuna"):
+        if Path(f"{_name}.py").is_file():
+            sys.exit(
+                f"error: {Path(f'{_name}.py').absolute()} would be imported in place of the package {_name}; rename "
+                "it, start from another folder, or use vision-tuner, which imports nothing from here"
+            )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 from trainable.config import NETWORK_PARAM, Parameter, parameters_of, unknown_parameter
-from trainable.configuration.fields import typed
+from trainable.configuration.fields import MOST, typed
 from trainable.configuration.run_config import RunConfig
 from tuner.planning.given import FREE_TEXT
 
@@ -89,4 +89,6 @@ def _ends(name: str, one: Range, hint: object) -> tuple[Number, Number]:
         raise ValueError(f"--set {name}={one} is a range, but {name} is not a number; give {kinds}, comma-separated.")
     if one.low != int(one.low) or one.high != int(one.high):
         raise ValueError(f"--set {name}={one}: {name} is a whole number; give whole numbers.")
+    if max(abs(one.low), abs(one.high)) > MOST:
+        raise ValueError(f"--set {name}={one}: {name} is a whole number of at most {MOST}.")
     return int(one.low), int(one.high)

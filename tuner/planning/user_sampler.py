@@ -29,7 +29,7 @@ def user_sampler(reference: str) -> Callable[[int], BaseSampler]:
     def make(seed: int) -> BaseSampler:
         try:
             made = found(seed=seed) if takes_seed else found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{reference} makes no sampler: {type(error).__name__}: {error}.") from error
         if not isinstance(made, BaseSampler):
             raise ValueError(f"{reference} returns a {type(made).__name__}; it must be an optuna.samplers.BaseSampler.")

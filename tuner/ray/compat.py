@@ -35,17 +35,21 @@ def inherited_environment() -> Iterator[None]:
 
 
 def job_with_own_packages_first() -> Any:
-    """A `ray.job_config.JobConfig` with which every process of the job imports our packages, whatever lies beside it.
+    """A `ray.job_config.JobConfig` with which every process of the job imports our packages and what is installed
+    beside Ray, whatever lies in the working folder.
 
-    Why: Ray puts the working folder of the driver first on the path of its processes. A user's file tuner.py in it
-    would be imported instead of the package, and each training of a confirmation would fail. Ray inserts the paths of
+    Why: Ray puts the working folder of the driver first on the path of its processes. A user's file tuner.py or
+    torch.py in it would be imported instead of the package, and each training would fail. Ray inserts the paths of
     `_py_driver_sys_path` one after the other at the front, after it has added the working folder to them.
     """
+    import ray
     from ray.job_config import JobConfig
+
+    installed = Path(ray.__file__).parents[1]
 
     class Paths(list):
         def extend(self, others: Any) -> None:
-            super().extend([*others, str(PACKAGES)])
+            super().extend([*others, str(installed), str(PACKAGES)])
 
     job = JobConfig()
     job._py_driver_sys_path = Paths()

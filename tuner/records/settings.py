@@ -12,6 +12,7 @@ from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
 from trainable.data.io.findings import FindingKind
+from trainable.reporting.output_folder import CONFIG
 from tuner import formatting
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
@@ -20,8 +21,8 @@ from tuner.records.typed_json import STRICT, Answers, Plain, parsed
 
 SETTINGS = "settings.json"
 FORMAT = 3
-READERS = {1: "version 0.1"}
-"""Versions that read older formats."""
+READERS = {1: "version 0.1 reads it"}
+"""What is said of older formats."""
 NAME_PATTERN = r"\w[\w.-]{0,99}"
 """A search's name is a single folder name, never `..`."""
 SchedulerName = Literal["asha", "asha-stopping", "none"]
@@ -205,15 +206,21 @@ def read_settings(folder: Path) -> RecordedSettings:
     """
     path = folder / SETTINGS
     if not path.is_file():
-        raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; give a folder results/<space>/<run>")
+        wanted = "give a folder results/<space>/<run>"
+        if (folder / CONFIG).is_file():
+            raise ValueError(
+                f"{folder} holds one configuration or its training, and no search; {wanted}, or show a training that "
+                "has an epoch with vision-tuner page"
+            )
+        raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; {wanted}")
     text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
     content: dict[str, Any] = parsed(text, dict[str, Any], damaged)
     found = content.get("format")
     if found == 2 and isinstance(found, int):
         text = json.dumps(_from_format_2(content, damaged)).encode()
     elif isinstance(found, int) and found != FORMAT:
-        reader = READERS.get(found) or f"version {content.get('version', '?')}"
-        advice = f"{reader} reads it"
+        later = f"version {content.get('version', 'unknown')} reads it"
+        advice = READERS.get(found, later if found > FORMAT else "no version wrote it, restore it from a copy")
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
     settings: RecordedSettings = parsed(text, RecordedSettings, damaged)
     user_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)

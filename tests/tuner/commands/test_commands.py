@@ -1,10 +1,12 @@
 """One command for all: `vision-tuner NAME`, its list, its version, its completion, and JSON for scripts."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from tuner.records import locked, read_search
 from tuner.results.headline import State
 from tuner.results.report_text import say_what_next
 from tuner.views.html.content import commands, read_result
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_command_of_the_list_shows_its_options_under_its_own_name(capsys):
@@ -42,6 +46,21 @@ def test_the_version_is_that_of_the_package(capsys):
 def test_an_unknown_command_is_answered_with_the_nearest(capsys):
     assert main(["serch"]) == 2
     assert capsys.readouterr().err == "error: serch is not a command; did you mean search?\n"
+
+
+def test_a_file_that_python_m_would_import_in_place_of_a_package_is_named(tmp_path):
+    (tmp_path / "optuna.py").touch()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    done = subprocess.run(
+        [sys.executable, "-m", "tuner.search", "--list"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"error: {tmp_path / 'optuna.py'} would be imported in place of the package optuna; rename" in done.stderr
+    assert done.returncode != 0
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -102,6 +102,7 @@ def test_a_network_at_the_end_of_a_range_that_memory_cannot_hold_is_refused():
             Range(low=8.5, high=64),
             r"batch_size=8.5..64: batch_size is a whole number; give",
         ),
+        ("batch_size", Range(low=1, high=1e300), r"batch_size=1..1e\+300: batch_size is a whole number of at most 92"),
         ("precision", Range(low=1, high=2), r"precision=1..2 is a range, but precision is not a number; give names"),
         ("max_lr", OneOf(values=("fast", 1e-3)), r"max_lr is 'fast'; it must be a finite number"),
         ("max_lr", Range(low=0, high=1), r"max_lr=0..1: max_lr is searched by its logarithm; begin above 0"),

@@ -203,7 +203,8 @@ def test_a_value_of_a_type_that_no_key_has_is_named_with_its_key(tmp_path, name)
 
 
 @pytest.mark.parametrize(
-    ("found", "advice"), [(1, "version 0.1 reads it"), (4, "version 7.0 reads it"), (-1, "version 7.0 reads it")]
+    ("found", "advice"),
+    [(1, "version 0.1 reads it"), (4, "version 7.0 reads it"), (0, "no version wrote it"), (-1, "no version wrote it")],
 )
 def test_another_format_says_which_version_reads_it(tmp_path, found, advice):
     said = said_of(tmp_path, json.dumps({"format": found, "version": "7.0"}).encode())
@@ -220,6 +221,12 @@ def test_format_2_named_scheduler_and_sampler_in_one_word(tmp_path, policy, sche
     assert read_settings(tmp_path) == replace(RICH, scheduler=scheduler, sampler=sampler)
     write_settings(tmp_path, read_settings(tmp_path))
     assert read_settings(tmp_path) == replace(RICH, scheduler=scheduler, sampler=sampler)
+
+
+def test_a_training_before_its_first_epoch_is_told_from_an_empty_folder(tmp_path):
+    (tmp_path / "config.json").touch()
+    with pytest.raises(ValueError, match=r"holds one configuration or its training, and no search; give a folder res"):
+        read_settings(tmp_path)
 
 
 def test_a_folder_without_settings_is_no_search(tmp_path):

@@ -113,7 +113,7 @@ class OptunaSampler(Sampler):
             study = self._study(sampler)
             try:
                 candidate = candidate_of(self._space, passing_on(study.ask()))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 name = type(sampler).__name__
                 raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
         _check_inside(candidate, sampler)

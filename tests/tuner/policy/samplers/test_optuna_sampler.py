@@ -112,13 +112,14 @@ def test_the_evolution_strategy_remembers_its_generations_and_beats_random_searc
     assert sum(own) > sum(other)
 
 
-def test_an_error_in_a_sampler_is_told_with_its_name():
+@pytest.mark.parametrize(("error", "words"), [(KeyError("rate"), "KeyError: 'rate'"), (SystemExit(3), "SystemExit: 3")])
+def test_an_error_in_a_sampler_is_told_with_its_name(error, words):
     class Broken(optuna.samplers.RandomSampler):
         def sample_independent(self, *args):
-            raise KeyError("rate")
+            raise error
 
     sampler = OptunaSampler(space, CONFIG, lambda seed: Broken(seed=seed))
-    with pytest.raises(ValueError, match="The sampler Broken failed: KeyError: 'rate'"):
+    with pytest.raises(ValueError, match=f"The sampler Broken failed: {words}"):
         next(iter(sampler.draw(random.Random(0))))
 
 
