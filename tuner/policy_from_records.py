@@ -1,10 +1,7 @@
 """Builds the policy of a search from its settings, and replays its recorded events into it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
-
-from optuna.samplers import CmaEsSampler, GPSampler
 
 from trainable.configuration.reference import activate
 from tuner.planning.user_sampler import user_sampler
@@ -14,7 +11,7 @@ from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.policy import Policy, Promote, outcome_after
 from tuner.policy.samplers.forecast import ForecastSampler
-from tuner.policy.samplers.optuna_sampler import OptunaSampler
+from tuner.policy.samplers.optuna_sampler import NAMED, OptunaSampler
 from tuner.policy.samplers.sampler import RandomSampler, Sampler
 from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.schedulers.promoting import PromotingPolicy
@@ -76,12 +73,8 @@ def _sampler_of(name: str, space: Callable[[Any], dict], config: HalvingConfig) 
             return ForecastSampler(SpaceSource(space), config)
         case "tpe":
             return TpeSampler(space, mode=config.mode)
-        case "gp":
-            gp = partial(GPSampler, warn_independent_sampling=False)
-            return OptunaSampler(space, config, lambda seed: gp(seed=seed), takes_notes=False)
-        case "cmaes":
-            cmaes = partial(CmaEsSampler, warn_independent_sampling=False)
-            return OptunaSampler(space, config, lambda seed: cmaes(seed=seed))
+        case "gp" | "cmaes":
+            return OptunaSampler(space, config, NAMED[name], takes_notes=name == "cmaes")
         case "random":
             return RandomSampler(SpaceSource(space))
         case _:

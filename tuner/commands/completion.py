@@ -5,12 +5,18 @@ eval "$(vision-tuner completion bash)"    in ~/.bashrc, or into a file that the 
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
 
 import shtab
 
+from search_spaces.registry import SPACES
+from trainable.tasks.registry import TASKS
 from tuner.__main__ import COMMANDS, PROG, version_text
+from tuner.records.settings import SAMPLERS, SCHEDULERS
+from tuner.settings import DEVICES
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
@@ -26,12 +32,34 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+NAMES: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "space": tuple(SPACES),
+        "scheduler": SCHEDULERS,
+        "sampler": SAMPLERS,
+        "device": DEVICES,
+        "workload": tuple(TASKS),
+    }
+)
+"""What is proposed for an option or argument; others of the user's own are accepted too."""
+
+
 def whole_parser() -> argparse.ArgumentParser:
-    """One parser with all commands and their options; imports every command, which takes seconds."""
+    """One parser with all commands and their options; imports every command, which takes seconds.
+
+    For completion alone: it proposes names, files and folders, and so would refuse a space of the user's own.
+    """
     parser = argparse.ArgumentParser(prog=PROG)
     parser.add_argument("--version", action="version", version=version_text())
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = import_module(command.module).build_parser(f"{PROG} {name}")
+        for action in own._actions:
+            if action.dest in NAMES:
+                action.choices = NAMES[action.dest]
+            elif action.dest == "folder" or (action.metavar == "DIR" and action.dest != "data"):
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+            elif action.type is Path or action.dest == "data":
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
         commands.add_parser(name, parents=[own], add_help=False, help=command.purpose)
     return parser

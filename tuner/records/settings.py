@@ -12,7 +12,6 @@ from search_spaces.ranges import SearchedRange
 from search_spaces.space import Mode, Situation
 from trainable.configuration.reference import Reference
 from trainable.data.io.findings import FindingKind
-from trainable.reporting.output_folder import CONFIG
 from tuner import formatting
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
@@ -207,7 +206,7 @@ def read_settings(folder: Path) -> RecordedSettings:
     path = folder / SETTINGS
     if not path.is_file():
         wanted = "give a folder results/<space>/<run>"
-        if (folder / CONFIG).is_file():
+        if (folder / "config.json").is_file():
             raise ValueError(
                 f"{folder} holds one configuration or its training, and no search; {wanted}, or show a training that "
                 "has an epoch with vision-tuner page"

@@ -64,13 +64,14 @@ def test_a_file_that_python_m_would_import_in_place_of_a_package_is_named(tmp_pa
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_commands_and_options(capsys, tmp_path):
+def test_bash_completes_commands_options_names_and_files(capsys, tmp_path):
     assert main(["completion", "bash"]) == 0
     (tmp_path / "completion.sh").write_text(capsys.readouterr().out)
+    (tmp_path / "results").mkdir()
 
     def completed(*words: str) -> list[str]:
         line = f"""
-            shopt -s extglob; source {tmp_path / "completion.sh"}
+            cd {tmp_path}; shopt -s extglob; source completion.sh
             COMP_WORDS=({" ".join(f'"{word}"' for word in words)}); COMP_CWORD={len(words) - 1}
             $(complete -p vision-tuner | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); printf '%s\\n' "${{COMPREPLY[@]}}"
         """
@@ -78,6 +79,10 @@ def test_bash_completes_commands_and_options(capsys, tmp_path):
 
     assert completed("vision-tuner", "exp") == ["explain", "export"]
     assert "--max-epochs" in completed("vision-tuner", "search", "--m")
+    assert completed("vision-tuner", "search", "--space", "leaf") == ["leaf_pretrain", "leaf"]
+    assert completed("vision-tuner", "search", "--sampler", "t") == ["tpe"]
+    assert completed("vision-tuner", "train", "--config", "comp") == ["completion.sh"]
+    assert completed("vision-tuner", "report", "results") == ["results"]
 
 
 def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tmp_path, monkeypatch, capsys):

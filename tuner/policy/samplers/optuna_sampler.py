@@ -17,6 +17,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -32,6 +33,14 @@ from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
 from tuner.policy.samplers.sampler import Sampler
 from tuner.policy.samplers.tpe import DIRECTIONS, optuna_distribution
+
+NAMED: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
+    {
+        "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
+        "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+    }
+)
+"""Makes Optuna's own samplers from a seed."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from tests.tuner.policy.playing import DEFAULT, SOURCE, make, space
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
-from tuner.policy.samplers.optuna_sampler import OptunaSampler
+from tuner.policy.samplers.optuna_sampler import NAMED, OptunaSampler
 from tuner.policy.simulation import SimulatedSearch
 
 CONFIG = HalvingConfig(rung_epochs=(1, 3), max_epochs=9, reduction_factor=3, mode="max", slots=1, seed=0)
@@ -138,7 +138,7 @@ def test_what_a_sampler_noted_with_its_proposal_is_there_when_another_process_he
     source = SpaceSource(square)
 
     def told_of(asked):
-        sampler = OptunaSampler(square, CONFIG, lambda seed: optuna.samplers.CmaEsSampler(seed=seed))
+        sampler = OptunaSampler(square, CONFIG, NAMED["cmaes"])
         proposals = []
         for number in range(20):
             candidate = next(iter(sampler.draw(random.Random(0)))) if asked is None else source.of(asked[number])
