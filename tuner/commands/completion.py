@@ -58,8 +58,8 @@ def whole_parser() -> argparse.ArgumentParser:
             if action.dest in NAMES:
                 action.choices = NAMES[action.dest]
             elif action.dest == "folder" or (action.metavar == "DIR" and action.dest != "data"):
-                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+                action.complete = shtab.DIRECTORY
             elif action.type is Path or action.dest == "data":
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
+                action.complete = shtab.FILE
         commands.add_parser(name, parents=[own], add_help=False, help=command.purpose)
     return parser
