@@ -92,9 +92,8 @@ def _read_rows(
     """Adds the pairs of one table, and says what was read and what is wrong; an error for a mask that is not here."""
     names = [repr(table.header[at]) for at in columns]
     rows = counted(len(table.body), "row")
-    findings = [
-        note(plain_name(file), f"{rows}: image from {names[0]}, mask from {names[1]} ({table.form})", "Read so.")
-    ]
+    read = f"{rows}: image from {names[0]}, mask from {names[1]} ({table.form})"
+    findings = [note(plain_name(file), read, "Read so; nothing to do.")]
     left_out: dict[str, list[str]] = {}
     for row in table.uneven:
         left_out.setdefault("have too few or too many cells", []).append(f"row {row.number}")
