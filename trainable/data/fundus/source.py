@@ -103,7 +103,7 @@ class FundusSource:
 
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
-        photographs = [(file, self.digests[file]) for file in self.files]
+        photographs = [(file, self.digests[file], group) for file, group in zip(self.files, self.groups, strict=True)]
         tables = [(table.file, table.grades, table.splits) for table in self.tables]
         findings = [asdict(finding) for finding in self.findings]
         everything = json.dumps(

@@ -85,3 +85,13 @@ def test_a_list_of_no_and_yes_without_a_header_is_refused(tmp_path):
     (tmp_path / "train.txt").write_text("a.jpg 0\nb.jpg 1\n")
     with pytest.raises(DataError, match=r"has no header: its first row is 'a\.jpg 0'"):
         find(tmp_path)
+
+
+def test_another_patient_in_the_table_is_not_found_in_the_cache_of_the_former(tmp_path):
+    write(tmp_path, *(f"{name}.jpg" for name in "abcd"))
+    keys = []
+    for patient in ("p2", "p3"):
+        rows = ["image,patient,level", "a,p1,0", "b,p1,1", "c,p2,2", f"d,{patient},3"]
+        (tmp_path / "labels.csv").write_text("\n".join(rows))
+        keys.append(find(tmp_path).key())
+    assert keys[0] != keys[1]
