@@ -179,6 +179,9 @@ def _graded(
     splits, findings = splits_of_rows(file, table, rows, columns.split)
     columns = columns if any(splits) else replace(columns, split=None)
     findings.append(note(file.as_posix(), columns.described(table), "Read so; nothing to do."))
+    if keys:
+        problem = f"photographs of several folders have one name: rows are matched with their folder, as {keys[0]}"
+        findings.append(note(file.as_posix(), problem, "Read so; nothing to do."))
     otherwise = []
     for number, (row, split) in enumerate(zip(rows, splits, strict=True)):
         written = picture_key(row.cells[columns.image])

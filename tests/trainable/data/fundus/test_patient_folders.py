@@ -43,6 +43,7 @@ def test_photographs_of_one_name_are_told_apart_by_the_folders_of_their_patients
     source = find(tmp_path)
     assert serious(source) == []
     assert grades(source) == {f"{patient}/{eye}.jpg": at % 5 for at, (patient, eye) in enumerate(places)}
+    assert any("rows are matched with their folder, as patient_000/left" in one.problem for one in source.findings)
     assert len(set(source.groups)) == len(PATIENTS)
     assert len(set(zip(source.groups, (file.parent for file in source.files), strict=True))) == len(PATIENTS)
 
