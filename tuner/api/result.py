@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainable.reporting.output_folder import check_writable
 from tuner import formatting
 from tuner.api.keywords import path_of
 from tuner.records import SearchRecord, TrialRecord, locked, read_search
@@ -111,10 +112,11 @@ class SearchResult:
             output: folder to write to, which works while the search runs; None is the search's own.
 
         Raises:
-            ValueError: the search is running, or its records are damaged.
+            ValueError: the search is running, its records are damaged, or the folder can't be written to.
         """
         from tuner.report import write_report
 
+        check_writable(self.folder if output is None else Path(output), "output")
         with locked(self.folder) if output is None else nullcontext():
             return write_report(self.folder, None if output is None else Path(output))
 

@@ -81,6 +81,17 @@ def test_a_search_without_a_value_has_no_best(tmp_path, disc_config):
     assert empty.summary()["trials"] == {"ended": 0, "of": 1}
 
 
+def test_a_report_that_can_not_be_written_says_where_and_what_to_give(tmp_path, disc_config, monkeypatch):
+    folder = tmp_path / "moe" / "archived"
+    record_search(folder, disc_config, [{"max_lr": 1e-3}], num_epochs=[1])
+    (tmp_path / "taken").touch()
+    with pytest.raises(ValueError, match=r"taken is a file; give a folder as output"):
+        load(folder).report(tmp_path / "taken")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(ValueError, match=r"archived can't be written to; give another folder as output"):
+        load(folder).report()
+
+
 def test_a_folder_without_a_search_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"holds no search: there is no settings\.json"):
         load(tmp_path)
