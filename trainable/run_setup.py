@@ -52,11 +52,20 @@ def open_data(config: RunConfig, expected: Mapping[str, str]) -> Any:
     Raises:
         ValueError: it can't be used, or its fingerprint is not the expected one; an empty one accepts any data.
     """
-    splits = get_workload(config.workload).open_data(config, on_progress=_log_preparation)
+    source, workload = config.data.source, get_workload(config.workload)
+    try:
+        splits = workload.open_data(config, on_progress=_log_preparation)
+    except ValueError as error:
+        is_gone = source is not None and Path(source).is_absolute() and not Path(source).exists()
+        if not expected or not is_gone:
+            raise
+        raise ValueError(
+            f"{error} This configuration was found on it: put it back, or start over with --data."
+        ) from error
     differing = _differing(splits.fingerprint, expected)
     if differing:
         raise ValueError(
-            f"The data at {config.data.source} is not what this configuration was found on "
+            f"The data at {source} is not what this configuration was found on "
             f"({differing} differ); restore the data, or start over with --data."
         )
     return splits

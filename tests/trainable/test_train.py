@@ -259,6 +259,14 @@ def test_other_data_than_the_configuration_was_found_on_is_refused_with_what_dif
     assert "--data" in caplog.text
 
 
+def test_data_that_was_moved_away_since_is_told_with_what_to_do(config_file, train, caplog):
+    exported = read_exported_config(config_file)
+    moved = replace(exported.config.data, source="/moved/away")
+    write_exported_config(config_file, replace(exported, config=replace(exported.config, data=moved)))
+    assert train() == 2
+    assert "/moved/away does not exist. This configuration was found on it: put it back, or start over" in caplog.text
+
+
 def test_named_with_data_other_images_are_trained_on(config_file, train, curve, disc_folder, tmp_path):
     for source in disc_folder.rglob("*.png"):
         if not source.stem.endswith("7"):

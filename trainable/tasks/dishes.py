@@ -82,6 +82,11 @@ class DishesConfig(ClassificationConfig):
     """Most micro-batches of an epoch, for a slow machine; None is all."""
     dirty_variants: DirtyVariantsConfig | None = None
 
+    def __post_init__(self) -> None:
+        ClassificationConfig.__post_init__(self)
+        if self.max_train_batches is not None and self.max_train_batches < 1:
+            raise ValueError(f"max_train_batches is {self.max_train_batches}; it must be 1 or more.")
+
 
 class DishesTask(ClassificationTask[DishesConfig]):
     """The dishes workload."""

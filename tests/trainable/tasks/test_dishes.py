@@ -78,6 +78,11 @@ def test_every_choice_changes_what_is_learned(opened, change):
     assert not torch.equal(learned(), learned(**change))
 
 
+def test_a_limit_of_batches_below_one_is_refused():
+    with pytest.raises(ValueError, match="max_train_batches is -7; it must be 1 or more"):
+        from_params({"max_train_batches": -7}, DishesTask().default_config())
+
+
 def test_a_limit_of_batches_limits_the_updates_of_an_epoch(opened):
     assert first_epoch(opened, max_train_batches=2)[0].trainer.global_step == 2
     assert first_epoch(opened)[0].trainer.global_step == 3
