@@ -254,9 +254,8 @@ class TrainingRun:
             try:
                 return evaluated()
             except MemoryShortage:
-                if self.trainer.ranks is not None or not self.micro_batches.evaluated_can_be_halved:
+                if self.trainer.ranks is not None or not self.micro_batches.halve_evaluated():
                     raise
-            self.micro_batches.halve_evaluated()
             memory.empty_cache(self.device)
 
     def _trained(self) -> dict[str, float]:

@@ -75,17 +75,14 @@ class MemoryShortage(torch.OutOfMemoryError):
     def __init__(self, message: str, *, asked_bytes: int | None, available_bytes: int | None) -> None:
         super().__init__(message)
         self.message, self.asked_bytes, self.available_bytes = message, asked_bytes, available_bytes
+        known = {"asked_bytes": asked_bytes, "available_bytes": available_bytes}
+        self.numbers = {name: value for name, value in known.items() if value is not None}
+        """The known ones, by name."""
 
     def __reduce__(self) -> tuple:
         """Picklable, to be raised in another process."""
         numbers = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
         return partial(type(self), self.message, **numbers), ()
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The known numbers, by name."""
-        known = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
-        return {name: value for name, value in known.items() if value is not None}
 
 
 def as_shortage(error: RuntimeError) -> MemoryShortage | None:
@@ -202,14 +199,14 @@ class MicroBatches:
         """To which the batches of a validation or test are divided; None: they are what the task makes them."""
         return self.evaluated if self.evaluated < self._configured.batch_size else None
 
-    @property
-    def evaluated_can_be_halved(self) -> bool:
-        return can_be_halved(self.evaluated, self._configured.min_batch_size)
-
-    def halve_evaluated(self) -> None:
-        """After a shortage in a validation or test, which starts again; what was trained stands."""
+    def halve_evaluated(self) -> bool:
+        """After a shortage in a validation or test, which starts again; False where the batches can't be smaller."""
+        if not can_be_halved(self.evaluated, self._configured.min_batch_size):
+            return False
         self.evaluated, _ = halved(self.evaluated, 1)
+        # What was trained stands.
         logger.warning("out of memory in an evaluation: repeating it in batches of %d", self.evaluated)
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,10 @@ class MaskViewsConfig:
                 if self.tta_flips:
                     mirrored = forward(scaled.flip(-1)).predictions.float()
                     logits.append(resized(mirrored.flip(-1), size))
-            return replace(outputs[0], predictions=logits_of_mean(logits))
+            # The logit of the mean of the sigmoids; exact also where a sigmoid rounds to 1.
+            views = torch.stack(logits)
+            mean = F.logsigmoid(views).logsumexp(dim=0) - F.logsigmoid(-views).logsumexp(dim=0)
+            return replace(outputs[0], predictions=mean)
 
         return average
 
@@ -105,12 +108,6 @@ def views(images: Tensor, config: ClassViewsConfig) -> Iterator[Tensor]:
         yield view
         if config.tta_flips:
             yield view.flip(-1)
-
-
-def logits_of_mean(logits: Sequence[Tensor]) -> Tensor:
-    """The logit of the mean of the sigmoids of several logits of one shape; exact also where a sigmoid rounds to 1."""
-    stacked = torch.stack(list(logits))
-    return F.logsigmoid(stacked).logsumexp(dim=0) - F.logsigmoid(-stacked).logsumexp(dim=0)
 
 
 class AveragedViews(Supervision):

