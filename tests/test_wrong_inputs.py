@@ -34,7 +34,7 @@ from trainable.tasks.registry import get_task
 from trainable.train import train
 from trainable.workloads.exported_config import ExportedConfig, current_versions, write_exported_config
 from tuner.policy.outcomes import Outcome
-from tuner.records import SETTINGS, Recorder, TrialResources, locked, trial_name
+from tuner.records import SETTINGS, Recorder, TrialResources, lock_folder, trial_name
 from tuner.records.checkpoints import trial_folder
 from tuner.records.events import TRIALS
 
@@ -71,7 +71,7 @@ def test_a_line_that_was_being_written_when_the_search_was_killed_is_left_out(ca
 
 
 def test_a_folder_that_another_process_writes_into_is_refused_by_every_command_that_writes(call, forbidden_ray, world):
-    with locked(world / "results/moe/running"):
+    with lock_folder(world / "results/moe/running"):
         for command in ("tuner.export", "tuner.confirm", "tuner.report", "tuner.ensemble --top 1"):
             assert_told(*call(f"{command} results/moe/running"), "results/moe/running is in use by process … on …")
         assert call("tuner.explain results/moe/running")[0] == 0

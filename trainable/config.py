@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
-from trainable.configuration.fields import built, changed, check_size, unknown_name
+from trainable.configuration.fields import built, check_size, replace_fields, unknown_name
 from trainable.configuration.older_versions import as_written_now
 from trainable.configuration.run_config import Config, RunConfig
 from trainable.techniques.best_epoch import BestEpochConfig
@@ -142,9 +142,9 @@ def from_params(params: Mapping[str, object], base: Config) -> Config:
     for section, kind in sections.items():
         inner = {name: value for name, value in params.items() if owners.get(name) == section}
         current = getattr(base, section)
-        changes[section] = _switched(section, kind, current, params.get(section, current is not None), inner)
+        changes[section] = _switch(section, kind, current, params.get(section, current is not None), inner)
     _check_always_on(changes)
-    return changed(type(base), base, changes)
+    return replace_fields(type(base), base, changes)
 
 
 class Parameter(NamedTuple):
@@ -252,11 +252,11 @@ def _check_always_on(sections: Mapping[str, object]) -> None:
             raise ValueError(f"{name} can't be off; leave it on and change what is in it.")
 
 
-def _switched(section: str, kind: type, current: object, switch: object, inner: Mapping[str, object]) -> object:
+def _switch(section: str, kind: type, current: object, switch: object, inner: Mapping[str, object]) -> object:
     if switch not in (True, False, None):
         raise ValueError(f"{section} is {switch!r}; allowed: true or false; set its parameters by their own names.")
     if switch:
-        return current if current is not None and not inner else changed(kind, current, inner)
+        return current if current is not None and not inner else replace_fields(kind, current, inner)
     if inner:
         raise ValueError(f"{', '.join(inner)} given while {section} is off; drop it, or set {section}=true.")
     return None

@@ -96,7 +96,7 @@ def predict(
     predictor = task.predictor(config)
     if overlay and not predictor.kind.drawable:
         raise ValueError(f"--overlay draws predictions, and {config.workload} has nothing to draw; leave it out.")
-    model = trained_model(config, weights).to(device)
+    model = load_trained_model(config, weights).to(device)
     files = {"config": config_file, "weights": weights}
     folder = PredictionFolder.read(output, predictor.kind, files=files, overlay=overlay)
     missing = folder.begin(pictures)
@@ -135,7 +135,7 @@ class TrainedModel:
         """
         task, config = task_of(read_exported_config(Path(folder) / CONFIG).config)
         chosen = chosen_device(device)
-        network = trained_model(config, Path(folder) / WEIGHTS).to(chosen)
+        network = load_trained_model(config, Path(folder) / WEIGHTS).to(chosen)
         return cls(config, network, task.predictor(config), chosen)
 
     def predict(self, picture: str | Path | Image.Image) -> Prediction:
@@ -152,7 +152,7 @@ class TrainedModel:
             return self.predictor(partial(_forward, self.network, self.device), upright)
 
 
-def trained_model(config: TrialConfig, weights: Path) -> nn.Module:
+def load_trained_model(config: TrialConfig, weights: Path) -> nn.Module:
     """The network of a configuration with the weights of a file, ready to predict.
 
     Raises:

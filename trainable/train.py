@@ -37,7 +37,7 @@ from trainable.reporting.output_folder import (
     keep_checkpoints,
     read_tested,
 )
-from trainable.reporting.profiling import parse_updates, profiled
+from trainable.reporting.profiling import parse_updates, profile_updates
 from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trackers
 from trainable.reporting.train_options import TrainOptions, train_parser
 from trainable.run import Run, TrainedEpoch
@@ -127,7 +127,7 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
             _keep_config(replace(exported, config=run.config), output, epoch=run.epoch)
             profiling: AbstractContextManager[None] = nullcontext()
             if options.profile is not None:
-                profiling = profiled(_of_task(run, "--profile").trainer.optimizer, options.profile, output)
+                profiling = profile_updates(_of_task(run, "--profile").trainer.optimizer, options.profile, output)
             with profiling:
                 _record_epochs(run, epochs, output, options.save_every_epochs, options.track)
         else:

@@ -183,8 +183,8 @@ class Trainer(Resumable):
         terms: dict[str, Tensor] = {}
         for (images, targets), weight in zip(batches, weights, strict=True):
             micro = self._losses(images, targets)
-            self.scaler.scale(_weighted(micro["loss"], weight)).backward()
-            shares = {name: _weighted(value.detach(), weight) for name, value in micro.items()}
+            self.scaler.scale(_weight(micro["loss"], weight)).backward()
+            shares = {name: _weight(value.detach(), weight) for name, value in micro.items()}
             terms = {name: terms[name] + share for name, share in shares.items()} if terms else shares
         if self.ranks is None:
             return terms
@@ -253,6 +253,6 @@ class Trainer(Resumable):
                     module.training = mode
 
 
-def _weighted(value: Tensor, weight: float) -> Tensor:
+def _weight(value: Tensor, weight: float) -> Tensor:
     """A window of one micro-batch is its own mean: no product, and none in the backward pass."""
     return value if weight == 1.0 else value * weight

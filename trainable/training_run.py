@@ -234,7 +234,7 @@ class TrainingRun:
         if self.trainer.ranks is not None:
             # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
             return trained()
-        before = memory.copied(self.trainer.state_dict())
+        before = memory.copy_to_cpu(self.trainer.state_dict())
         while True:
             try:
                 return trained()
@@ -245,7 +245,7 @@ class TrainingRun:
             self.micro_batches.halve(epoch=self.epoch + 1)
             self._replace_batches()
             # A copy again: the optimizer goes on with the tensors that it is given.
-            self.trainer.load_state_dict(memory.copied(before))
+            self.trainer.load_state_dict(memory.copy_to_cpu(before))
 
     def _evaluation_that_fits(self, evaluated: Callable[[], dict[str, float]]) -> dict[str, float]:
         evaluated = memory.shortages_named()(evaluated)

@@ -20,7 +20,7 @@ from tuner.api.result import load
 from tuner.api.searches import load_libraries
 from tuner.ray.address import cluster_address
 from tuner.ray.cluster import ray_running
-from tuner.records import ConfirmSeeds, SearchRecord, locked, read_search
+from tuner.records import ConfirmSeeds, SearchRecord, lock_folder, read_search
 from tuner.records.settings import read_settings
 
 PROG = "python -m tuner.confirm"
@@ -69,13 +69,13 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
     load_libraries()
     from tuner.ending.steps import confirm_and_tell, finish
-    from tuner.storage.mirror import mirrored
+    from tuner.storage.mirror import mirror_folder
 
     check_confirmable(folder, top=top)
     with ExitStack() as held:
-        held.enter_context(locked(folder))
+        held.enter_context(lock_folder(folder))
         search = read_search(folder)
-        mirror = held.enter_context(mirrored(folder, search.settings.store))
+        mirror = held.enter_context(mirror_folder(folder, search.settings.store))
         check_held = (lambda: None) if mirror is None else mirror.check_held
         with ray_running(cluster_address(None)):
             is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held)
@@ -101,7 +101,7 @@ def check_confirmable(folder: Path, *, top: int) -> None:
     record = read_search(folder)
     confirmed_runs(folder, record)
     exported = exported_config_of(record, candidates(record, top)[0], folder)
-    with process.silenced(DATA_NOTES):
+    with process.silence_loggers(DATA_NOTES):
         open_data(exported.config, exported.data_fingerprint)
 
 

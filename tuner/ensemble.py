@@ -30,7 +30,7 @@ from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
 from tuner import formatting
 from tuner.export import exported_config_of, trained_weights, trial_config
-from tuner.records import TrialRecord, locked, read_search
+from tuner.records import TrialRecord, lock_folder, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.settings import read_settings
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         device = chosen_device(options.device)
         read_settings(options.folder)
-        with locked(options.folder):
+        with lock_folder(options.folder):
             result = evaluate_ensemble(options.folder, options.top, device=device)
             with replacing(options.folder / FILE) as partial:
                 partial.write_text(json.dumps(asdict(result), indent=2) + "\n")
@@ -94,7 +94,7 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
         raise ValueError(f"--top is {top}; it must be 1 or more.")
     record = read_search(folder)
     epoch = record.comparison_epoch
-    trials = [] if epoch is None else record.ranked(epoch)
+    trials = [] if epoch is None else record.rank(epoch)
     if len(trials) < top:
         full = formatting.count(len(trials), "trial")
         raise ValueError(f"{folder} has {full} of full length; give --top {len(trials)}.")

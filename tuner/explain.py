@@ -107,7 +107,7 @@ def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
 
 def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
-    rivals, result = search.ranked(epoch), leader.measured(epoch)
+    rivals, result = search.rank(epoch), leader.measured(epoch)
     objective = search.settings.metric
     value = formatting.number(result.objective)
     where = "the highest epoch reached" if result.epoch == epoch else "where it plateaued"
@@ -126,7 +126,7 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
     rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} so far"
     cutoff = "" if decision.cutoff is None else f", cutoff {formatting.number(decision.cutoff)}"
     final = "" if decision.predicted is None else f", predicted final {formatting.number(decision.predicted)}"
-    there = search.ranked(decision.epoch)
+    there = search.rank(decision.epoch)
     is_news = trial in there and decision.rank is not None and len(there) > decision.of
     later = f"; final rank {there.index(trial) + 1} of {len(there)}" if is_news else ""
     return f"{place}: {formatting.number(decision.value)}{rank}{cutoff}{final}: {_ACTIONS[decision.action]}{later}."

@@ -29,7 +29,7 @@ from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_ove
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
-from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     try:
         check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
-        with locked(options.folder):
+        with lock_folder(options.folder):
             best = export(options.folder)
             forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
         exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}

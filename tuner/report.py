@@ -19,7 +19,7 @@ from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import Importance, measure_importance
-from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         read_settings(folder)
         check_writable(output, "--output")
         is_own = output.resolve() == folder.resolve()
-        with locked(folder) if is_own else nullcontext():
+        with lock_folder(folder) if is_own else nullcontext():
             report = write_report(folder, output)
             if is_own:
                 _export_if_missing(folder)

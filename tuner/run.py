@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 
 from trainable.config import to_dict
-from trainable.console.process import silenced
+from trainable.console.process import silence_loggers
 from trainable.reporting.tracking import tracker_errors
 from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig
@@ -25,12 +25,12 @@ from tuner.listeners.tensorboard import FOLDER as BOARDS
 from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
 from tuner.planning.changed_space import ranges_in_words
-from tuner.planning.plan import Plan, extended, plan_from_records
+from tuner.planning.plan import Plan, extend, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
 from tuner.ray.cluster_nodes import ClusterNodes, Needs
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
-from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResources, locked
+from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResources, lock_folder
 from tuner.records.checkpoints import remove_leftovers
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.settings import FORMAT
@@ -38,7 +38,7 @@ from tuner.records.trivial import TRIVIAL
 from tuner.session import open_session
 from tuner.settings import SearchSettings
 from tuner.storage.lease import Lease
-from tuner.storage.mirror import Mirror, mirrored
+from tuner.storage.mirror import Mirror, mirror_folder
 from tuner.views.choice import make_view, starting_notices
 from tuner.views.first_rung_notice import FirstRungNotice
 from tuner.views.throttled_view import ThrottledView
@@ -61,12 +61,12 @@ def run_search(settings: SearchSettings, plan: Plan, *, verbose: bool = False) -
             cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
             logger.info("%s, of %s and %s", resources, formatting.count(cpus, "CPU"), formatting.count(gpus, "GPU"))
             folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(folder))
+            held.enter_context(lock_folder(folder))
             recorded = recorded_settings(settings, plan, resources)
             recorder = held.enter_context(closing(Recorder.create(folder, recorded, past_trials=plan.past_trials)))
             if plan.trivial is not None:
                 TRIVIAL.write(folder, "validation", plan.trivial)
-            mirror = held.enter_context(mirrored(folder, recorded.store))
+            mirror = held.enter_context(mirror_folder(folder, recorded.store))
             _search(recorder, plan, cluster, mirror, seconds=settings.time_budget_seconds)
         return _report(recorder, mirror)
 
@@ -97,15 +97,15 @@ def resume_search(
     """
     folder = folder.absolute()
     with ExitStack() as held:
-        held.enter_context(locked(folder))
+        held.enter_context(lock_folder(folder))
         recorder = held.enter_context(closing(Recorder.resume(folder)))
         search = recorder.record
         settings, plan = search.settings, plan_from_records(search.settings)
         store = settings.store if lease is None else lease.store
-        mirror = held.enter_context(mirrored(folder, store, lease))
+        mirror = held.enter_context(mirror_folder(folder, store, lease))
         if more is not None:
             known = [trial.answers for trial in search.trials] + [past.answers for past in search.past_trials]
-            settings = extended(settings, plan, more=more, known=known)
+            settings = extend(settings, plan, more=more, known=known)
         machine = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         with ray_running(address, **machine, references=plan.references, verbose=verbose) as cluster:
             resources = settings.resources
@@ -174,7 +174,7 @@ def _search(
     remove_leftovers(folder, search)
     search.time_budget_seconds = seconds
     # Optuna logs each new study.
-    with silenced(optuna.logging.get_logger("optuna").name):
+    with silence_loggers(optuna.logging.get_logger("optuna").name):
         is_complete = _run_session(recorder, plan, cluster, mirror, seconds=seconds)
     if is_complete and search.leader is not None:
         _keep_to_stated_time(recorder)

@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         from tuner.budget.dry_run import dry_run
 
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
-            estimate = dry_run(*searches.planned(settings, began=began), began=began)
+            estimate = dry_run(*searches.plan_search(settings, began=began), began=began)
         if options.json:
             write_json(estimate.facts)
         else:
@@ -160,7 +160,7 @@ def _list(*, as_json: bool) -> int:
     if as_json:
         write_json(facts)
     else:
-        sys.stdout.write("\n\n".join(_described(name, one) for name, one in facts.items()) + "\n")
+        sys.stdout.write("\n\n".join(_describe(name, one) for name, one in facts.items()) + "\n")
     return DONE
 
 
@@ -181,7 +181,7 @@ def _facts(space: Space, origin: str | None) -> dict[str, Any]:
     }
 
 
-def _described(name: str, facts: dict[str, Any]) -> str:
+def _describe(name: str, facts: dict[str, Any]) -> str:
     origin = f" ({facts['origin']})" if facts["origin"] else ""
     about = f"{facts['job']}; " if facts["job"] else ""
     aim = f"{'maximises' if facts['mode'] == 'max' else 'minimises'} {facts['objective']}"

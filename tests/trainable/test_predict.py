@@ -15,7 +15,7 @@ from PIL import Image
 from trainable.config import from_params
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import read_upright
-from trainable.predict import main, trained_model
+from trainable.predict import load_trained_model, main
 from trainable.tasks.registry import get_task
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
@@ -56,7 +56,7 @@ def rows(folder):
 def final_scores(config, folder, pixels, target):
     """What the metrics of the final test get for an image."""
     task = get_task(config.workload)
-    model = trained_model(config, folder / "weights.pt")
+    model = load_trained_model(config, folder / "weights.pt")
     images = torch.tensor(pixels).permute(2, 0, 1)[None] / 255
     return task.test_supervision(task.build_supervision(config), config).evaluate(model, images, target).scores
 
@@ -98,7 +98,7 @@ def test_grades_are_those_of_the_final_test_for_each_task(tmp_path, augmented):
 def test_photographs_are_cropped_to_the_retina_where_those_of_training_were(tmp_path):
     config = export(tmp_path, "retina")
     folder = replace(config, data=replace(config.data, source="photographs", image_size_px=64))
-    model = trained_model(config, tmp_path / "weights.pt")
+    model = load_trained_model(config, tmp_path / "weights.pt")
     photograph = np.zeros((100, 180, 3), np.uint8)
     rows, columns = np.mgrid[:100, :180]
     disc = (rows - 50) ** 2 + (columns - 80) ** 2 < 40**2
@@ -131,7 +131,7 @@ def evaluated(config, path, folder) -> np.ndarray:
     """The probabilities that a final test gets for a picture of the size that was trained on."""
     pixels = np.asarray(Image.open(path))[None]
     data = ImageMaskSet.of_arrays(pixels, np.zeros(pixels.shape[:3], np.uint8), ["one"])
-    task, model = get_task("moe"), trained_model(config, folder / "weights.pt")
+    task, model = get_task("moe"), load_trained_model(config, folder / "weights.pt")
     (batch,) = task.evaluation_batches(config, data, CPU)
     return task.test_supervision(task.build_supervision(config), config).evaluate(model, *batch).scores[0, 0].numpy()
 

@@ -14,7 +14,7 @@ from trainable.tasks.dishes import DishesTask
 from trainable.training_run import TrainingRun
 from tuner.ensemble import evaluate_ensemble, main
 from tuner.export import trained_weights, trial_config
-from tuner.records import locked, read_search
+from tuner.records import lock_folder, read_search
 
 CPU = torch.device("cpu")
 
@@ -122,7 +122,7 @@ def test_killed_while_it_is_written_the_former_result_stays(folder, monkeypatch)
 
 
 def test_a_folder_in_use_is_refused(folder, capsys):
-    with locked(folder):
+    with lock_folder(folder):
         assert main([str(folder), "--top", "2"]) == 2
     assert "is in use by process" in capsys.readouterr().err
     assert not (folder / "ensemble.json").exists()

@@ -59,7 +59,7 @@ def test_where_a_notebook_logs_already_ours_go_there_and_nowhere_else(capsys, ca
 
 def test_a_library_is_silent_for_as_long_as_it_is_asked(caplog):
     caplog.set_level(logging.INFO)
-    with process.silenced("alembic"):
+    with process.silence_loggers("alembic"):
         logging.getLogger("alembic").info("a table")
         logging.getLogger("alembic").warning("a fault")
     logging.getLogger("alembic").info("after")

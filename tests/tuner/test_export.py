@@ -13,7 +13,7 @@ from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from trainable.workloads.exported_config import read_exported_config
 from tuner.export import export, main, trial_config
-from tuner.records import ConfirmedRun, append_run, locked, read_search
+from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
 
 
@@ -231,7 +231,7 @@ def test_a_folder_without_a_winner_to_export_is_a_sentence(folder, spoil, senten
 
 
 def test_a_folder_in_use_is_refused_and_left_as_it_was(folder, capsys):
-    with locked(folder):
+    with lock_folder(folder):
         assert main([str(folder)]) == 2
     assert "is in use by process" in capsys.readouterr().err
     assert not (folder / "best").exists()

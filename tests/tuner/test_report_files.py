@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tuner.records import locked
+from tuner.records import lock_folder
 from tuner.report import main, write_report
 
 
@@ -56,7 +56,7 @@ def test_killed_while_it_writes_a_report_leaves_each_file_whole_and_the_next_one
 
 def test_a_report_elsewhere_needs_no_lock_and_its_page_says_that_the_search_runs(copied, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
-    with locked(copied):
+    with lock_folder(copied):
         assert main([str(copied), "--output", str(tmp_path / "elsewhere")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'elsewhere' / 'report.md'}\n"
     text = (tmp_path / "elsewhere" / "report.md").read_text()
@@ -70,7 +70,7 @@ def test_a_report_elsewhere_needs_no_lock_and_its_page_says_that_the_search_runs
 def test_a_folder_in_use_is_not_written_to(copied, capsys, monkeypatch, output):
     monkeypatch.chdir(copied)
     before = sorted(path.name for path in copied.iterdir())
-    with locked(copied):
+    with lock_folder(copied):
         assert main([str(copied), *output]) == 2
     assert "is in use by process" in capsys.readouterr().err
     assert sorted(path.name for path in copied.iterdir() if path.name != ".lock") == before

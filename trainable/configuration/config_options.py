@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from trainable.config import NETWORK_PARAM, flat_params, from_params, parameter_names
-from trainable.configuration.fields import changed, parse_assignments, typed, unknown_name
+from trainable.configuration.fields import convert, parse_assignments, replace_fields, unknown_name
 from trainable.configuration.given_paths import with_found_files
 from trainable.configuration.run_config import Config
 
@@ -91,7 +91,7 @@ def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[st
         if field not in (names := [each.name for each in fields(parts[part])]):
             raise ValueError(unknown_name(f"field of {part}", field, names))
         values.setdefault(part, {})[field] = value
-    return {part: changed(type(parts[part]), parts[part], inner) for part, inner in values.items()}
+    return {part: replace_fields(type(parts[part]), parts[part], inner) for part, inner in values.items()}
 
 
 def _as_share(
@@ -102,7 +102,7 @@ def _as_share(
         # The epochs from which shares of the backbone train.
         if "milestones" in params:
             raise ValueError("milestone_epochs and milestones are the same parameter; leave one of them out.")
-        pairs = typed(value, tuple[tuple[float, float], ...], name)
+        pairs = convert(value, tuple[tuple[float, float], ...], name)
         assert isinstance(pairs, tuple)
         return "milestones", [[epoch / planned["max_epochs"], share] for epoch, share in pairs]
     for ending, share_ending, whole in (("_epochs", "_fraction", "max_epochs"), ("_lr", "_lr_ratio", "max_lr")):

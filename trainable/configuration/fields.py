@@ -27,7 +27,7 @@ MOST = 2**63 - 1
 """Largest whole number that a tensor holds."""
 
 
-def typed(value: object, hint: object, name: str) -> object:
+def convert(value: object, hint: object, name: str) -> object:
     """Converts `value` to the declared type of the field `name`, if that is lossless.
 
     An int becomes a float, a whole float an int, a list a tuple, a mapping the field's dataclass.
@@ -51,7 +51,7 @@ def typed(value: object, hint: object, name: str) -> object:
             return _items_typed(value, get_args(option), name)
         if _fits(value, kind):
             return kind(value)
-    allowed = " or ".join(_described(option) for option in options)
+    allowed = " or ".join(_describe(option) for option in options)
     raise ValueError(f"{name} is {value!r}; it must be {allowed}.")
 
 
@@ -77,13 +77,13 @@ def built(kind: type, data: object, where: str) -> Any:
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; give every field.")
     values = {**dict.fromkeys(absent), **data}
-    return kind(**{name: typed(value, hints[name], name) for name, value in values.items()})
+    return kind(**{name: convert(value, hints[name], name) for name, value in values.items()})
 
 
-def changed(kind: type, current: Any, values: Mapping[str, object]) -> Any:
+def replace_fields(kind: type, current: Any, values: Mapping[str, object]) -> Any:
     """`current`, or the defaults of `kind`, with some fields set from plain values."""
     hints = get_type_hints(kind)
-    converted = {name: typed(value, hints[name], name) for name, value in values.items()}
+    converted = {name: convert(value, hints[name], name) for name, value in values.items()}
     return kind(**converted) if current is None else dataclasses.replace(current, **converted)
 
 
@@ -142,7 +142,7 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _described(option: Any) -> str:
+def _describe(option: Any) -> str:
     if get_origin(option) is Literal:
         return ", ".join(get_args(option))
     return _IN_WORDS.get(get_origin(option) or option) or f"an object with the fields of {option.__name__}"
@@ -154,7 +154,7 @@ def _items_typed(values: Sequence[object], hints: tuple[object, ...], name: str)
     if len(values) != len(hints):
         raise ValueError(f"{name} is {values!r}; it must have {len(hints)} items.")
     return tuple(
-        typed(value, hint, f"{name}[{index}]") for index, (value, hint) in enumerate(zip(values, hints, strict=True))
+        convert(value, hint, f"{name}[{index}]") for index, (value, hint) in enumerate(zip(values, hints, strict=True))
     )
 
 

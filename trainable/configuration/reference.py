@@ -101,7 +101,7 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
     """
     place, _, name = text.rpartition(":")
     module_name = find(text).text.rpartition(":")[0] if _is_path(place) else place
-    module = _imported(text, module_name)
+    module = _import_module(text, module_name)
     if not hasattr(module, name):
         known = [other for other in vars(module) if not other.startswith("_")]
         nearest = difflib.get_close_matches(name, known, n=1)
@@ -187,7 +187,7 @@ def _add_to_path(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
-def _imported(text: str, module: str) -> ModuleType:
+def _import_module(text: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except SystemExit as error:

@@ -82,7 +82,7 @@ def shown() -> Iterator[None]:
 
 
 @contextmanager
-def silenced(*names: str, level: int = logging.WARNING) -> Iterator[None]:
+def silence_loggers(*names: str, level: int = logging.WARNING) -> Iterator[None]:
     """Silences these loggers below this level."""
     with ExitStack() as stack:
         for name in names:

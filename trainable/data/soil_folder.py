@@ -17,7 +17,7 @@ from PIL import Image
 
 from trainable.console.command_line import error_line, run_main
 from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
-from trainable.data.drawing.dirt import SEVERITIES, soiled
+from trainable.data.drawing.dirt import SEVERITIES, soil
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
@@ -59,7 +59,7 @@ def soil_folder(clean: Path, out: Path, config: DirtyVariantsConfig) -> Counter[
         for variation in range(config.variations_per_image):
             rng = variant_rng(file.name, variation)
             severity = str(rng.choice(list(SEVERITIES), p=config.shares))
-            variant = soiled(pixels, rng, severity=severity)
+            variant = soil(pixels, rng, severity=severity)
             Image.fromarray(variant).save(out / f"{variant_name(file.stem, severity, variation)}.jpg", quality=95)
             counts[severity] += 1
     return counts

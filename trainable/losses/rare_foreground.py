@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainable.losses.segmentation import PER_IMAGE, boundary_weights, matched
+from trainable.losses.segmentation import PER_IMAGE, as_matching_float32, boundary_weights
 
 FOCAL_GAMMA, FOCAL_ALPHA, TVERSKY_BETA = 2.0, 0.25, 0.7
 _TINY = torch.finfo(torch.float32).tiny
@@ -36,7 +36,7 @@ def focal_loss(
     boundary_emphasis: float = 0.0,
 ) -> Tensor:
     """The focal loss; `alpha` weighs the object, 1 - `alpha` the background."""
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     # -log p and -log(1 - p): powers of p itself have no gradient where it is rounded to 0 or 1.
     entropy_on, entropy_off = F.softplus(-logits), F.softplus(logits)
     missed = alpha * (-gamma * entropy_off).exp() * entropy_on
@@ -50,7 +50,7 @@ def tversky_loss(
     logits: Tensor, masks: Tensor, *, beta: float = TVERSKY_BETA, boundary_emphasis: float = 0.0
 ) -> Tensor:
     """One minus the Tversky index of each image; the overlap with a soft mask is the minimum of both, as in Dice."""
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     probabilities, weights = logits.sigmoid(), _pixel_weights(masks, boundary_emphasis)
     overlaps = weights * torch.minimum(probabilities, masks)
     both = overlaps.sum(PER_IMAGE)
@@ -61,7 +61,7 @@ def tversky_loss(
 
 def balanced_bce_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """Cross-entropy in which object and background weigh the same; an image with one of them counts that alone."""
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     weights = _pixel_weights(masks, boundary_emphasis)
     sides = [(weights * masks, F.softplus(-logits)), (weights * (1 - masks), F.softplus(logits))]
     totals = torch.stack([side.sum(PER_IMAGE) for side, _ in sides])

@@ -50,7 +50,7 @@ def deep_supervision(output: ModelOutput, masks: Tensor, criterion: Criterion, a
 
 def bce_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) -> Tensor:
     """Binary cross-entropy, the mean over pixels and images."""
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     if not boundary_emphasis:
         return F.binary_cross_entropy_with_logits(logits, masks)
     return _weighted_entropy(logits, masks, boundary_weights(masks, emphasis=boundary_emphasis)).mean()
@@ -64,7 +64,7 @@ def dice_loss(logits: Tensor, masks: Tensor, *, boundary_emphasis: float = 0.0) 
     Source: Milletari et al., V-Net, 3DV 2016, https://arxiv.org/abs/1606.04797; for soft masks Wang et al., Dice
     Semimetric Losses, MICCAI 2023, https://arxiv.org/abs/2303.16296.
     """
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     probabilities = logits.sigmoid()
     overlaps, sizes = torch.minimum(probabilities, masks), probabilities + masks
     if boundary_emphasis:
@@ -91,7 +91,7 @@ def structure_loss(
     Source: F3Net, as the weights. Widely copied code averages the cross-entropy before weighting it, which cancels the
     weights; here they apply.
     """
-    logits, masks = matched(logits, masks)
+    logits, masks = as_matching_float32(logits, masks)
     weights = boundary_weights(masks, emphasis=boundary_emphasis, window=boundary_window)
     weighted_entropy = _weighted_entropy(logits, masks, weights)
     probabilities = logits.sigmoid()
@@ -125,7 +125,7 @@ def _weighted_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     return (weights * cross_entropy).sum(PER_IMAGE) / weights.sum(PER_IMAGE)
 
 
-def matched(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def as_matching_float32(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32; a shape that merely broadcasts would be a silent error."""
     if logits.shape != masks.shape or logits.dim() != 4:
         raise ValueError(

@@ -53,7 +53,7 @@ class CollectedLogits(CollectedBatches):
         return {"temperature": fit_temperature(*self.collected())}
 
 
-def calibrated(probabilities: Tensor, temperature: float) -> Tensor:
+def calibrate(probabilities: Tensor, temperature: float) -> Tensor:
     """Probabilities (B, K) after scaling by a temperature; 1 changes nothing."""
     return (probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature).softmax(dim=1)
 
@@ -67,7 +67,7 @@ class CalibratedMetrics(SeveralClassifications):
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
         self.parts["plain"].update(scores, targets)
-        self.parts["calibrated"].update(calibrated(scores.double(), self._temperature), targets)
+        self.parts["calibrated"].update(calibrate(scores.double(), self._temperature), targets)
 
     def compute(self) -> dict[str, float]:
         after = self.parts["calibrated"].compute()

@@ -38,7 +38,7 @@ class ProbeMetrics(CollectedBatches):
 
     def compute(self) -> dict[str, float]:
         features, labels, is_query = self.collected()
-        bank, queries = standardised(features[~is_query], features[is_query])
+        bank, queries = standardise(features[~is_query], features[is_query])
         known, wanted = labels[~is_query], labels[is_query]
         calls = {
             "knn_accuracy": knn_calls(bank, known, queries, num_classes=self._num_classes),
@@ -47,7 +47,7 @@ class ProbeMetrics(CollectedBatches):
         return {name: float((called == wanted).float().mean()) for name, called in calls.items()}
 
 
-def standardised(bank: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+def standardise(bank: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
     """Both with the bank's mean at 0 and its spread at 1, feature by feature; a constant one becomes 0."""
     mean, spread = bank.mean(dim=0), bank.std(dim=0, correction=0)
     scale = torch.where(spread > 1e-6, 1.0 / spread.clamp_min(1e-6), 0.0)

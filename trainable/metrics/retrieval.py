@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.metrics.collected import CollectedBatches
-from trainable.metrics.probes import standardised
+from trainable.metrics.probes import standardise
 
 METRIC_NAMES = ("mean_reciprocal_rank", "retrieval_accuracy")
 
@@ -41,7 +41,7 @@ def partner_ranks(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: features (N, D); row by row those of the same images as `second`.
     """
-    first, second = (F.normalize(one, dim=1) for one in standardised(first, second))
+    first, second = (F.normalize(one, dim=1) for one in standardise(first, second))
     cosines = first @ second.T
     partners = cosines.diagonal()
     # Equals count half: features that are all alike find nothing.

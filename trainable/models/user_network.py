@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainable.configuration.fields import typed, unknown_name
+from trainable.configuration.fields import convert, unknown_name
 from trainable.configuration.reference import load
 from trainable.configuration.user_frames import in_words, user_frames
 from trainable.models.output import as_model_output
@@ -52,7 +52,7 @@ class UserNetworkConfig:
             if accepted is not None and name not in accepted:
                 raise ValueError(unknown_name(f"parameter of {self.network}", name, accepted))
             if hints.get(name) in (bool, int, float) and isinstance(value, str):
-                typed(value, hints[name], f"network.{name}")
+                convert(value, hints[name], f"network.{name}")
 
     def network_arguments(self) -> dict[str, object]:
         """The arguments that can be set, and their types: those that are declared, else of their defaults."""

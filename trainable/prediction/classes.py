@@ -76,7 +76,7 @@ class ClassPredictor(Predictor):
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> ClassPrediction:
         output = network_output(self.average_views(forward), self.prepare(picture))
-        return _classified(output.predictions[0], self.class_names)
+        return _classify(output.predictions[0], self.class_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +94,8 @@ class GradesPredictor(Predictor):
         output = network_output(self.average_views(forward), self.prepare(picture))
         parts = output.predictions[0].split([len(names) for names in self.class_names.values()])
         pairs = zip(self.class_names.items(), parts, strict=True)
-        return GradesPrediction({task: _classified(logits, names) for (task, names), logits in pairs})
+        return GradesPrediction({task: _classify(logits, names) for (task, names), logits in pairs})
 
 
-def _classified(logits: Tensor, names: tuple[str, ...]) -> ClassPrediction:
+def _classify(logits: Tensor, names: tuple[str, ...]) -> ClassPrediction:
     return ClassPrediction(dict(zip(names, logits.float().softmax(dim=0).tolist(), strict=True)))

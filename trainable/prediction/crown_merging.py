@@ -46,7 +46,7 @@ class FoundCrown:
         return part
 
 
-def merged_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
+def merge_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
     """The crowns of a picture, the most confident first, from detections with the tile of each."""
     found = sorted(found, key=lambda find: -find[1].score)
     extents = np.array([crown.extent for _, crown in found]).reshape(-1, 4)
@@ -64,7 +64,7 @@ def merged_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
                 same = [other for other in near.tolist() if _is_same_crown(found[member], found[other])]
                 free[same] = False
                 members += same
-            merged.append(_joined([found[member][1] for member in members]))
+            merged.append(_join([found[member][1] for member in members]))
     return merged
 
 
@@ -99,7 +99,7 @@ def _is_same_crown(one: tuple[Box, FoundCrown], other: tuple[Box, FoundCrown]) -
     return bool((part & other_part).sum() >= SAME_CROWN_IOU * (part | other_part).sum() > 0)
 
 
-def _joined(crowns: Sequence[FoundCrown]) -> FoundCrown:
+def _join(crowns: Sequence[FoundCrown]) -> FoundCrown:
     """Merges detections of the same crown, the most confident first."""
     first = crowns[0]
     if len(crowns) == 1:

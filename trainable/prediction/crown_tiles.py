@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from trainable.data.crowns.batches import boxes_around
-from trainable.data.crowns.tiling import filled, tile_corners, tile_starts
+from trainable.data.crowns.tiling import fill_tile, tile_corners, tile_starts
 from trainable.losses.crowns import CELL_PX, TREES_PER
 from trainable.prediction.base import Progress, network_output
 from trainable.prediction.crown_merging import Box, FoundCrown
@@ -64,7 +64,7 @@ def predict_tiles(
     side, corners, owned = cut.tile_px, cut.corners, cut.owned
     for start in range(0, len(corners), batch_size):
         some = slice(start, start + batch_size)
-        tiles = [filled(pixels[top : top + side, left : left + side], side, 0) for top, left in corners[some]]
+        tiles = [fill_tile(pixels[top : top + side, left : left + side], side, 0) for top, left in corners[some]]
         output = as_crown_output(network_output(forward, np.stack(tiles)))
         canopy = crown_scores(output).crown.cpu()
         trees = output.density.cpu().repeat_interleave(CELL_PX, 1).repeat_interleave(CELL_PX, 2) / TREES_PER

@@ -15,7 +15,7 @@ from trainable.data.io.decoding import shrink_image
 from trainable.metrics.crowns import SURE_SCORE
 from trainable.prediction.base import Prediction, Predictor, Progress, Row
 from trainable.prediction.coco import coco_images, coco_result, write_json
-from trainable.prediction.crown_merging import FoundCrown, merged_crowns
+from trainable.prediction.crown_merging import FoundCrown, merge_crowns
 from trainable.prediction.crown_tiles import TileCut, predict_tiles
 from trainable.prediction.drawing import draw_boxes, draw_captions, draw_masks
 from trainable.supervision.base import Forward
@@ -112,7 +112,7 @@ class CrownsPredictor(Predictor):
         tiles = list(predict_tiles(forward, pixels, cut, batch_size=self.batch_size, on_progress=on_progress))
         return CrownsPrediction(
             size=cut.size,
-            crowns=tuple(merged_crowns([(tile.tile, crown) for tile in tiles for crown in tile.crowns])),
+            crowns=tuple(merge_crowns([(tile.tile, crown) for tile in tiles for crown in tile.crowns])),
             kinds=self.kinds,
             num_trees=sum(tile.num_trees for tile in tiles),
             canopy_share=sum(tile.num_canopy_px for tile in tiles) / pixels[..., 0].size,

@@ -12,7 +12,7 @@ from torch import Tensor
 from trainable.data.io.decoding import shrink_image
 from trainable.prediction.base import Prediction, Predictor, Progress, network_output
 from trainable.prediction.drawing import draw_masks
-from trainable.supervision.base import Forward, resized
+from trainable.supervision.base import Forward, resize_logits
 from trainable.techniques.test_time_augmentation import ViewAveraging, single_view
 
 THRESHOLD = 0.5
@@ -60,5 +60,5 @@ class MaskPredictor(Predictor):
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> MaskPrediction:
         output = network_output(self.average_views(forward), shrink_image(picture, self.trained_size_px))
-        logits = resized(output.predictions.float(), picture.size[::-1])
+        logits = resize_logits(output.predictions.float(), picture.size[::-1])
         return MaskPrediction(logits[0, 0].sigmoid().cpu().numpy())

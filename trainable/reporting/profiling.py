@@ -30,7 +30,7 @@ def parse_updates(text: str) -> range:
 
 
 @contextmanager
-def profiled(optimizer: torch.optim.Optimizer, updates: range, folder: Path) -> Iterator[None]:
+def profile_updates(optimizer: torch.optim.Optimizer, updates: range, folder: Path) -> Iterator[None]:
     """Traces these updates of the work inside, into the folder."""
     plan = profiler.schedule(
         wait=updates[0] - 1 - _WARMUP_UPDATES, warmup=_WARMUP_UPDATES, active=len(updates), repeat=1

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from trainable.console.process import silenced
+from trainable.console.process import silence_loggers
 
 TRACKERS = ("mlflow", "wandb")
 """Names of packages, and of the extras that install them."""
@@ -144,7 +144,7 @@ class _MlflowRun:
 
         is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
         identity = run.identity if is_shared else run.name
-        with silenced("alembic"):
+        with silence_loggers("alembic"):
             # It logs each table of a new store.
             self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))
             known = self._client.get_experiment_by_name(run.experiment)

@@ -87,14 +87,14 @@ class DeepSupervision(Supervision):
 
     def evaluate(self, forward: Forward, images: Tensor, targets: Tensor) -> EvaluatedBatch:
         """Resizes the prediction to the masks' resolution, where metrics are defined."""
-        logits = resized(forward(images).predictions.float(), targets.shape[-2:])
+        logits = resize_logits(forward(images).predictions.float(), targets.shape[-2:])
         losses = {"loss": self.criterion(logits, targets)}
         if self.fixed_loss is not None:
             losses["nll"] = self.fixed_loss(logits, targets)
         return EvaluatedBatch(logits, logits.sigmoid(), losses)
 
 
-def resized(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+def resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """Logits [B, 1, H, W] resized to the height and width of evaluation."""
     if logits.shape[-2:] == size:
         return logits

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trainable.data.classes.labelled_images import MISSING
 from trainable.models.output import as_model_output
-from trainable.supervision.linear_probe import Batches, encoded, fit_heads, thinned
+from trainable.supervision.linear_probe import Batches, encode_images, fit_heads, thin
 
 RANDOM, PROBE = "random", "probe"
 HEAD_STARTS = (RANDOM, PROBE)
@@ -57,7 +57,7 @@ def start_head(model: nn.Module, batches: Batches, *, num_images: int, num_class
         assert embeddings is not None
         return embeddings
 
-    features, labels = encoded(embeddings_of, thinned(batches, num_images))
+    features, labels = encode_images(embeddings_of, thin(batches, num_images))
     heads = []
     for own, classes in zip(labels.reshape(len(labels), -1).T, num_classes, strict=True):
         known = own != MISSING

@@ -76,7 +76,7 @@ class ClassProbe(LinearProbe):
     num_classes: int
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
-        features, labels = encoded(self.encode, thinned(train, num_images))
+        features, labels = encode_images(self.encode, thin(train, num_images))
         heads = fit_heads(features, labels, num_classes=self.num_classes)
         return [head.probabilities for head in heads]
 
@@ -88,7 +88,7 @@ class GradeProbe(LinearProbe):
     num_classes: Sequence[int]
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
-        features, labels = encoded(self.encode, thinned(train, num_images))
+        features, labels = encode_images(self.encode, thin(train, num_images))
         by_task = []
         for own, num_classes in zip(labels.T, self.num_classes, strict=True):
             known = own != MISSING
@@ -154,12 +154,12 @@ def measure_probe(
         better: larger for better metrics.
     """
     candidates = probe.fit(train, num_images)
-    on_validation = _measured(probe, candidates, validation, new_metrics)
+    on_validation = _measure(probe, candidates, validation, new_metrics)
     best = max(range(len(candidates)), key=lambda number: better(on_validation[number]))
-    return on_validation[best] if test is None else _measured(probe, [candidates[best]], test, new_metrics)[0]
+    return on_validation[best] if test is None else _measure(probe, [candidates[best]], test, new_metrics)[0]
 
 
-def thinned(batches: Batches, num_images: int, most: int = MOST_IMAGES) -> Iterator[tuple[Tensor, Any]]:
+def thin(batches: Batches, num_images: int, most: int = MOST_IMAGES) -> Iterator[tuple[Tensor, Any]]:
     """Every n-th image, so that at most `most` are left; the order may be that of classes."""
     step, passed = math.ceil(num_images / most), 0
     for images, targets in batches:
@@ -169,14 +169,14 @@ def thinned(batches: Batches, num_images: int, most: int = MOST_IMAGES) -> Itera
             yield images[rows], targets[rows]
 
 
-def encoded(encode: Callable[[Tensor], Tensor], batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+def encode_images(encode: Callable[[Tensor], Tensor], batches: Batches) -> tuple[np.ndarray, np.ndarray]:
     """Features and targets of all images."""
     pairs = [(encode(images).float().cpu(), targets.cpu()) for images, targets in batches]
     features, targets = (torch.cat(parts).numpy() for parts in zip(*pairs, strict=True))
     return features, targets
 
 
-def _measured(
+def _measure(
     probe: LinearProbe, candidates: Sequence[Scores], batches: Batches, new_metrics: Callable[[], Metrics]
 ) -> list[dict[str, float]]:
     """Of each candidate, in one pass over the images."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainable.losses.segmentation import area_resized
 from trainable.models.backbones.backbone import Backbone
-from trainable.supervision.base import resized
+from trainable.supervision.base import resize_logits
 from trainable.supervision.linear_probe import (
     MOST_IMAGES,
     Batches,
@@ -25,7 +25,7 @@ from trainable.supervision.linear_probe import (
     LinearProbe,
     Scores,
     fit_heads,
-    thinned,
+    thin,
 )
 
 MOST_PIXELS = 20_000
@@ -56,7 +56,7 @@ class PixelProbe(LinearProbe):
         generator = np.random.default_rng(0)
         kept = min(num_images, MOST_IMAGES)
         features, labels, weights = [], [], []
-        for images, masks in thinned(train, num_images):
+        for images, masks in thin(train, num_images):
             maps = self.encode(images).float()
             most = min(MOST_PIXELS, MOST_NUMBERS // maps.shape[1])
             objects = area_resized(masks, maps.shape[2:])[:, 0] > 0.5
@@ -75,6 +75,6 @@ class PixelProbe(LinearProbe):
 def _masks_of(head: LinearHead) -> Scores:
     def scores(features: Tensor, masks: Tensor) -> Tensor:
         off, on = head(features.movedim(1, -1)).unbind(-1)
-        return resized((on - off).unsqueeze(1), masks.shape[-2:]).sigmoid()
+        return resize_logits((on - off).unsqueeze(1), masks.shape[-2:]).sigmoid()
 
     return scores

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable.supervision.base import resized
+from trainable.supervision.base import resize_logits
 from trainable.supervision.evaluation import Metrics
 
 DRAWS = 50
@@ -77,7 +77,7 @@ def constant_masks(masks: np.ndarray) -> tuple[TrivialPredictor, ...]:
     return (
         TrivialPredictor("an empty mask", lambda targets: torch.zeros_like(targets, dtype=torch.float32)),
         TrivialPredictor(
-            "the mean mask", lambda targets: resized(mean, targets.shape[-2:]).expand(len(targets), -1, -1, -1)
+            "the mean mask", lambda targets: resize_logits(mean, targets.shape[-2:]).expand(len(targets), -1, -1, -1)
         ),
     )
 

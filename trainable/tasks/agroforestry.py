@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
-from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches, gathered
+from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches, gather_tiles
 from trainable.data.crowns.crown_set import VOID, CrownSet
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import KIND_NAMES, CrownSceneConfig, crown_scene_splits
@@ -155,7 +155,7 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         rows, generator = np.flatnonzero(np.diff(data.first_crown)), np.random.default_rng(0)
 
         def another() -> CrownTarget:
-            _, (target,) = gathered(data, generator.choice(rows, 1), orientations=np.zeros(1, np.int64))
+            _, (target,) = gather_tiles(data, generator.choice(rows, 1), orientations=np.zeros(1, np.int64))
             return target
 
         return no_crowns(data.num_crowns / len(data)), crowns_of_others(another)

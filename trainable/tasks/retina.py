@@ -12,7 +12,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.fundus.crop import cropped_to_retina
+from trainable.data.fundus.crop import crop_to_retina
 from trainable.data.fundus.folder import open_fundus_folder
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions
@@ -183,7 +183,7 @@ class RetinaTask(Task[RetinaConfig]):
         if config.data.source == EMBEDDED:
             prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
         else:
-            prepare = partial(cropped_to_retina, size_px=side_px)
+            prepare = partial(crop_to_retina, size_px=side_px)
         return GradesPredictor(class_names=config.classes, prepare=prepare, average_views=self.view_averaging(config))
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:

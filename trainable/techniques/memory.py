@@ -117,7 +117,7 @@ def _size(pattern: str, message: str) -> int | None:
     return None if found is None else round(float(found[1]) * _UNITS[found[2]])
 
 
-def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
+def halve_micro_batch(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
     """The largest micro-batch of at most half the size that gives the same effective batch, and its accumulation.
 
     Raises:
@@ -131,7 +131,7 @@ def halved(batch_size: int, accumulation_steps: int) -> tuple[int, int]:
 
 def can_be_halved(batch_size: int, least: int) -> bool:
     """Whether half the micro-batch still has the images that the loss needs."""
-    return batch_size > 1 and halved(batch_size, 1)[0] >= least
+    return batch_size > 1 and halve_micro_batch(batch_size, 1)[0] >= least
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class MicroBatches:
         self._key = (*(getattr(config, name) for name in config.memory_fields), device)
         self.size, self.accumulation_steps = config.batch_size, config.accumulation_steps
         while self.size > caps.largest.get(self._key, self.size):
-            self.size, self.accumulation_steps = halved(self.size, self.accumulation_steps)
+            self.size, self.accumulation_steps = halve_micro_batch(self.size, self.accumulation_steps)
         """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
         self.evaluated = self.size
         """Images of a batch of the validation or the test at most, once memory ran short."""
@@ -172,7 +172,7 @@ class MicroBatches:
     def halve(self, *, epoch: int) -> None:
         """After a shortage in this epoch, which starts again."""
         former = self.size
-        self.size, self.accumulation_steps = halved(former, self.accumulation_steps)
+        self.size, self.accumulation_steps = halve_micro_batch(former, self.accumulation_steps)
         self.evaluated = min(self.evaluated, self.size)
         self._caps.largest[self._key] = self.size
         logger.warning(
@@ -191,7 +191,7 @@ class MicroBatches:
         """Goes on with what fitted then, where that is smaller; other trainings of the process don't hear of it."""
         if state["halved_to"] is not None:
             while self.size > state["halved_to"]:
-                self.size, self.accumulation_steps = halved(self.size, self.accumulation_steps)
+                self.size, self.accumulation_steps = halve_micro_batch(self.size, self.accumulation_steps)
             self.evaluated = min(self.evaluated, self.size)
 
     @property
@@ -203,7 +203,7 @@ class MicroBatches:
         """After a shortage in a validation or test, which starts again; False where the batches can't be smaller."""
         if not can_be_halved(self.evaluated, self._configured.min_batch_size):
             return False
-        self.evaluated, _ = halved(self.evaluated, 1)
+        self.evaluated, _ = halve_micro_batch(self.evaluated, 1)
         # What was trained stands.
         logger.warning("out of memory in an evaluation: repeating it in batches of %d", self.evaluated)
         return True
@@ -222,7 +222,7 @@ class DividedBatches:
                 yield taken_of(batch, slice(start, start + self.batch_size))
 
 
-def copied(state: dict[str, Any]) -> dict[str, Any]:
+def copy_to_cpu(state: dict[str, Any]) -> dict[str, Any]:
     """The same state in tensors of its own on the CPU, where no further training reaches them."""
     copies: dict[int, Any] = {}
     map_tensors(lambda tensor: copies.setdefault(id(tensor), tensor.detach().to("cpu", copy=True)), state)

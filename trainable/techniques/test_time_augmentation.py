@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainable.models.output import ModelOutput
-from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision, resized
+from trainable.supervision.base import EvaluatedBatch, Forward, Losses, Supervision, resize_logits
 
 ViewAveraging = Callable[[Forward], Forward]
 """Wraps a network into one that averages several views."""
@@ -87,12 +87,12 @@ class MaskViewsConfig:
         def average(images: Tensor) -> ModelOutput:
             size, outputs, logits = images.shape[-2:], [], []
             for scale in self.tta_scales:
-                scaled = _scaled(images, scale)
+                scaled = _scale(images, scale)
                 outputs.append(forward(scaled))
-                logits.append(resized(outputs[-1].predictions.float(), size))
+                logits.append(resize_logits(outputs[-1].predictions.float(), size))
                 if self.tta_flips:
                     mirrored = forward(scaled.flip(-1)).predictions.float()
-                    logits.append(resized(mirrored.flip(-1), size))
+                    logits.append(resize_logits(mirrored.flip(-1), size))
             # The logit of the mean of the sigmoids; exact also where a sigmoid rounds to 1.
             views = torch.stack(logits)
             mean = F.logsigmoid(views).logsumexp(dim=0) - F.logsigmoid(-views).logsumexp(dim=0)
@@ -125,7 +125,7 @@ class AveragedViews(Supervision):
         return self.supervision.evaluate(self.average_views(forward), images, targets)
 
 
-def _scaled(images: Tensor, scale: float) -> Tensor:
+def _scale(images: Tensor, scale: float) -> Tensor:
     if scale == 1:
         return images
     height, width = (round(scale * side) for side in images.shape[-2:])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainable.config import to_dict
-from trainable.configuration.fields import built, typed
+from trainable.configuration.fields import built, convert
 from trainable.configuration.mapping_file import read_mapping
 from trainable.configuration.reference import Reference, activate
 from trainable.configuration.run_config import RunConfig
@@ -79,7 +79,7 @@ def read_exported_config(path: Path) -> ExportedConfig:
     circumstances = {name: value for name, value in content.items() if name not in ("format", "config")}
     circumstances["references"] = content.get("references") or None
     try:
-        references: Any = typed(content.get("references", []), tuple[Reference, ...], "references")
+        references: Any = convert(content.get("references", []), tuple[Reference, ...], "references")
         activate(references)
         return built(ExportedConfig, circumstances | {"config": read_config(content["config"])}, "the file")
     except ValueError as error:

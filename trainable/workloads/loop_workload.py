@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from trainable.configuration.fields import changed, unknown_name
+from trainable.configuration.fields import replace_fields, unknown_name
 from trainable.data.io.folder_layout import files_below
 from trainable.loop.loop_config import LoopConfig, LoopData
 from trainable.loop.loop_error import LoopError
@@ -151,4 +151,4 @@ def _built(kind: type, params: Mapping[str, Any]) -> Any:
     required = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
     if missing := sorted(required - params.keys()):
         raise ValueError(f"{kind.__name__} needs {', '.join(missing)}; suggest it, or give the field a default.")
-    return changed(kind, None, params)
+    return replace_fields(kind, None, params)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
 from search_spaces.ranges import OneOf, Range
-from trainable.configuration.fields import typed, unknown_name
+from trainable.configuration.fields import convert, unknown_name
 from trainable.configuration.given_paths import with_found_files
 from trainable.remote.uri import is_uri
 from tuner.budget.disk import parse_size
@@ -99,7 +99,7 @@ def _value_of(keyword: str, value: Any) -> Any:
         return str(value)
     # Schedulers, samplers and numbers that are not finite have sentences of their own.
     is_checked_later = keyword in ("scheduler", "sampler") or (isinstance(value, float) and not math.isfinite(value))
-    return value if is_checked_later else typed(value, hint, option_of(keyword))
+    return value if is_checked_later else convert(value, hint, option_of(keyword))
 
 
 def path_of(value: object, keyword: str) -> Path:

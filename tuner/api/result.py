@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainable.reporting.output_folder import check_writable
 from tuner import formatting
 from tuner.api.keywords import path_of
-from tuner.records import SearchRecord, TrialRecord, locked, read_search
+from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.selection.comparison import Confirmation, read_confirmations
 from tuner.selection.handed_over import handed_over
 
@@ -117,7 +117,7 @@ class SearchResult:
         from tuner.report import write_report
 
         check_writable(self.folder if output is None else Path(output), "output")
-        with locked(self.folder) if output is None else nullcontext():
+        with lock_folder(self.folder) if output is None else nullcontext():
             return write_report(self.folder, None if output is None else Path(output))
 
     def export(self, *, onnx: bool = False, torch_export: bool = False) -> Path:
@@ -134,7 +134,7 @@ class SearchResult:
         from tuner.export import check_forms, export, write_forms
 
         check_forms(self.folder, onnx=onnx, torch_export=torch_export)
-        with locked(self.folder):
+        with lock_folder(self.folder):
             best = export(self.folder)
             write_forms(best, onnx=onnx, torch_export=torch_export)
         return best

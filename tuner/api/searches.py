@@ -100,7 +100,7 @@ def run(settings: SearchSettings, *, verbose: bool = False, began: float | None 
     Args:
         began: start of the command, by the monotonic clock; None is now.
     """
-    settings, plan, _ = planned(settings, began=time.monotonic() if began is None else began)
+    settings, plan, _ = plan_search(settings, began=time.monotonic() if began is None else began)
     from tuner.api.result import load
     from tuner.run import run_search
 
@@ -108,7 +108,7 @@ def run(settings: SearchSettings, *, verbose: bool = False, began: float | None 
     return load(settings.folder)
 
 
-def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings, Plan, Measurement | None]":
+def plan_search(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings, Plan, Measurement | None]":
     """The settings of a search with what was chosen for the user, its plan, and what that was measured from, if at all.
 
     Args:
@@ -118,11 +118,11 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
         ValueError: the folder, a tracker, the data or a configuration cannot be used.
     """
     from trainable.reporting.tracking import check_trackers
-    from tuner.budget.choice import fitted, like_the_earlier_search, pilot_seconds
-    from tuner.budget.network_choice import measured_with_the_better_network
+    from tuner.budget.choice import fit_plan, like_the_earlier_search, pilot_seconds
+    from tuner.budget.network_choice import choose_network
     from tuner.planning import preflight
     from tuner.planning.opened_data import open_for_search
-    from tuner.planning.plan import limited_to_space, log_ranges, plan_on
+    from tuner.planning.plan import limit_to_space, log_ranges, plan_on
     from tuner.planning.warm_start import with_earlier_search
 
     preflight.check_folder(settings.folder)
@@ -140,11 +140,11 @@ def planned(settings: SearchSettings, *, began: float) -> "tuple[SearchSettings,
     preflight.check_limits(plan, settings)
     measured, pilot = None, pilot_seconds(settings, opened)
     if pilot is not None or settings.duration_seconds is not None:
-        better = measured_with_the_better_network(settings, opened, plan, pilot_seconds=pilot)
+        better = choose_network(settings, opened, plan, pilot_seconds=pilot)
         measured = better.measured
-        settings, plan = fitted(better.settings, better.opened, better.plan, measured, began=began)
+        settings, plan = fit_plan(better.settings, better.opened, better.plan, measured, began=began)
         preflight.check_configurations(plan, settings.pinned, settings.ranges)
-    return limited_to_space(settings, plan), plan, measured
+    return limit_to_space(settings, plan), plan, measured
 
 
 def continue_from(
@@ -166,12 +166,12 @@ def continue_from(
         folder: its results folder, or the URI of the copy of it, which is fetched.
     """
     from tuner.api.result import load
-    from tuner.ending.restoring import restored
+    from tuner.ending.restoring import restore
     from tuner.planning import preflight
     from tuner.run import resume_search
 
-    with _fetched(folder) as (folder, lease):
-        if more is None and restored(folder, space=space, lease=lease):
+    with _fetch(folder) as (folder, lease):
+        if more is None and restore(folder, space=space, lease=lease):
             return load(folder)
         check = preflight.check_resume if more is None else preflight.check_extension
         check(folder, space=space)
@@ -197,7 +197,7 @@ def load_libraries() -> None:
 
 
 @contextmanager
-def _fetched(folder: str | Path) -> "Iterator[tuple[Path, Lease | None]]":
+def _fetch(folder: str | Path) -> "Iterator[tuple[Path, Lease | None]]":
     """The folder on this machine, and the right to continue the search in its store where the folder is a URI."""
     if not is_uri(folder):
         yield Path(folder), None

@@ -81,7 +81,7 @@ class Bought:
     expected: DurationEstimate
 
 
-def fitted(
+def fit_plan(
     settings: SearchSettings, opened: OpenedData, plan: Plan, measured: Measurement, *, began: float
 ) -> tuple[SearchSettings, Plan]:
     """Settings and plan with the epochs that the learning curve asks for, and with what fits the stated time.
@@ -160,7 +160,7 @@ def shape_of(settings: SearchSettings, plan: Plan, resources: TrialResources) ->
     )
 
 
-def expected_of(settings: SearchSettings, plan: Plan, measured: Measurement) -> DurationEstimate:
+def expected_duration(settings: SearchSettings, plan: Plan, measured: Measurement) -> DurationEstimate:
     """The estimate of a search from what was measured."""
     return _Costs.of(plan, measured).estimate_duration(settings, plan, most_plays=MOST_PLAYS)
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from tuner import formatting
-from tuner.budget.choice import expected_of
+from tuner.budget.choice import expected_duration
 from tuner.budget.dry_run_text import (
     StartUp,
     checked_line,
@@ -41,7 +41,7 @@ def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, 
     planned = time.monotonic()
     measured = measured or measure(settings, plan)
     start_up = StartUp(command=planned - began, ray=measured.ray_seconds, process=measured.process_seconds)
-    expected, resources = expected_of(settings, plan, measured), measured.resources
+    expected, resources = expected_duration(settings, plan, measured), measured.resources
     trials = f"{formatting.count(settings.num_trials, 'trial')} of up to {formatting.count(plan.max_epochs, 'epoch')}"
     text = "\n".join(
         [

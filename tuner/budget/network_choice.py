@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from trainable.config import flat_params
-from trainable.console.process import silenced
+from trainable.console.process import silence_loggers
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.budget.learning_curve import LearningCurve
@@ -36,7 +36,7 @@ class MeasuredPlan:
     measured: Measurement
 
 
-def measured_with_the_better_network(
+def choose_network(
     settings: SearchSettings, opened: OpenedData, plan: Plan, *, pilot_seconds: float | None
 ) -> MeasuredPlan:
     """Measures the plan, or that with the small network, whichever reached more in its pilot run.
@@ -52,7 +52,7 @@ def measured_with_the_better_network(
         measured = measure(settings, plan, pilot_seconds=pilot_seconds)
         return MeasuredPlan(settings=settings, opened=opened, plan=plan, measured=measured)
     # What was found in the data has been told.
-    with Waiting("Opening the data for the small network") as waiting, silenced("trainable.tasks.data_notes"):
+    with Waiting("Opening the data for the small network") as waiting, silence_loggers("trainable.tasks.data_notes"):
         rivals_data = open_for_search(rival, on_progress=waiting.count)
     rivals_plan = plan_on(rivals_data, rival)
     measured = measure(settings, plan, pilot_seconds=pilot_seconds, rival=rivals_plan.first_configs[0])

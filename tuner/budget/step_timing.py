@@ -20,7 +20,7 @@ from trainable.techniques.memory import (
     can_be_halved,
     device_gib,
     forget_peak,
-    halved,
+    halve_micro_batch,
     peak_gib,
     shortages_named,
 )
@@ -93,7 +93,7 @@ def time_steps(config: TrialConfig, splits: Any, *, device: torch.device) -> Ste
                 raise
         # Outside the handler: the error holds on to every tensor of the step that failed.
         forget_peak(device)
-        batch_size, accumulation_steps = halved(config.batch_size, config.accumulation_steps)
+        batch_size, accumulation_steps = halve_micro_batch(config.batch_size, config.accumulation_steps)
         config = replace(config, batch_size=batch_size, accumulation_steps=accumulation_steps)
 
 
@@ -104,7 +104,7 @@ def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepT
     updates_per_epoch = updates_of(training, config.accumulation_steps)
     # What takes most is measured: the epochs in which every block trains.
     config = replace(config, unfreezing=None)
-    trainer, build_seconds = _timed(
+    trainer, build_seconds = _time(
         device, lambda: build_trainer(task, config, updates_per_epoch=updates_per_epoch, device=device)
     )
     one_update, some = _First(training, config.accumulation_steps), _First(validation, EVALUATION_BATCHES)
@@ -137,13 +137,13 @@ def time_epoch(workload: Workload[Any], config: RunConfig, data: Any, *, device:
         DivergedError: the training diverged at once.
         MemoryShortage: it does not fit.
     """
-    run, build_seconds = _timed(device, lambda: workload.begin(config, data, device=device))
-    _, epoch_seconds = _timed(device, run.run_epoch)
+    run, build_seconds = _time(device, lambda: workload.begin(config, data, device=device))
+    _, epoch_seconds = _time(device, run.run_epoch)
     if epoch_seconds < WARM_SECONDS and run.ending is None:
-        _, epoch_seconds = _timed(device, run.run_epoch)
+        _, epoch_seconds = _time(device, run.run_epoch)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
-        _, checkpoint_seconds = _timed(device, lambda: run.save(path))
+        _, checkpoint_seconds = _time(device, lambda: run.save(path))
         checkpoint_mb = path.stat().st_size / 1e6
     return StepTiming(
         update_seconds=epoch_seconds,
@@ -163,11 +163,11 @@ def _steady(device: torch.device, work: Callable[[], Any]) -> float:
     work()
     seconds: list[float] = []
     while not seconds or (sum(seconds) < STEADY_SECONDS and len(seconds) < MOST_REPEATS):
-        seconds.append(_timed(device, work)[1])
+        seconds.append(_time(device, work)[1])
     return sum(seconds) / len(seconds)
 
 
-def _timed(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
+def _time(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
     """The result, and the seconds until the device has finished."""
     began = time.perf_counter()
     result = work()

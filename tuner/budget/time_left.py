@@ -82,14 +82,14 @@ def time_left(search: SearchRecord) -> TimeLeft | None:
         return None
     start = start_seconds(search)
     if search.settings.num_trials > MOST_SIMULATED:
-        return _extrapolated(search)
+        return _extrapolate(search)
     num_plays = max(LEAST_PLAYS, min(MOST_PLAYS, TRIALS_PLAYED // search.settings.num_trials))
-    rests = sorted(_played(search, start, random.Random(f"0 {play}")) for play in range(num_plays))
+    rests = sorted(_play(search, start, random.Random(f"0 {play}")) for play in range(num_plays))
     low, median, high = (rests[round(share * (num_plays - 1))] for share in (0.1, 0.5, 0.9))
     return TimeLeft(shortest=low[0], likely=median[0], longest=high[0], epochs=median[1])
 
 
-def _extrapolated(search: SearchRecord) -> TimeLeft | None:
+def _extrapolate(search: SearchRecord) -> TimeLeft | None:
     """What the trials that are left take at the pace of those that have ended, without the confirmation."""
     num_ended = len(search.trials) - len(search.unfinished)
     if not num_ended:
@@ -100,7 +100,7 @@ def _extrapolated(search: SearchRecord) -> TimeLeft | None:
     return TimeLeft(shortest=likely / WIDE, likely=likely, longest=likely * WIDE, epochs=epochs)
 
 
-def _played(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
+def _play(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
     """Seconds and epochs of one simulated rest."""
     shape, settings = shape_of(search), search.settings
     rest = _Rest(search, shape, rng)

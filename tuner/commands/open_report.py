@@ -15,7 +15,7 @@ from rich.markdown import Markdown
 
 from trainable.console.command_line import error_line
 from trainable.console.visible_text import visible
-from tuner.records import locked
+from tuner.records import lock_folder
 from tuner.records.settings import read_settings
 from tuner.report import REPORT, write_report
 from tuner.views.html.page import PAGE
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     try:
         read_settings(folder)
         if not report.is_file() and not page.is_file():
-            with locked(folder):
+            with lock_folder(folder):
                 write_report(folder)
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))

@@ -98,7 +98,7 @@ def _train_batch(
     """Trains and records; returns whether no process died."""
     num_before, has_all = len(confirmed_runs(folder, record)), True
     total = num_before + len(todo)
-    for number, (training, run) in enumerate(_trained(record, todo, on_wait), start=1):
+    for number, (training, run) in enumerate(_train(record, todo, on_wait), start=1):
         remaining.end(training)
         if run is None:
             has_all = False
@@ -122,12 +122,14 @@ def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, s
     )
 
 
-def _trained(
+def _train(
     record: SearchRecord, todo: Sequence[Training], on_wait: Callable[[], None]
 ) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
     """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
     resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
-    calls = (((trial, seed), (_carried(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo)
+    calls = (
+        ((trial, seed), (_carried_config(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo
+    )
     # One process in any case: the same batch, so the same training as of several.
     for (trial, seed), training in run_tasks(_train_and_test, calls, resources, on_wait=on_wait):
         if (error := training.exception()) is not None:
@@ -148,7 +150,7 @@ def _trained(
         yield (trial.name, seed), run
 
 
-def _carried(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:
+def _carried_config(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:
     """The configuration of a trial with another seed, for another process."""
     return CarriedConfig(replace(trial_config(record, trial), seed=seed), record.settings.references)
 

@@ -7,16 +7,16 @@ from tuner.budget.disk import needed_checkpoints
 from tuner.confirmation.wanted import what_is_left
 from tuner.ending.steps import finish
 from tuner.export import FOLDER
-from tuner.records import locked, read_search
+from tuner.records import lock_folder, read_search
 from tuner.report import REPORT, TABLE
 from tuner.storage.lease import Lease
-from tuner.storage.mirror import mirrored
+from tuner.storage.mirror import mirror_folder
 from tuner.views.html.page import PAGE
 
 logger = logging.getLogger(__name__)
 
 
-def restored(folder: Path, *, space: str | None = None, lease: Lease | None = None) -> bool:
+def restore(folder: Path, *, space: str | None = None, lease: Lease | None = None) -> bool:
     """Completes the folder of a finished search; returns whether anything was missing and is written now.
 
     Args:
@@ -36,7 +36,7 @@ def restored(folder: Path, *, space: str | None = None, lease: Lease | None = No
         return False
     logger.info("%s is finished; writing what is missing: %s", folder, ", ".join(missing))
     store = search.settings.store if lease is None else lease.store
-    with locked(folder), mirrored(folder, store, lease) as mirror:
+    with lock_folder(folder), mirror_folder(folder, store, lease) as mirror:
         if mirror is not None:
             mirror.fetch_checkpoints(needed_checkpoints(search))
         finish(folder, search)

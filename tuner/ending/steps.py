@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from trainable.console.process import silenced
+from trainable.console.process import silence_loggers
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.confirmation.training import Progress, confirm, log_training
@@ -80,7 +80,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
     from tuner.report import write_measured
     from tuner.samples.judging import draw_samples_once
 
-    with Waiting("Writing the report"), silenced(DATA_NOTES):
+    with Waiting("Writing the report"), silence_loggers(DATA_NOTES):
         draw_samples_once(folder, search)
         importance = measure_importance(search)
         write_measured(folder, search, importance)

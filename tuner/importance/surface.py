@@ -26,7 +26,7 @@ class Surface(NamedTuple):
     """(y, x); NaN far from every trial."""
 
 
-def smoothed(x: Sequence[float], y: Sequence[float], values: Sequence[float]) -> Surface:
+def smooth(x: Sequence[float], y: Sequence[float], values: Sequence[float]) -> Surface:
     """The surface over two parameters, each on its own scale."""
     (x_unit, x_grid), (y_unit, y_grid) = _unit(x), _unit(y)
     at = np.linspace(0.0, 1.0, STEPS)

@@ -58,7 +58,7 @@ def parse_given(name: str, text: str) -> Any:
             if not all(map(is_number, ends)):
                 raise ValueError(f"{text} is not a range; give two finite numbers, the smaller first.")
             return Range(low=ends[0], high=ends[1])
-        parts = _divided(text)
+        parts = _split_at_commas(text)
         if len(parts) == 1:
             return value
         if "" in parts:
@@ -68,7 +68,7 @@ def parse_given(name: str, text: str) -> Any:
         raise ValueError(f"--set {name}={error}") from error
 
 
-def _divided(text: str) -> list[str]:
+def _split_at_commas(text: str) -> list[str]:
     """At the commas that are not in quotes or brackets."""
     parts, depth, is_quoted = [""], 0, False
     for letter in text:

@@ -140,7 +140,7 @@ def plan_from_records(settings: RecordedSettings) -> Plan:
     )
 
 
-def extended(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence[dict]) -> RecordedSettings:
+def extend(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence[dict]) -> RecordedSettings:
     """The settings with `more` additional trials; a small space gets its remaining configurations.
 
     Args:
@@ -170,7 +170,7 @@ def log_ranges(plan: Plan) -> None:
             logger.info("The default, %s=%s, is outside: trial 0 has %s.", name, default, first[name])
 
 
-def limited_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
+def limit_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:
     """The settings with no more trials than the space holds configurations."""
     if plan.all_points is None or len(plan.all_points) >= settings.num_trials:
         return settings

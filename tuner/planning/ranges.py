@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from search_spaces.ranges import Number, OneOf, Range, SearchedRange, as_answer
 from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
 from trainable.config import NETWORK_PARAM, Parameter, parameters_of, unknown_parameter
-from trainable.configuration.fields import MOST, typed
+from trainable.configuration.fields import MOST, convert
 from trainable.configuration.run_config import RunConfig
 from tuner.planning.given import FREE_TEXT
 
@@ -59,7 +59,7 @@ def _searched(
     }
     hint = _hint_of(own) if parameter is None else parameter.hint
     if isinstance(one, OneOf):
-        values = [typed(value, hint, name) for value in one.values]
+        values = [convert(value, hint, name) for value in one.values]
         return SearchedRange(choices=tuple(map(as_answer, values)), **place)
     low, high = _ends(name, one, hint)
     if one.log is not None:

@@ -104,7 +104,7 @@ def warm_start(
     known = [] if others else _known(folder, search, space, base, points_to_evaluate)
     if known:
         return WarmStart(past_trials=known)
-    points = _best_points(folder, search.ranked(epoch)[:NUM_BEST], space, points_to_evaluate[0])
+    points = _best_points(folder, search.rank(epoch)[:NUM_BEST], space, points_to_evaluate[0])
     why = f"{formatting.path(folder)} differs in {' and '.join(others)}: its" if others else "Its"
     logger.info("%s %d best configurations are tried first; its values are not used.", why, len(points))
     return WarmStart(points=[point for point in points if point not in points_to_evaluate])

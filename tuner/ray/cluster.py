@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainable.configuration.reference import Reference
-from trainable.console.process import silenced
+from trainable.console.process import silence_loggers
 from trainable.reporting.tracking import QUIET
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
@@ -122,12 +122,12 @@ def ray_running(
         least = CoreLogLevel.INFO if verbose else CoreLogLevel.FATAL
         set_core_log_level(least)
         try:
-            with silenced(*() if verbose else LOGGERS, level=logging.CRITICAL):
+            with silence_loggers(*() if verbose else LOGGERS, level=logging.CRITICAL):
                 with Waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
                     context = (
                         start_ray(num_cpus=num_cpus, num_gpus=num_gpus, _temp_dir=str(own_folder / "r"), **options)
                         if address is None
-                        else _joined(address, references, **options)
+                        else _join(address, references, **options)
                     )
                 # Starting Ray has set it to INFO.
                 set_core_log_level(least)
@@ -255,7 +255,7 @@ def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
     return min(by_cpu, by_gpu)
 
 
-def _joined(address: str, references: Sequence[Reference], **options: Any) -> Any:
+def _join(address: str, references: Sequence[Reference], **options: Any) -> Any:
     import ray
 
     try:

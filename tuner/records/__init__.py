@@ -9,7 +9,7 @@ trainable.data.io.findings, tuner.formatting and tuner.policy; neither torch nor
 
 from tuner.records.confirm_seeds import ConfirmSeeds
 from tuner.records.confirmed_runs import CONFIRM, ConfirmedRun, append_run, read_runs
-from tuner.records.lock import locked
+from tuner.records.lock import lock_folder
 from tuner.records.recorder import Execution, Recorder
 from tuner.records.search_record import SearchRecord, TrialRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, TrialResources
@@ -27,7 +27,7 @@ __all__ = [
     "TrialRecord",
     "TrialResources",
     "append_run",
-    "locked",
+    "lock_folder",
     "read_runs",
     "read_search",
     "trial_name",

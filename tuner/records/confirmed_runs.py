@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuner.records.lines import append_line, complete_lines
 from tuner.records.trial_name import PATTERN, number_of
-from tuner.records.typed_json import STRICT, parsed
+from tuner.records.typed_json import STRICT, parse
 
 CONFIRM = "confirm.jsonl"
 
@@ -46,6 +46,6 @@ def append_run(folder: Path, run: ConfirmedRun) -> None:
 def read_runs(folder: Path) -> list[ConfirmedRun]:
     """The recorded trainings; raises ValueError with file and line when one is damaged."""
     return [
-        parsed(line, ConfirmedRun, f"{location} is damaged, restore the file from a copy")
+        parse(line, ConfirmedRun, f"{location} is damaged, restore the file from a copy")
         for location, line in complete_lines(folder / CONFIRM)
     ]

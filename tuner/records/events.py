@@ -11,7 +11,7 @@ from pydantic import Field
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records.trial_name import PATTERN
-from tuner.records.typed_json import STRICT, Answers, Plain, parsed
+from tuner.records.typed_json import STRICT, Answers, Plain, parse
 
 TRIALS = "trials.jsonl"
 TrialName = Annotated[str, Field(pattern=f"^{PATTERN}$")]
@@ -166,4 +166,4 @@ _LINE = Annotated[Event, Field(discriminator="event")]
 
 def read_event(line: bytes, location: str) -> Event:
     """Parses one line; raises ValueError with its location when it is not an event."""
-    return parsed(line, _LINE, location)
+    return parse(line, _LINE, location)

@@ -27,7 +27,7 @@ _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Locks the folder, which must exist, inside this context.
 
     Raises:
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
             holds a link that leads out of it or can't be written to.
     """
     _check_links(folder)
-    with _opened(folder) as file:
+    with _open(folder) as file:
         _take(file, folder)
         file.truncate(0)
         file.write(json.dumps(owner_facts()))
@@ -75,7 +75,7 @@ def note_taken_over(folder: Path, sentence: str | None) -> None:
         (folder / TAKEN_OVER).write_text(f"{sentence}\n", encoding="utf-8")
 
 
-def _opened(folder: Path) -> TextIO:
+def _open(folder: Path) -> TextIO:
     try:
         return (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:

@@ -155,14 +155,14 @@ class SearchRecord:
         """The best on the search's one seed; what is handed over is `tuner.selection.handed_over`."""
         if self._leader[0] != len(self.events):
             epoch = self.comparison_epoch
-            self._leader = (len(self.events), None if epoch is None else self.ranked(epoch)[0])
+            self._leader = (len(self.events), None if epoch is None else self.rank(epoch)[0])
         return self._leader[1]
 
     def measured_at(self, epoch: int) -> list[TrialRecord]:
         """The trials that are compared at this epoch, by number."""
         return [trial for trial in self.trials if trial.may_win and trial.objective_at(epoch) is not None]
 
-    def ranked(self, epoch: int) -> list[TrialRecord]:
+    def rank(self, epoch: int) -> list[TrialRecord]:
         """The same, the best first; ties go to the earlier."""
         sign = -self.settings.sign
         return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.measured(epoch).objective, trial.number))

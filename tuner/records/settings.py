@@ -16,7 +16,7 @@ from tuner import formatting
 from tuner.policy.halving import sign_of
 from tuner.records.atomic_file import replacing
 from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
-from tuner.records.typed_json import STRICT, Answers, Plain, parsed
+from tuner.records.typed_json import STRICT, Answers, Plain, parse
 
 SETTINGS = "settings.json"
 FORMAT = 3
@@ -213,7 +213,7 @@ def read_settings(folder: Path) -> RecordedSettings:
             )
         raise ValueError(f"{folder} holds no search: there is no {SETTINGS}; {wanted}")
     text, damaged = path.read_bytes(), f"{path} is damaged, restore it from a copy"
-    content: dict[str, Any] = parsed(text, dict[str, Any], damaged)
+    content: dict[str, Any] = parse(text, dict[str, Any], damaged)
     found = content.get("format")
     if found == 2 and isinstance(found, int):
         text = json.dumps(_from_format_2(content, damaged)).encode()
@@ -221,7 +221,7 @@ def read_settings(folder: Path) -> RecordedSettings:
         later = f"version {content.get('version', 'unknown')} reads it"
         advice = READERS.get(found, later if found > FORMAT else "no version wrote it, restore it from a copy")
         raise ValueError(f"{path} has format {found}, this version reads {FORMAT}: {advice}")
-    settings: RecordedSettings = parsed(text, RecordedSettings, damaged)
+    settings: RecordedSettings = parse(text, RecordedSettings, damaged)
     user_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)
     _check_references(folder, (*settings.references, *user_sampler))
     return settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from tuner.records.atomic_file import replacing
-from tuner.records.typed_json import STRICT, parsed
+from tuner.records.typed_json import STRICT, parse
 
 Split = Literal["validation", "test"]
 
@@ -62,7 +62,7 @@ class ScoreFile(Generic[Score]):
         path = folder / self.name
         if not path.is_file():
             return {}
-        return parsed(path.read_bytes(), self.scores, f"{path} is damaged, restore it or delete it")
+        return parse(path.read_bytes(), self.scores, f"{path} is damaged, restore it or delete it")
 
     def write(self, folder: Path, split: Split, score: Score) -> None:
         """Replaces the file, with the other split's score as it was."""

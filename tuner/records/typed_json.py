@@ -41,7 +41,7 @@ Answers = Annotated[dict[str, Plain], AfterValidator(_with_tuples)]
 """The values that a space asked for, by name. JSON lists become tuples again, because choices must be hashable."""
 
 
-def parsed(text: bytes, kind: type[Kind] | Any, location: str) -> Kind:
+def parse(text: bytes, kind: type[Kind] | Any, location: str) -> Kind:
     """The value of type `kind` in the text.
 
     Raises:

@@ -56,13 +56,13 @@ def say_data(settings: RecordedSettings) -> str:
         return ""
     parts = ["## Data"]
     if counts:
-        parts.append(_shortened(("", *settings.images), counts))
+        parts.append(_shorten(("", *settings.images), counts))
     if found:
-        parts.append(_shortened(("what was found", "where", "what was done"), found))
+        parts.append(_shorten(("what was found", "where", "what was done"), found))
     return "\n\n".join(parts)
 
 
-def _shortened(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _shorten(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     more = len(rows) - MOST_ROWS
     rest = f"\n\n{formatting.count(more, 'more row')}: see `report.html`." if more > 0 else ""
     return table(header, rows[:MOST_ROWS]) + rest

@@ -68,7 +68,7 @@ def headline_of(
     """The claim on the exported trial: on the test split where it is confirmed, else that of the search."""
     own = [one for one in confirmations if exported is not None and one.trial == exported.name and one.gains]
     if own and state is not State.RUNNING:
-        return _tested(search, own[0])
+        return _test_headline(search, own[0])
     if exported is not None and exported is search.default_trial and confirmations:
         values = list(confirmations[0].default_values.values())
         return Headline(
@@ -81,7 +81,7 @@ def headline_of(
             evidence=f"the best mean over several seeds on the validation split{_of_best_rival(confirmations)}",
             is_default=True,
         )
-    return _searched(search, exported, state)
+    return _validation_headline(search, exported, state)
 
 
 def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
@@ -95,7 +95,7 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
     return f"; on the test split, trial {rival.trial} is {gain} (better on {rival.num_better} of {seeds})"
 
 
-def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
+def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline:
     gains = confirmation.gains
     mean, interval = statistics.fmean(gains), confirmation.interval
     better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
@@ -115,7 +115,7 @@ def _tested(search: SearchRecord, confirmation: Confirmation) -> Headline:
     )
 
 
-def _searched(search: SearchRecord, exported: TrialRecord | None, state: State) -> Headline:
+def _validation_headline(search: SearchRecord, exported: TrialRecord | None, state: State) -> Headline:
     comparison = in_search.compare_with_default(search, exported)
     is_over = state is State.OVER
     verdict = Verdict.NO_RESULT if exported is None else Verdict.NOT_CONFIRMED if is_over else Verdict.BEST_SO_FAR

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuner import formatting
 from tuner.records.atomic_file import replacing
-from tuner.records.typed_json import STRICT, parsed
+from tuner.records.typed_json import STRICT, parse
 
 SAMPLES = "samples.json"
 POOR_SCORE = 0.5
@@ -156,5 +156,5 @@ def read_samples(folder: Path, trial: str | None) -> Samples | None:
     path = folder / SAMPLES
     if not path.is_file():
         return None
-    found: Samples = parsed(path.read_bytes(), Samples, f"{path} is damaged, delete it")
+    found: Samples = parse(path.read_bytes(), Samples, f"{path} is damaged, delete it")
     return found if found.trial == trial else None

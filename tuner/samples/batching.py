@@ -24,13 +24,13 @@ def alone(values: Any, row: int) -> Any:
     return part.clone() if isinstance(part, Tensor) else part
 
 
-def joined(batches: Sequence[Any]) -> Any:
+def join_batches(batches: Sequence[Any]) -> Any:
     """One batch of several that have one form."""
     first = batches[0]
     if isinstance(first, dict):
-        return {name: joined([one[name] for one in batches]) for name in first}
+        return {name: join_batches([one[name] for one in batches]) for name in first}
     if isinstance(first, tuple):
-        return tuple(joined(parts) for parts in zip(*batches, strict=True))
+        return tuple(join_batches(parts) for parts in zip(*batches, strict=True))
     return torch.cat(list(batches)) if isinstance(first, Tensor) else [one for batch in batches for one in batch]
 
 

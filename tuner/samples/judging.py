@@ -21,7 +21,7 @@ from tuner.ensemble import Network, scoring_network
 from tuner.export import exported_config_of, trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.samples import POOR_SCORE, Sample, Samples, read_samples, write_samples
-from tuner.samples.batching import alone, form_of, joined, row_of
+from tuner.samples.batching import alone, form_of, join_batches, row_of
 from tuner.samples.kind import JudgedImage, Kind
 from tuner.samples.kinds import kind_of
 from tuner.selection.handed_over import handed_over
@@ -69,7 +69,7 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
     trials = {"exported": exported} if exported is default else {"default": default, "exported": exported}
     networks = {name: scoring_network(folder, one, trial_config(search, one), device) for name, one in trials.items()}
     inputs = _spread_inputs(task, config, splits.test, kind)
-    images = _within_time(_judged(inputs, networks, device))
+    images = _within_time(_judge(inputs, networks, device))
     samples = _chosen(exported.name, kind, images, num_test=len(splits.test))
     write_samples(folder, samples)
     return samples
@@ -107,7 +107,7 @@ def _spread_inputs(task: Task[Any], config: TrialConfig, data: Any, kind: Kind) 
 
 
 @torch.no_grad()
-def _judged(inputs: Inputs, networks: Mapping[str, Network], device: torch.device) -> Iterator[JudgedImage]:
+def _judge(inputs: Inputs, networks: Mapping[str, Network], device: torch.device) -> Iterator[JudgedImage]:
     """The images in order, in rounds of at least NUM_SHOWN where there are as many: a contrastive loss needs company.
 
     Images of one round whose targets have other sizes, as masks may, are a batch of their own.
@@ -117,7 +117,7 @@ def _judged(inputs: Inputs, networks: Mapping[str, Network], device: torch.devic
         for place in map(int, one_round):
             by_form.setdefault(form_of(inputs[place]), []).append(place)
         for places in by_form.values():
-            images, targets = joined([inputs[place] for place in places])
+            images, targets = join_batches([inputs[place] for place in places])
             on_device = map_tensors(lambda part: part.to(device), (images, targets))
             scores = {name: map_tensors(Tensor.cpu, network(*on_device)) for name, network in networks.items()}
             for row, place in enumerate(places):

@@ -34,7 +34,7 @@ def compare_best_so_far(search: SearchRecord) -> Comparison | None:
     default = search.default_trial
     if default is None or default.outcome is not None:
         return compare_with_default(search, search.leader)
-    ranked = search.ranked(default.last_epoch)
+    ranked = search.rank(default.last_epoch)
     return compare_with_default(search, ranked[0] if ranked else None)
 
 
@@ -54,7 +54,7 @@ def compare_with_default(search: SearchRecord, trial: TrialRecord | None) -> Com
 def best_beside_default(search: SearchRecord, top: int) -> list[TrialRecord]:
     """The default, then the best others at the comparison epoch; empty before the first value."""
     epoch, default = search.comparison_epoch, search.default_trial
-    best = [] if epoch is None else [trial for trial in search.ranked(epoch) if trial is not default][:top]
+    best = [] if epoch is None else [trial for trial in search.rank(epoch) if trial is not default][:top]
     return best if default is None or epoch is None else [default, *best]
 
 

@@ -19,7 +19,7 @@ _PROBE = ".probe"
 
 def check_store(store: str) -> None:
     """Raises ValueError when a new search can't be copied there: no right to write, or another search is there."""
-    remote = _opened(store, "--storage")
+    remote = _open(store, "--storage")
     try:
         has_search = SETTINGS in remote.names()
         with TemporaryDirectory() as scratch:
@@ -49,7 +49,7 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
             they were the same.
     """
     check_uri(store, "--resume")
-    remote = _opened(store, "--resume")
+    remote = _open(store, "--resume")
     try:
         if SETTINGS not in remote.names():
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
@@ -108,7 +108,7 @@ def _whole_lines(path: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def _opened(store: str, option: str) -> RemoteFolder:
+def _open(store: str, option: str) -> RemoteFolder:
     try:
         return RemoteFolder(store)
     except OSError as error:

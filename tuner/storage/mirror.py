@@ -151,7 +151,7 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(folder: Path, store: str | None, lease: Lease | None = None) -> Iterator[Mirror | None]:
+def mirror_folder(folder: Path, store: str | None, lease: Lease | None = None) -> Iterator[Mirror | None]:
     """Copies the folder to the store inside this context, and what is left at its end; None copies nothing.
 
     Args:

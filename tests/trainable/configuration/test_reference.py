@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from trainable.configuration.fields import typed
+from trainable.configuration.fields import convert
 from trainable.configuration.reference import Reference, activate, find, is_reference, load
 from trainable.tasks.registry import get_task
 
@@ -137,7 +137,7 @@ def test_a_changed_or_missing_file_that_it_imports_is_named(project, name):
 def test_what_an_older_version_recorded_is_read(file):
     recorded = asdict(find(f"{file}:NET"))
     del recorded["imports"]
-    assert typed([recorded], tuple[Reference, ...], "references") == (replace(find(f"{file}:NET"), imports=None),)
+    assert convert([recorded], tuple[Reference, ...], "references") == (replace(find(f"{file}:NET"), imports=None),)
 
 
 def test_neither_installed_packages_nor_ours_are_followed(file):

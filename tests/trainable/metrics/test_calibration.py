@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 
-from trainable.metrics.calibration import CalibratedMetrics, CollectedLogits, calibrated, fit_temperature
+from trainable.metrics.calibration import CalibratedMetrics, CollectedLogits, calibrate, fit_temperature
 from trainable.metrics.classification import ClassificationMetrics
 
 CLASSES = ("a", "b", "c")
@@ -29,10 +29,10 @@ def test_the_temperature_is_that_of_scipy_and_near_the_one_that_was_put_in(sharp
 
 def test_a_temperature_changes_confidence_and_never_the_call():
     probabilities = overconfident(50, sharpness=3.0)[0].softmax(1)
-    cooled = calibrated(probabilities, 3.0)
+    cooled = calibrate(probabilities, 3.0)
     assert torch.equal(cooled.argmax(1), probabilities.argmax(1))
     assert (cooled.amax(1) <= probabilities.amax(1)).all()
-    torch.testing.assert_close(calibrated(probabilities, 1.0), probabilities)
+    torch.testing.assert_close(calibrate(probabilities, 1.0), probabilities)
 
 
 def test_fitted_on_one_split_it_lowers_the_calibration_error_of_another():

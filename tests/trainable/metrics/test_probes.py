@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics, knn_calls, linear_calls, standardised
+from trainable.metrics.probes import METRIC_NAMES, ProbeMetrics, knn_calls, linear_calls, standardise
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -55,7 +55,7 @@ def test_the_vote_of_the_neighbours_is_worked_out_by_hand():
 
 def test_the_linear_probe_lowers_its_cross_entropy_to_near_that_of_the_best_line():
     bank, labels = clusters(90, spread=0.4)
-    bank, _ = standardised(bank, bank)
+    bank, _ = standardise(bank, bank)
     probe = torch.nn.Linear(4, 3)
     torch.nn.init.zeros_(probe.weight)
     torch.nn.init.zeros_(probe.bias)
@@ -74,7 +74,7 @@ def test_the_linear_probe_lowers_its_cross_entropy_to_near_that_of_the_best_line
 
 def test_standardising_uses_the_bank_alone_and_survives_a_constant_feature():
     bank, queries = torch.tensor([[0.0, 3.0], [2.0, 3.0]]), torch.tensor([[3.0, 9.0]])
-    ours, asked = standardised(bank, queries)
+    ours, asked = standardise(bank, queries)
     assert ours.tolist() == [[-1, 0], [1, 0]]
     assert asked.tolist() == [[2, 0]]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainable.config import from_params, parameters_of, to_dict
-from trainable.predict import trained_model
+from trainable.predict import load_trained_model
 from trainable.preset import main as preset
 from trainable.tasks.registry import default_config, get_task
 from trainable.train import main as train
@@ -131,7 +131,7 @@ def test_training_exports_and_predicts_with_it_and_records_its_file(nets, tmp_pa
     assert recorded[0]["sha256"] == hashlib.sha256((tmp_path / f"{nets}.py").read_bytes()).hexdigest()
     assert train(["--config", str(config), "--output", str(output)]) == 0
     exported = read_exported_config(output / "config.json")
-    assert type(trained_model(exported.config, output / "weights.pt")).__name__ == "Masks"
+    assert type(load_trained_model(exported.config, output / "weights.pt")).__name__ == "Masks"
 
 
 def test_a_changed_file_is_a_sentence(nets, tmp_path, caplog):

@@ -24,7 +24,7 @@ from trainable.supervision.linear_probe import (
     features_of,
     fit_heads,
     measure_probe,
-    thinned,
+    thin,
 )
 from trainable.supervision.pixel_probe import PixelProbe
 from trainable.tasks.registry import default_config, get_task
@@ -192,9 +192,9 @@ def test_a_probability_is_that_of_all_pixels_although_half_of_the_sample_is_obje
 
 def test_of_many_images_every_nth_is_taken_over_all_batches():
     given = [(torch.arange(start, start + 7), torch.arange(start, start + 7)) for start in range(0, 70, 7)]
-    taken = [number for images, _ in thinned(given, 70, most=20) for number in images.tolist()]
+    taken = [number for images, _ in thin(given, 70, most=20) for number in images.tolist()]
     assert taken == list(range(0, 70, 4))
-    assert sum(len(images) for images, _ in thinned(given, 70, most=70)) == 70
+    assert sum(len(images) for images, _ in thin(given, 70, most=70)) == 70
 
 
 def test_without_scikit_learn_a_sentence_says_what_to_install(monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from trainable.data.image_mask.batches import CropConfig
 from trainable.tasks.registry import get_task
 from trainable.techniques.contrastive_term import ContrastiveConfig
-from trainable.techniques.memory import MicroBatchCaps, MicroBatches, can_be_halved, halved
+from trainable.techniques.memory import MicroBatchCaps, MicroBatches, can_be_halved, halve_micro_batch
 from trainable.techniques.optim.averaging import AveragingConfig
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 from trainable.training_run import TrainingRun
@@ -17,13 +17,13 @@ from trainable.training_run import TrainingRun
     [((16, 1), (8, 2)), ((6, 2), (3, 4)), ((9, 1), (3, 3)), ((5, 3), (1, 15)), ((2, 4), (1, 8))],
 )
 def test_half_the_micro_batch_keeps_the_effective_batch(given, expected):
-    assert halved(*given) == expected
+    assert halve_micro_batch(*given) == expected
     assert given[0] * given[1] == expected[0] * expected[1]
 
 
 def test_one_image_cannot_be_halved():
     with pytest.raises(ValueError, match="The micro-batch is 1"):
-        halved(1, 4)
+        halve_micro_batch(1, 4)
 
 
 @pytest.mark.parametrize(

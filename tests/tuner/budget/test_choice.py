@@ -8,8 +8,8 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tuner.budget.choice import (
-    expected_of,
-    fitted,
+    expected_duration,
+    fit_plan,
     like_the_earlier_search,
     pilot_seconds,
 )
@@ -66,7 +66,7 @@ def learned(epochs=20, *, first_above=1):
 def bought(settings, opened, curve=None, *, timing=TIMING, spent=0.0):
     plan = plan_on(opened, settings)
     measurement = measured(plan, curve, timing)
-    return *fitted(settings, opened, plan, measurement, began=time.monotonic() - spent), measurement
+    return *fit_plan(settings, opened, plan, measurement, began=time.monotonic() - spent), measurement
 
 
 @pytest.mark.parametrize("minutes", [10, 20])
@@ -74,7 +74,7 @@ def test_what_is_bought_takes_the_stated_time_with_its_confirmation_and_no_more(
     stated = 60.0 * minutes
     chosen, plan, measurement = bought(replace(settings, duration_seconds=stated), opened, spent=30.0)
     usable = 0.95 * stated - 30 - 10 - 5
-    expected = expected_of(chosen, plan, measurement)
+    expected = expected_duration(chosen, plan, measurement)
     assert 0.8 * usable < expected.longest_seconds <= 1.02 * usable
     assert expected.median.seconds <= usable
     assert expected.median.trainings == 3 * (1 + chosen.confirm)

@@ -12,7 +12,7 @@ from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from tuner.api.searches import environment
 from tuner.budget.choice import like_the_earlier_search
 from tuner.budget.learning_curve import LearningCurve
-from tuner.budget.network_choice import is_better, measured_with_the_better_network
+from tuner.budget.network_choice import choose_network, is_better
 from tuner.planning.base_config import with_small_network
 from tuner.planning.opened_data import open_for_search
 from tuner.planning.plan import plan_on
@@ -111,7 +111,7 @@ def test_the_network_with_the_better_epoch_is_searched(settings, opened, monkeyp
 
     caplog.set_level("INFO")
     monkeypatch.setattr("tuner.budget.network_choice.measure", measure)
-    chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), pilot_seconds=60.0)
+    chosen = choose_network(settings, opened, plan_on(opened, settings), pilot_seconds=60.0)
     assert network_of(chosen.plan) == network
     assert chosen.opened.base.model.backbone == network[0]
     assert chosen.measured.curve == (small if network == tuple(SMALL.values()) else trained)
@@ -142,7 +142,7 @@ def test_a_warm_start_keeps_the_network_that_the_earlier_search_had_chosen(setti
 def test_both_networks_are_tried_side_by_side(settings, opened, caplog):
     caplog.set_level("INFO")
     with environment():
-        chosen = measured_with_the_better_network(settings, opened, plan_on(opened, settings), pilot_seconds=20.0)
+        chosen = choose_network(settings, opened, plan_on(opened, settings), pilot_seconds=20.0)
     curves = chosen.measured.curve, chosen.measured.rival_curve
     assert "no epoch in time" not in caplog.text
     assert len(chosen.measured.timings) == 3

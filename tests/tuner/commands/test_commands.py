@@ -16,7 +16,7 @@ from search_spaces.registry import SPACES
 from tuner.__main__ import COMMANDS, main
 from tuner.commands import open_report
 from tuner.planning.preflight import check_folder
-from tuner.records import locked, read_search
+from tuner.records import lock_folder, read_search
 from tuner.results.headline import State
 from tuner.results.report_text import say_what_next
 from tuner.views.html.content import commands, read_result
@@ -117,7 +117,7 @@ def test_a_report_that_is_missing_is_written_where_it_is_shown(finished_folder, 
 
 def test_a_missing_report_of_a_folder_in_use_is_not_written_and_a_sentence_says_why(finished_folder, tmp_path, capsys):
     folder = shutil.copytree(finished_folder, tmp_path / "run")
-    with locked(folder):
+    with lock_folder(folder):
         assert main(["open", str(folder)]) == 2
     assert "is in use by process" in capsys.readouterr().err
 

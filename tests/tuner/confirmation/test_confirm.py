@@ -26,7 +26,7 @@ from tuner.records import (
     ConfirmSeeds,
     Recorder,
     append_run,
-    locked,
+    lock_folder,
     read_runs,
     read_search,
     trial_name,
@@ -247,7 +247,7 @@ def test_what_was_trained_before_is_not_written_again(folder, dying):
 
 
 def test_a_folder_in_use_is_refused_before_anything_is_trained(folder, dying, capsys):
-    with locked(folder):
+    with lock_folder(folder):
         assert main([str(folder)]) == 2
     assert "is in use by process" in capsys.readouterr().err
     assert not (folder / CONFIRM).exists()

@@ -164,7 +164,7 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
     for name, double in {"check_room": lambda *_: None, "node_resources": list, "run_tasks": run_tasks}.items():
         monkeypatch.setattr(f"tuner.confirmation.training.{name}", double)
     monkeypatch.setattr("tuner.confirmation.training.Baselines", NoBaselines)
-    monkeypatch.setattr("tuner.confirmation.training._carried", lambda *_: None)
+    monkeypatch.setattr("tuner.confirmation.training._carried_config", lambda *_: None)
 
     def killed(run, progress):
         if len(trained) == 10:

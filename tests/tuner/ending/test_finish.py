@@ -10,10 +10,10 @@ import pytest
 from markupsafe import escape
 
 from tuner.confirmation.wanted import FIRST_SEED, is_over, what_is_left
-from tuner.ending.restoring import restored
+from tuner.ending.restoring import restore
 from tuner.ending.steps import finish
 from tuner.explain import explain_search
-from tuner.records import ConfirmedRun, Recorder, append_run, locked, read_search
+from tuner.records import ConfirmedRun, Recorder, append_run, lock_folder, read_search
 from tuner.report import main as report
 from tuner.views.html.content import read_result
 
@@ -143,19 +143,19 @@ def finished(ended):
 
 def test_what_was_deleted_of_a_finished_search_is_made_again_by_a_resume(finished, capsys):
     weights = (finished / "best/weights.pt").read_bytes()
-    assert not restored(finished)
+    assert not restore(finished)
     for name in LEFT:
         shutil.rmtree(finished / name) if name == "best" else (finished / name).unlink()
-        assert restored(finished)
+        assert restore(finished)
         assert {path.name for path in finished.iterdir()} >= set(LEFT)
     assert (finished / "best/weights.pt").read_bytes() == weights
     (finished / "report.md").unlink()
-    with locked(finished), pytest.raises(ValueError, match="is in use by process"):
-        restored(finished)
+    with lock_folder(finished), pytest.raises(ValueError, match="is in use by process"):
+        restore(finished)
 
 
 def test_of_a_search_that_is_not_finished_nothing_is_made_again(ended):
-    assert not restored(ended(confirm=0, seeds=0))
+    assert not restore(ended(confirm=0, seeds=0))
 
 
 def test_a_report_makes_a_deleted_export_again_or_says_what_is_missing(finished, capsys):

@@ -10,7 +10,7 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
-from tuner.planning.plan import _all_configurations, extended, limited_to_space, plan_from_records, plan_search
+from tuner.planning.plan import _all_configurations, extend, limit_to_space, plan_from_records, plan_search
 from tuner.records import Recorder, TrialResources, read_search
 from tuner.run import recorded_settings as settings_of
 from tuner.settings import SearchSettings
@@ -21,7 +21,7 @@ GRID = PinnedSpace(SPACES["dishes_grid"], Situation(num_train_images=100, pretra
 @pytest.mark.parametrize(("asked", "held", "planned"), [(30, 18, 18), (18, 18, 18), (10, None, 10)])
 def test_no_more_trials_are_planned_than_there_are_configurations(asked, held, planned):
     plan = SimpleNamespace(all_points=held and tuple(range(held)))
-    assert limited_to_space(SearchSettings(num_trials=asked), plan).num_trials == planned
+    assert limit_to_space(SearchSettings(num_trials=asked), plan).num_trials == planned
 
 
 def test_what_another_search_has_tried_is_not_tried_again():
@@ -58,15 +58,15 @@ def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(setting
 def test_an_extension_asks_for_more_and_no_fewer_than_one():
     recorded = recorded_settings(num_trials=3)
     plan = SimpleNamespace(pinned_space=lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0)})
-    assert extended(recorded, plan, more=20, known=[]).num_trials == 23
+    assert extend(recorded, plan, more=20, known=[]).num_trials == 23
     with pytest.raises(ValueError, match="--trials is 0; give the number of additional trials, from 1 to"):
-        extended(recorded, plan, more=0, known=[])
+        extend(recorded, plan, more=0, known=[])
 
 
 def test_an_extension_of_a_space_that_holds_few_tries_what_is_left_and_no_more():
     remaining = _all_configurations(GRID, [], num_trials=30)
     plan, recorded = SimpleNamespace(pinned_space=GRID), recorded_settings(num_trials=10, first_answers=remaining[:10])
-    longer = extended(recorded, plan, more=20, known=remaining[:10])
+    longer = extend(recorded, plan, more=20, known=remaining[:10])
     assert (longer.num_trials, longer.first_answers) == (18, remaining)
     with pytest.raises(ValueError, match="Every configuration of the space has been tried"):
-        extended(longer, plan, more=1, known=remaining)
+        extend(longer, plan, more=1, known=remaining)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
-from tuner.records import Recorder, locked, read_search
+from tuner.records import Recorder, lock_folder, read_search
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
@@ -55,9 +55,9 @@ def test_a_second_process_is_refused_with_who_holds_the_folder(tmp_path):
             rf"{re.escape(str(tmp_path))} is in use by process {other.pid} on {re.escape(platform.node())} since "
             rf"\d{{4}}-\d\d-\d\d .*{re.escape(str(tmp_path))} --a b\); wait until it ends, or stop it. Reading needs"
         )
-        with pytest.raises(ValueError, match=sentence), locked(tmp_path):
+        with pytest.raises(ValueError, match=sentence), lock_folder(tmp_path):
             pytest.fail("both hold it")
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
@@ -74,7 +74,7 @@ def test_after_a_kill_of_its_owner_the_folder_is_free(tmp_path):
         other.send_signal(signal.SIGKILL)
         other.wait(timeout=30)
         assert (tmp_path / ".lock").read_text() != ""
-        with locked(tmp_path):
+        with lock_folder(tmp_path):
             assert str(os.getpid()) in (tmp_path / ".lock").read_text()
 
 
@@ -91,19 +91,19 @@ def test_a_process_that_an_owner_started_does_not_hold_the_folder_after_it(tmp_p
         owner.kill()
         owner.wait(timeout=30)
         try:
-            with locked(tmp_path):
+            with lock_folder(tmp_path):
                 pass
         finally:
             os.killpg(owner.pid, signal.SIGKILL)
 
 
 def test_the_same_process_cannot_hold_a_folder_twice(tmp_path):
-    with locked(tmp_path):
-        with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on"), locked(tmp_path):
+    with lock_folder(tmp_path):
+        with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on"), lock_folder(tmp_path):
             pytest.fail("held twice")
-        with pytest.raises(ValueError, match="in use by"), locked(tmp_path):
+        with pytest.raises(ValueError, match="in use by"), lock_folder(tmp_path):
             pytest.fail("the refused one has let go of it")
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
@@ -113,7 +113,7 @@ def test_of_many_threads_one_holds_the_folder_at_a_time(tmp_path):
     def work():
         most.wait(timeout=30)
         try:
-            with locked(tmp_path):
+            with lock_folder(tmp_path):
                 counted.append("held")
                 inside.acquire(timeout=30)
         except ValueError:
@@ -132,7 +132,7 @@ def test_of_many_threads_one_holds_the_folder_at_a_time(tmp_path):
 def test_two_folders_do_not_disturb_each_other(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    with locked(tmp_path / "one"), locked(tmp_path / "two"):
+    with lock_folder(tmp_path / "one"), lock_folder(tmp_path / "two"):
         pass
 
 
@@ -142,7 +142,7 @@ def test_a_link_to_elsewhere_is_refused_and_nothing_is_written_through_it(tmp_pa
     (folder / name).parent.mkdir(parents=True)
     elsewhere.write_bytes(b"precious")
     (folder / name).symlink_to(elsewhere)
-    with pytest.raises(ValueError, match=rf"{name} is a link that leads out of"), locked(folder):
+    with pytest.raises(ValueError, match=rf"{name} is a link that leads out of"), lock_folder(folder):
         pytest.fail("it is held")
     assert elsewhere.read_bytes() == b"precious"
 
@@ -152,14 +152,14 @@ def test_a_link_within_the_folder_is_none_of_our_business_and_the_folder_may_be_
     (tmp_path / "run" / "wandb" / "run-1").mkdir(parents=True)
     (tmp_path / "run" / "wandb" / "latest-run").symlink_to("run-1")
     (tmp_path / "results").symlink_to(tmp_path / "run")
-    with locked(tmp_path / "results"):
+    with lock_folder(tmp_path / "results"):
         pass
 
 
 def test_an_error_inside_gives_the_folder_back(tmp_path):
-    with pytest.raises(KeyboardInterrupt), locked(tmp_path):
+    with pytest.raises(KeyboardInterrupt), lock_folder(tmp_path):
         raise KeyboardInterrupt
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
     assert (tmp_path / ".lock").read_text() == ""
 
@@ -175,19 +175,19 @@ def without_locks(request, monkeypatch):
 
 
 def test_a_file_system_without_locks_is_told_and_used(tmp_path, without_locks, caplog):
-    with caplog.at_level(logging.WARNING), locked(tmp_path):
+    with caplog.at_level(logging.WARNING), lock_folder(tmp_path):
         pass
     assert f"The file system of {tmp_path} has no locks: do not run a second process on it." in caplog.text
 
 
 def test_without_locks_the_owners_word_is_taken_while_it_stands(tmp_path, without_locks):
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         sentence = rf"is marked as in use by process {os.getpid()} .* if that process has ended, delete .*\.lock"
-        with pytest.raises(ValueError, match=sentence), locked(tmp_path):
+        with pytest.raises(ValueError, match=sentence), lock_folder(tmp_path):
             pytest.fail("both use it")
-        with pytest.raises(ValueError, match=sentence), locked(tmp_path):
+        with pytest.raises(ValueError, match=sentence), lock_folder(tmp_path):
             pytest.fail("the word of the first is gone")
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
@@ -195,10 +195,10 @@ def test_without_locks_a_killed_owners_word_stands_until_it_is_deleted(tmp_path,
     with holder(tmp_path) as other:
         other.kill()
         other.wait(timeout=30)
-    with pytest.raises(ValueError, match=f"in use by process {other.pid}"), locked(tmp_path):
+    with pytest.raises(ValueError, match=f"in use by process {other.pid}"), lock_folder(tmp_path):
         pytest.fail("the word of a killed owner is passed over")
     (tmp_path / ".lock").unlink()
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
@@ -207,7 +207,7 @@ def test_another_error_of_the_file_system_is_an_error(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(OSError, match="Input/output error"), locked(tmp_path):
+    with pytest.raises(OSError, match="Input/output error"), lock_folder(tmp_path):
         pytest.fail("held without a lock")
 
 
@@ -215,7 +215,7 @@ def test_another_error_of_the_file_system_is_an_error(tmp_path, monkeypatch):
 def test_a_word_that_nobody_understands_is_another_process(tmp_path, word):
     with holder(tmp_path):
         (tmp_path / ".lock").write_text(word)
-        with pytest.raises(ValueError, match="is in use by another process;"), locked(tmp_path):
+        with pytest.raises(ValueError, match="is in use by another process;"), lock_folder(tmp_path):
             pytest.fail("both hold it")
 
 
@@ -227,7 +227,7 @@ def test_a_folder_on_a_disk_that_is_only_read_is_refused_in_a_sentence(tmp_path)
     try:
         subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
         words = r"mounted can't be written to: Read-only file system\. Make it"
-        with pytest.raises(ValueError, match=words), locked(mounted):
+        with pytest.raises(ValueError, match=words), lock_folder(mounted):
             pass
     finally:
         subprocess.run(["umount", mounted], check=True)

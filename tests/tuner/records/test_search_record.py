@@ -57,7 +57,7 @@ def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value
     plateaued = record_curve(recorder, 0.5, 0.8, 0.9, outcome=Outcome.PLATEAUED)
     full = record_curve(recorder, 0.4, 0.5, 0.6, 0.61, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.95, outcome=Outcome.STOPPED_AT_RUNG)
-    assert [trial.name for trial in recorder.record.ranked(4)] == [plateaued, full]
+    assert [trial.name for trial in recorder.record.rank(4)] == [plateaued, full]
     assert recorder.record.leader.objective_at(4) == recorder.record.leader.measured(4).objective == 0.9
 
 

@@ -26,7 +26,7 @@ from tuner.results.samples import (
     write_samples,
 )
 from tuner.samples import judging
-from tuner.samples.batching import alone, form_of, joined
+from tuner.samples.batching import alone, form_of, join_batches
 from tuner.samples.judging import draw_samples, spread_order
 from tuner.samples.kind import JudgedImage
 from tuner.samples.kinds import Crowns, Grades, Masks, overlap
@@ -101,10 +101,10 @@ def test_masks_of_several_sizes_are_judged_each_with_its_own():
     batches = [(torch.full((2, 3, 4, 4), float(side)), torch.zeros(2, 1, side, side)) for side in (4, 6)]
     singles = [alone(batch, row) for batch in batches for row in range(2)]
     assert form_of(singles[0]) == form_of(singles[1]) != form_of(singles[2])
-    images, masks = joined(singles[2:])
+    images, masks = join_batches(singles[2:])
     assert (images.shape, masks.shape) == ((2, 3, 4, 4), (2, 1, 6, 6))
     crowns = [{"boxes": torch.zeros(number, 4)} for number in (1, 3)]
-    assert joined([alone(crowns, 0), alone(crowns, 1)]) == crowns
+    assert join_batches([alone(crowns, 0), alone(crowns, 1)]) == crowns
 
 
 def test_a_class_is_scored_by_the_probability_of_the_true_one_and_counted():

@@ -13,7 +13,7 @@ from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.storage import lease as leases
 from tuner.storage.fetched_search import check_store, fetch_search
 from tuner.storage.lease import Lease, LeaseLostError
-from tuner.storage.mirror import Mirror, mirrored
+from tuner.storage.mirror import Mirror, mirror_folder
 
 TRIAL = "000-00000000"
 
@@ -86,10 +86,10 @@ def test_a_store_that_is_away_costs_a_sentence_and_is_tried_again(recorder, stor
 
 
 def test_at_the_end_the_copy_has_everything(recorder, store, tmp_path):
-    with mirrored(recorder.folder, store):
+    with mirror_folder(recorder.folder, store):
         train(recorder, 1)
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
-    with mirrored(recorder.folder, None) as nothing:
+    with mirror_folder(recorder.folder, None) as nothing:
         assert nothing is None
 
 
@@ -110,12 +110,12 @@ def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder
     # A later command finds it on record, until the search is continued here again.
     assert read_search(recorder.folder).taken_over == mirror.taken_over
     (tmp_path / "store/moe/spring/.lease").unlink()
-    with mirrored(recorder.folder, store):
+    with mirror_folder(recorder.folder, store):
         assert read_search(recorder.folder).taken_over is None
 
 
 def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder, store, tmp_path, caplog):
-    with mirrored(recorder.folder, store) as mirror:
+    with mirror_folder(recorder.folder, store) as mirror:
         mirror.copy()
         (tmp_path / "store/moe/spring/.lease").unlink()
         Lease(store).take()
@@ -126,11 +126,11 @@ def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder
 
 def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path):
     Mirror(recorder.folder, store).copy()
-    with mirrored(recorder.folder, store), pytest.raises(ValueError, match=f"{store} is in use by process"):
+    with mirror_folder(recorder.folder, store), pytest.raises(ValueError, match=f"{store} is in use by process"):
         fetch_search(store, tmp_path / "other", lease=Lease(store))
     lease = Lease(store)
     folder = fetch_search(store, tmp_path / "other", lease=lease)
-    with mirrored(folder, store, lease):
+    with mirror_folder(folder, store, lease):
         assert (tmp_path / "store/moe/spring/.lease").exists()
     assert not (tmp_path / "store/moe/spring/.lease").exists()
     assert not (folder / ".lease").exists()
@@ -141,7 +141,7 @@ def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorde
     train(recorder, 1)
     Mirror(recorder.folder, store).copy()
     said = f"^{store} has changed since .* was copied from it; continue there with --resume"
-    with pytest.raises(ValueError, match=said), mirrored(tmp_path / "behind/moe/spring", store):
+    with pytest.raises(ValueError, match=said), mirror_folder(tmp_path / "behind/moe/spring", store):
         pass
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainable.data.classes.labelled_images import LabelledImages
 from trainable.data.io.epoch_batches import EpochBatches
-from trainable.data.io.pixels import as_images, placed, take
+from trainable.data.io.pixels import as_images, place_pixels, take
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 
 
@@ -36,7 +36,7 @@ class LabelledTrainingBatches(EpochBatches):
         max_batches: int | None = None,
     ) -> None:
         super().__init__(len(data), batch_size=batch_size, seed=seed, max_batches=max_batches)
-        self._images, self._labels = placed(data.images, device), placed(data.labels, device)
+        self._images, self._labels = place_pixels(data.images, device), place_pixels(data.labels, device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._images))
@@ -49,7 +49,7 @@ class LabelledEvaluationBatches:
     """All images in order and unchanged, in the form of the training batches."""
 
     def __init__(self, data: LabelledImages, *, batch_size: int, device: torch.device) -> None:
-        self._images, self._labels = placed(data.images, device), placed(data.labels, device)
+        self._images, self._labels = place_pixels(data.images, device), place_pixels(data.labels, device)
         self._rows = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class ViewPairBatches:
     """
 
     def __init__(self, images: np.ndarray, views: TwoViewsConfig, *, batch_size: int, device: torch.device) -> None:
-        self._images, self._views = placed(images, device), views
+        self._images, self._views = place_pixels(images, device), views
         self._rows = np.array_split(np.arange(len(images)), max(1, len(images) // batch_size))
 
     def __len__(self) -> int:

@@ -15,9 +15,9 @@ import numpy as np
 
 from trainable.data.classes.labelled_images import LabelledImages, LabelledSample, open_labelled, write_labelled
 from trainable.data.drawing import dirt
-from trainable.data.drawing.dirt import SEVERITIES, soiled
+from trainable.data.drawing.dirt import SEVERITIES, soil
 from trainable.data.io.findings import Finding, Severity
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached_folder
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CLEAN, DIRTY = "clean", "dirty"
@@ -83,7 +83,7 @@ def with_dirty_variants(
     sources = b"".join(Path(file).read_bytes() for file in (__file__, dirt.__file__))
     made_of = repr((config, splits.fingerprint, reading)).encode()
     key = "dirty-" + hashlib.sha256(sources + made_of).hexdigest()[:24]
-    opened = open_labelled(cached(key, cache_dir, build))
+    opened = open_labelled(cached_folder(key, cache_dir, build))
     return opened, _reached(opened.train, len(splits.train), clean, dirty, config)
 
 
@@ -131,7 +131,7 @@ def _variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVarian
         severity = str(rng.choice(list(SEVERITIES), p=config.shares))
         yield LabelledSample(
             name=variant_name(str(PurePosixPath(train.names[row]).with_suffix("")), severity, variation),
-            image=soiled(np.asarray(train.images[row]), rng, severity=severity),
+            image=soil(np.asarray(train.images[row]), rng, severity=severity),
             label=dirty,
         )
 

@@ -30,7 +30,7 @@ from trainable.data.io.findings import (
     write_findings,
 )
 from trainable.data.io.folder_layout import plain_name, require_folder
-from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import (
     DIVISION_VERSION,
     SPLIT_NAMES,
@@ -94,7 +94,7 @@ def open_class_folder(
     source = _Source.find(root, options, cache_dir)
     needed_bytes = _BYTES_PER_PIXEL * len(source.images) * options.image_size_px**2
     build = partial(_build, source, on_progress)
-    folder = cached(source.key(), cache_dir, build, needed_bytes=needed_bytes)
+    folder = cached_folder(source.key(), cache_dir, build, needed_bytes=needed_bytes)
     return ClassFolder(splits=open_labelled(folder), findings=read_findings(folder))
 
 
@@ -170,7 +170,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
             decoded,
             num_pixels=lambda image: num_pixels(source.root / image.file),
         )
-        splits, findings = _divided(source, looks)
+        splits, findings = _divide(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         refuse_errors(findings, source.root, counted(len(source.images), "image"))
 
@@ -187,7 +187,7 @@ def _build(source: _Source, on_progress: Callable[[int, int], None] | None, fold
     write_findings(folder, findings)
 
 
-def _divided(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
+def _divide(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
     """The split of each image, and findings about copies and about the classes of each split.
 
     The split is what its folder says, else as the folder is divided; a split with its own folder takes no others.

@@ -14,7 +14,7 @@ from trainable.data.io.table import (
     Table,
     columns_named,
     image_column,
-    normalised,
+    normalise_name,
     only_column,
 )
 from trainable.data.splitting.split_lists import split_column
@@ -59,7 +59,7 @@ class LabelColumns:
     def is_called_label(self, table: Table) -> bool:
         """Whether the table's header leaves no doubt that the labels are classes."""
         named = self.has_header and self.label is not None
-        return named and _SURELY_LABEL.search(normalised(table.header[self.label or 0])) is not None
+        return named and _SURELY_LABEL.search(normalise_name(table.header[self.label or 0])) is not None
 
     def labels(self, table: Table) -> Iterator[str]:
         """Of each row; empty where there is none, or several."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.io.pixels import as_images, placed, take
+from trainable.data.io.pixels import as_images, place_pixels, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,9 @@ class ProbeBatches:
         self._parts = []
         for images, is_query in ((data.bank, False), (data.queries, True)):
             rows = np.array_split(np.arange(len(images)), max(1, len(images) // batch_size))
-            self._parts.append((placed(images.images, device), placed(images.labels, device), is_query, rows))
+            self._parts.append(
+                (place_pixels(images.images, device), place_pixels(images.labels, device), is_query, rows)
+            )
 
     def __len__(self) -> int:
         return sum(len(rows) for *_, rows in self._parts)

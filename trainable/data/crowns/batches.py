@@ -38,8 +38,8 @@ class CrownTrainingBatches(EpochBatches):
         side = tile_px if self._resolution is None else self._resolution.side_px(tile_px, self._epoch)
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            batch = gathered(self._data, rows, orientations=rng.integers(0, 8, len(rows)))
-            yield batch if side == tile_px else resized(batch, side)
+            batch = gather_tiles(self._data, rows, orientations=rng.integers(0, 8, len(rows)))
+            yield batch if side == tile_px else resize_batch(batch, side)
 
 
 class CrownEvaluationBatches:
@@ -54,23 +54,23 @@ class CrownEvaluationBatches:
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self._data), self._batch_size):
             rows = np.arange(start, min(start + self._batch_size, len(self._data)))
-            yield gathered(self._data, rows, orientations=np.zeros(len(rows), np.int64))
+            yield gather_tiles(self._data, rows, orientations=np.zeros(len(rows), np.int64))
 
 
-def gathered(data: CrownSet, rows: np.ndarray, *, orientations: np.ndarray) -> Batch:
+def gather_tiles(data: CrownSet, rows: np.ndarray, *, orientations: np.ndarray) -> Batch:
     """The tiles of these rows, each in its orientation, 0 (as it is) to 7."""
-    pixels = np.stack([oriented(data.images[row], way) for row, way in zip(rows, orientations, strict=True)])
+    pixels = np.stack([orient(data.images[row], way) for row, way in zip(rows, orientations, strict=True)])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
     return images, [_target(data, int(row), int(way)) for row, way in zip(rows, orientations, strict=True)]
 
 
-def oriented(picture: np.ndarray, orientation: int) -> np.ndarray:
+def orient(picture: np.ndarray, orientation: int) -> np.ndarray:
     """A square picture turned by quarters, and flipped from 4 on; the first two axes are rows and columns."""
     turned = np.rot90(picture, orientation % 4)
     return turned[:, ::-1] if orientation >= 4 else turned
 
 
-def resized(batch: Batch, side_px: int) -> Batch:
+def resize_batch(batch: Batch, side_px: int) -> Batch:
     """The batch at another resolution; crowns that would vanish are left out."""
     images, targets = batch
     images = F.interpolate(images, size=(side_px, side_px), mode="bilinear", antialias=True, align_corners=False)
@@ -92,8 +92,8 @@ def _target(data: CrownSet, row: int, orientation: int) -> Target:
         left, top, right, bottom = crown.box
         whole = np.zeros((side, side), np.uint8)
         whole[top:bottom, left:right] = crown.mask
-        masks.append(oriented(whole, orientation))
-    semantic = np.array(oriented(data.semantic[row], orientation))
+        masks.append(orient(whole, orientation))
+    semantic = np.array(orient(data.semantic[row], orientation))
     stacked = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, side, side, dtype=torch.uint8)
     return {
         "boxes": boxes_around(stacked),

@@ -131,8 +131,8 @@ def open_tiles(folder: Path) -> Splits:
     semantic = np.memmap(folder / _SEMANTIC, np.uint8, "r", shape=(total, side, side))
     first_crown = np.cumsum([0, *index["num_crowns"]])
     shared: dict[str, Any] = {
-        "mask_bits": _mapped(folder / _MASKS, np.uint8),
-        "crowns": _mapped(folder / _CROWNS, np.int64).reshape(-1, len(_COLUMNS)),
+        "mask_bits": _map_file(folder / _MASKS, np.uint8),
+        "crowns": _map_file(folder / _CROWNS, np.int64).reshape(-1, len(_COLUMNS)),
         "kinds": tuple(index["kinds"]),
         "semantic_classes": tuple(index["semantic_classes"]),
     }
@@ -163,6 +163,6 @@ def _write(tile: Tile, files: Mapping[str, BinaryIO]) -> None:
         files[_MASKS].write(np.packbits(crown.mask).data)
 
 
-def _mapped(path: Path, kind: type) -> np.ndarray:
+def _map_file(path: Path, kind: type) -> np.ndarray:
     """An empty file cannot be mapped."""
     return np.memmap(path, kind, "r") if path.stat().st_size else np.zeros(0, kind)

@@ -30,7 +30,7 @@ from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import SPLIT_NAMES, DivisionOptions, Splits, group_ids, stratified_group_split
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together, signature
@@ -94,7 +94,7 @@ def open_crown_folder(
     key = "tiles-" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
     build = partial(_build, sources, options, digests, on_progress)
     needed_bytes = _BYTES_PER_PIXEL * sum(image.num_pixels for image in sources.images)
-    folder = cached(key, cache_dir, build, needed_bytes=needed_bytes)
+    folder = cached_folder(key, cache_dir, build, needed_bytes=needed_bytes)
     return CrownFolder(splits=open_tiles(folder), findings=read_findings(folder))
 
 
@@ -105,7 +105,7 @@ def _build(
     on_progress: Callable[[int, int], None] | None,
     folder: Path,
 ) -> None:
-    splits, copies = _divided(sources, options, digests, _looks(sources))
+    splits, copies = _divide(sources, options, digests, _looks(sources))
     images, findings = named_crowns(sources.images, one_kind=options.one_kind)
     labels = sorted({shape.label for image in images for shape in image.shapes or ()})
     kinds = (ONE_KIND,) if options.one_kind or not labels else tuple(labels)
@@ -151,7 +151,7 @@ def _looks(sources: CrownSources) -> np.ndarray:
     return np.array([*looks], np.uint64).reshape(-1, 4)
 
 
-def _divided(
+def _divide(
     sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
     """The split of each image, by its folder or as the folder is divided, and findings about copies.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import UNNAMED, CrownError, CrownShape, masked
+from trainable.data.crowns.formats.shapes import UNNAMED, CrownError, CrownShape, crown_from_mask
 from trainable.data.image_mask.mask_check import binarise
 from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.roles import role_of
@@ -87,4 +87,4 @@ def _read(root: Path, mask: Path) -> np.ndarray | BadFileError:
 def _shape(pixels: np.ndarray | BadFileError, mask: Path) -> CrownShape:
     if isinstance(pixels, BadFileError):
         raise CrownError("have a mask that cannot be used", pixels.problem)
-    return masked(UNNAMED, pixels, place=plain_name(mask.name))
+    return crown_from_mask(UNNAMED, pixels, place=plain_name(mask.name))

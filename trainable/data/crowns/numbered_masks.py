@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import UNNAMED, masked
+from trainable.data.crowns.formats.shapes import UNNAMED, crown_from_mask
 from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
@@ -108,5 +108,5 @@ def _read(root: Path, picture_and_mask: tuple[Path, Path]) -> _Numbers | BadFile
     for number, window in enumerate(ndimage.find_objects(pixels), start=1):
         num_single += ndimage.label(pixels[window] == number, _TOUCHING)[1] == 1
         place = f"number {number}"
-        annotated.add(picture.name, place, partial(masked, UNNAMED, pixels == number, place=place))
+        annotated.add(picture.name, place, partial(crown_from_mask, UNNAMED, pixels == number, place=place))
     return _Numbers(annotated=annotated, num_crowns=len(values), num_single_areas=num_single)

@@ -53,16 +53,16 @@ def tiles_of(
         shown.update(seen)
         yield Tile(
             name=f"{name}_{top:05d}_{left:05d}",
-            image=filled(_cut(image, left, top, tile_px), tile_px, 0),
+            image=fill_tile(_cut(image, left, top, tile_px), tile_px, 0),
             crowns=None if shapes is None else tuple(seen.values()),
-            semantic=None if semantic is None else filled(semantic[window], tile_px, VOID),
+            semantic=None if semantic is None else fill_tile(semantic[window], tile_px, VOID),
         )
     for index, (shape, whole) in enumerate(zip(shapes or (), drawn, strict=True)):
         if index not in shown:
             on_drop(shape, _why_not_shown(whole.num_pixels, tile_px))
 
 
-def rasterised(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
+def rasterise(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
     """A shape as pixels; a box without an outline is taken whole. None when nothing of it lies on the picture."""
     left, top, right, bottom = _on_picture(shape, size)
     if right <= left or bottom <= top:
@@ -92,7 +92,7 @@ def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -
     box_pixels, most_pixels = max(0, right - left) * max(0, bottom - top), tile_px**2 / MIN_SEEN_SHARE
     if not shape.is_outlined and box_pixels > most_pixels:
         return _Drawn(None, box_pixels)
-    crown = rasterised(shape, label, size)
+    crown = rasterise(shape, label, size)
     num_pixels = 0 if crown is None else int(crown.mask.sum())
     return _Drawn(crown if num_pixels <= most_pixels else None, num_pixels)
 
@@ -134,7 +134,7 @@ def _cut(image: Image.Image, left: int, top: int, tile_px: int) -> np.ndarray:
     return shrink_image(image.crop((left, top, right, bottom)), (bottom - top, right - left))
 
 
-def filled(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
+def fill_tile(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
     """A tile of what a picture shows of it, the rest `value`."""
     whole = np.full((tile_px, tile_px, *part.shape[2:]), value, np.uint8)
     whole[: part.shape[0], : part.shape[1]] = part

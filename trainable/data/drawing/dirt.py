@@ -38,7 +38,7 @@ SEVERITIES = {
 }
 
 
-def soiled(
+def soil(
     image: NDArray[np.uint8],
     rng: np.random.Generator,
     *,
@@ -60,11 +60,11 @@ def soiled(
         angle, distance = rng.uniform(0, 2 * np.pi), reach * np.sqrt(rng.random())
         place = centre[0] + distance * np.cos(angle), centre[1] + distance * np.sin(angle)
         cover = rng.uniform(*amount.opacity) * _stain(rng, side, place, rng.uniform(*amount.radius))
-        picture = covered(picture, cover[top : top + height, left : left + width], food_colour(rng))
+        picture = cover_with(picture, cover[top : top + height, left : left + width], food_colour(rng))
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 
 
-def covered(picture: NDArray[np.floating], cover: NDArray[np.floating], colour: NDArray[np.float32]) -> NDArray:
+def cover_with(picture: NDArray[np.floating], cover: NDArray[np.floating], colour: NDArray[np.float32]) -> NDArray:
     """The picture (S, S, 3) under a layer of a colour, cover (S, S) in [0, 1]; the light below shows in the layer."""
     light = 0.5 + 0.5 * picture.mean(axis=2, keepdims=True)
     return picture + cover[..., None] * (colour * light - picture)

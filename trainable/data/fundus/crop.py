@@ -70,7 +70,7 @@ def find_retina(pixels: np.ndarray) -> Box:
     return Box(top=rows.start, left=columns.start, bottom=rows.stop, right=columns.stop)
 
 
-def cropped_to_retina(image: Image.Image, size_px: int) -> np.ndarray:
+def crop_to_retina(image: Image.Image, size_px: int) -> np.ndarray:
     """uint8 RGB, shape (size_px, size_px, 3): the retina fills the longer side, black fills the other up.
 
     Raises:

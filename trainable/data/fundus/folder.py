@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
-from trainable.data.fundus.crop import cropped_to_retina
+from trainable.data.fundus.crop import crop_to_retina
 from trainable.data.fundus.grade_tables import split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
@@ -23,7 +23,7 @@ from trainable.data.io.decoding import num_pixels, read_upright
 from trainable.data.io.files import Ticker
 from trainable.data.io.findings import BadFileError, Finding, Severity, read_findings, refuse_errors, write_findings
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits
 from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
@@ -61,7 +61,9 @@ def open_fundus_folder(
     cache_dir = cache_dir or default_cache_dir()
     source = FundusSource.find(root, options, cache_dir)
     build = partial(_build, source, on_progress)
-    folder = cached(source.key(), cache_dir, build, needed_bytes=8 * len(source.files) * options.image_size_px**2)
+    folder = cached_folder(
+        source.key(), cache_dir, build, needed_bytes=8 * len(source.files) * options.image_size_px**2
+    )
     counts = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
     tasks = tuple(TASK_NAMES[task] for task in source.tasks)
     splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)), tasks)
@@ -79,7 +81,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
             decoded,
             num_pixels=lambda file: num_pixels(source.root / file),
         )
-        splits, findings = _divided(source, looks)
+        splits, findings = _divide(source, looks)
         findings = [*source.findings, *findings, *(bad for bad in pictures if isinstance(bad, Finding))]
         refuse_errors(findings, source.root, counted(len(source.files), "photograph"))
 
@@ -97,7 +99,7 @@ def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None,
     (folder / _COUNTS_FILE).write_text(json.dumps(_table_counts(source, splits)), encoding="utf-8")
 
 
-def _divided(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
+def _divide(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Finding]]:
     """The split of each photograph, and findings about copies and about splits without a label.
 
     The split is what its path or its table says, else by patient and grade of the first task.
@@ -208,6 +210,6 @@ def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]
 def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:
     size_px = source.options.image_size_px
     try:
-        return cropped_to_retina(read_upright(source.root / file, least_px=_RETINA_SHARE * size_px), size_px)
+        return crop_to_retina(read_upright(source.root / file, least_px=_RETINA_SHARE * size_px), size_px)
     except BadFileError as error:
         return error.finding(plain_name(file))

@@ -100,7 +100,7 @@ def read_grade_tables(
                 continue
             if columns is not None:
                 findings += [predicted(file, what) for what in check_scores(table)]
-                read, problems = _graded(file, table, columns, photographs, folders)
+                read, problems = _read_grades(file, table, columns, photographs, folders)
                 tables.append(read)
                 bare += [] if columns.has_header else [read]
                 findings += problems
@@ -170,7 +170,7 @@ def _names_with_folders(rows: Sequence[Row], columns: GradeColumns, folders: Map
     return keys if any(name.casefold() in folders for name in written) else None
 
 
-def _graded(
+def _read_grades(
     file: Path, table: Table, columns: GradeColumns, photographs: PictureKeys, folders: Mapping[str, str]
 ) -> tuple[GradeTable, list[Finding]]:
     rows = columns.rows(table)

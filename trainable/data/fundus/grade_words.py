@@ -2,7 +2,7 @@
 
 import re
 
-from trainable.data.io.table import normalised
+from trainable.data.io.table import normalise_name
 
 _NUMBERED = re.compile(r"(?:grade|stage|level|class|dr)[ _]?([0-9.]+)")
 _WORDS = {
@@ -16,7 +16,7 @@ _TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabeti
 
 def grade_in_words(text: str, task: str) -> int | None:
     """The grade that a word of the task's scale names; None for what is none."""
-    word = _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalised(text))) if task in _WORDS else None
+    word = _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalise_name(text))) if task in _WORDS else None
     return None if word is None else int(str(word.lastgroup)[1:])
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from trainable.data.drawing import textures
 from trainable.data.image_mask.image_mask_set import ImageMaskSet, Sample, open_splits, write_splits
-from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.image_cache import cached_folder, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 _FRESH_STREAM = len(SPLIT_NAMES)
@@ -99,7 +99,7 @@ def scene_splits(config: SceneConfig, cache_dir: Path, on_progress: Callable[[in
         write_splits(folder, samples, (config.image_size_px, config.image_size_px))
 
     key = drawing_key("scenes", config, __file__, textures.__file__)
-    return open_splits(cached(key, cache_dir, build, needed_bytes=5 * total * config.image_size_px**2))
+    return open_splits(cached_folder(key, cache_dir, build, needed_bytes=5 * total * config.image_size_px**2))
 
 
 def fresh_scenes(config: SceneConfig, seed: int, count: int) -> ImageMaskSet:

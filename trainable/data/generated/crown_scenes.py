@@ -16,7 +16,7 @@ import numpy as np
 
 from trainable.data.crowns.crown_set import Crown, Tile, open_tiles, write_tiles
 from trainable.data.drawing import textures
-from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.image_cache import cached_folder, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 SEMANTIC_CLASSES = ("grass", "soil", "water", "shadow", "cacao canopy", "tall canopy")
@@ -97,7 +97,7 @@ def crown_scene_splits(
         )
 
     key = drawing_key("crowns", config, __file__, textures.__file__)
-    return open_tiles(cached(key, cache_dir, build, needed_bytes=5 * total * config.tile_px**2))
+    return open_tiles(cached_folder(key, cache_dir, build, needed_bytes=5 * total * config.tile_px**2))
 
 
 def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
@@ -107,7 +107,7 @@ def draw_tile(config: CrownSceneConfig, split: str, index: int) -> Tile:
     size_px, shift = config.tile_px, max(1, round(_SHADOW_SHIFT * config.tile_px))
     image, semantic = _ground(rng, size_px)
     crowns, annotated = [], []
-    for kind, seen in _placed(rng, config):
+    for kind, seen in _place(rng, config):
         shadow = np.zeros_like(seen)
         shadow[shift:, shift:] = seen[:-shift, :-shift]
         shadow &= (semantic < _SHADOW) & ~seen
@@ -137,7 +137,7 @@ def _ground(rng: np.random.Generator, size_px: int) -> tuple[np.ndarray, np.ndar
     return _GROUND_COLOURS[semantic] * light[..., None], semantic
 
 
-def _placed(rng: np.random.Generator, config: CrownSceneConfig) -> Iterator[tuple[int, np.ndarray]]:
+def _place(rng: np.random.Generator, config: CrownSceneConfig) -> Iterator[tuple[int, np.ndarray]]:
     """Kind and visible pixels of each crown; shade trees stand above palms, and palms above cacao."""
     tried = [_shape(rng, config.tile_px) for _ in range(1 + rng.poisson(config.mean_crowns - 1))]
     covered = np.zeros((config.tile_px, config.tile_px), bool)

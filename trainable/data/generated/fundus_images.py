@@ -19,7 +19,7 @@ from trainable.data.classes.labelled_images import MISSING, LabelledSample, open
 from trainable.data.fundus import grades
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.generated import fundus_drawing
-from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.image_cache import cached_folder, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES
 
 JOINT_SHARES = np.array([[320, 0, 0], [60, 15, 0], [80, 100, 150], [30, 40, 90], [45, 20, 50]]) / 1000
@@ -86,7 +86,7 @@ def fundus_splits(
         write_labelled(folder, samples, (size_px, size_px), CLASS_NAMES)
 
     key = drawing_key("fundus", config, __file__, fundus_drawing.__file__, grades.__file__)
-    splits = open_labelled(cached(key, cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
+    splits = open_labelled(cached_folder(key, cache_dir, build, needed_bytes=3 * sum(counts) * size_px**2))
     return GradedSplits.of(splits, tuple(splits.train.class_counts(task) for task in range(len(TASK_NAMES))))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
 from trainable.data.drawing import textures
-from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.io.image_cache import cached_folder, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CONDITIONS = ("healthy", "mosaic", "rings", "spots", "streaks")
@@ -93,7 +93,7 @@ def leaf_splits(
         write_labelled(folder, samples, (config.picture_px, config.picture_px), CONDITIONS)
 
     key = drawing_key("leaves", config, __file__, textures.__file__)
-    return open_labelled(cached(key, cache_dir, build, needed_bytes=4 * total * config.picture_px**2))
+    return open_labelled(cached_folder(key, cache_dir, build, needed_bytes=4 * total * config.picture_px**2))
 
 
 def draw_leaf(config: LeafPictureConfig, rng: np.random.Generator, condition: str) -> NDArray[np.uint8]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import LabelledSample, open_labelled, write_labelled
 from trainable.data.drawing import dirt, textures
-from trainable.data.drawing.dirt import covered, food_colour
-from trainable.data.io.image_cache import cached, drawing_key
+from trainable.data.drawing.dirt import cover_with, food_colour
+from trainable.data.io.image_cache import cached_folder, drawing_key
 from trainable.data.io.splits import SPLIT_NAMES, Splits
 
 CLASS_NAMES = ("clean", "dirty")
@@ -97,7 +97,7 @@ def plate_splits(config: PlateConfig, cache_dir: Path, on_progress: Callable[[in
         write_labelled(folder, samples, (config.plate_size_px,) * 2, CLASS_NAMES)
 
     key = drawing_key("plates", config, __file__, dirt.__file__, textures.__file__)
-    return open_labelled(cached(key, cache_dir, build, needed_bytes=4 * sum(counts) * 64**2))
+    return open_labelled(cached_folder(key, cache_dir, build, needed_bytes=4 * sum(counts) * 64**2))
 
 
 def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool) -> NDArray[np.uint8]:
@@ -109,15 +109,15 @@ def draw_plate(config: PlateConfig, rng: np.random.Generator, *, is_dirty: bool)
     distance, angle = np.hypot(across, down) / radius, np.arctan2(down, across)
     picture = _plate_on_table(rng, distance)
     if rng.random() < config.decoration_chance:
-        picture = covered(picture, _decoration(rng, distance, angle), food_colour(rng))
+        picture = cover_with(picture, _decoration(rng, distance, angle), food_colour(rng))
     picture = _with_light(rng, picture, across, down, radius)
     if is_dirty:
         for _ in range(rng.integers(2, 4, endpoint=True)):
             cover = config.dirt_contrast * rng.uniform(0.6, 1.0) * _smear(rng, across, down, radius)
-            picture = covered(picture, cover, food_colour(rng))
+            picture = cover_with(picture, cover, food_colour(rng))
         places = range(rng.integers(2, 8, endpoint=True))
         crumbs = [_spot(across, down, _inner_place(rng, radius), rng.uniform(0.012, 0.022)) for _ in places]
-        picture = covered(picture, config.dirt_contrast * np.max(crumbs, axis=0), food_colour(rng))
+        picture = cover_with(picture, config.dirt_contrast * np.max(crumbs, axis=0), food_colour(rng))
     picture = picture + config.noise * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)
 

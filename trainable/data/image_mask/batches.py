@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.epoch_batches import EpochBatches
-from trainable.data.io.pixels import as_images, placed, take
+from trainable.data.io.pixels import as_images, place_pixels, take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class TrainingBatches(EpochBatches):
         self._repeats = 1 if crop is None else crop.crops_per_image
         super().__init__(len(data) * self._repeats, batch_size=batch_size, seed=seed)
         self._crop = crop
-        self._images, self._masks = placed(data.images, device), placed(data.masks, device)
+        self._images, self._masks = place_pixels(data.images, device), place_pixels(data.masks, device)
         height, width = data.images.shape[1:3]
         if crop is not None and crop.crop_px > min(height, width):
             raise ValueError(f"crop_px is {crop.crop_px}, larger than the images, {width}x{height}; make it smaller.")
@@ -101,7 +101,7 @@ class EvaluationBatches:
     """
 
     def __init__(self, data: ImageMaskSet, *, batch_size: int, device: torch.device) -> None:
-        self._images = placed(data.images, device)
+        self._images = place_pixels(data.images, device)
         sizes: dict[tuple[int, ...], list[int]] = {}
         for index, size in enumerate(data.native_table[:, 1:].tolist()):
             sizes.setdefault(tuple(size), []).append(index)

@@ -13,7 +13,7 @@ from trainable.data.image_mask.folder_build import build_folder
 from trainable.data.image_mask.folder_source import FolderOptions, FolderSource
 from trainable.data.image_mask.image_mask_set import open_splits
 from trainable.data.io.findings import Finding, read_findings
-from trainable.data.io.image_cache import cached, default_cache_dir
+from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import Splits
 
 
@@ -41,5 +41,5 @@ def open_image_masks(
     """
     cache_dir = cache_dir or default_cache_dir()
     source = FolderSource.find(root, options, cache_dir)
-    folder = cached(source.key(), cache_dir, partial(build_folder, source, on_progress))
+    folder = cached_folder(source.key(), cache_dir, partial(build_folder, source, on_progress))
     return ImageMaskFolder(splits=open_splits(folder), findings=read_findings(folder))

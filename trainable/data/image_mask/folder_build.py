@@ -128,7 +128,7 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
         findings += check_image(header, image_file)
     except BadFileError as error:
         findings.append(error.finding(image_file))
-    mask, histogram = _united(source, pair, findings)
+    mask, histogram = _unite_masks(source, pair, findings)
     if mask is not None:
         stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, histogram=histogram)
     if header and stored:
@@ -136,7 +136,7 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
     return _Inspection(header=header, mask=stored, facts=facts, findings=tuple(findings))
 
 
-def _united(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
+def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
     """The masks of a pair as one, None if one of them cannot be used, and the pixels of all at each grey level.
 
     What is wrong with a file is added to the findings.

@@ -51,7 +51,7 @@ class Header:
 
 def read_header(path: Path) -> Header:
     try:
-        with _opened(path) as image:
+        with _open(path) as image:
             # Of a PNG Pillow decodes all pixels, to see whether EXIF lies behind them; it seldom does.
             is_before_pixels = image.format == "PNG" and not _has_text_behind_pixels(path)
             exif = Image.Image.getexif(image) if is_before_pixels else image.getexif()
@@ -89,7 +89,7 @@ def check_bands(headers: Mapping[Path, Header]) -> list[Finding]:
 def num_pixels(path: Path) -> int:
     """What decoding it takes at most; 0 where it cannot be read, which is told when it is decoded."""
     try:
-        with _opened(path) as image:
+        with _open(path) as image:
             return image.width * image.height
     except (BadFileError, *_DECODER_ERRORS):
         return 0
@@ -102,7 +102,7 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
         least_px: no side is needed larger than this: a large JPEG may be decoded at a half, a quarter or an eighth.
     """
     try:
-        with _opened(path) as image:
+        with _open(path) as image:
             _require_one_page(image)
             if least_px is not None and image.width * image.height > LARGE_PIXELS:
                 image.draft(None, (2 * least_px, 2 * least_px))
@@ -181,7 +181,7 @@ def _has_text_behind_pixels(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _open(path: Path) -> Iterator[Image.Image]:
     """The file with its header read.
 
     Raises:

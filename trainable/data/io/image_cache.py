@@ -1,7 +1,7 @@
 """Decoded images on disk: built once, memory-mapped by every trial of a node.
 
-`cached` owns the folder (atomic, locked, checked). Each kind of data owns what lies in it: raw bytes and JSON, nothing
-that can run code when read. A cache may be deleted at any time; the next search builds it again.
+`cached_folder` owns the folder (atomic, locked, checked). Each kind of data owns what lies in it: raw bytes and JSON,
+nothing that can run code when read. A cache may be deleted at any time; the next search builds it again.
 """
 
 import errno
@@ -50,7 +50,7 @@ def drawing_key(kind: str, config: object, *sources: str) -> str:
     return f"{kind}-{hashlib.sha256(code + versions.encode()).hexdigest()[:20]}"
 
 
-def cached(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_bytes: int = 0) -> Path:
+def cached_folder(key: str, cache_dir: Path, build: Callable[[Path], None], *, needed_bytes: int = 0) -> Path:
     """Returns the complete folder of this key, calling `build(empty_folder)` first when it is absent or damaged.
 
     Of several processes that ask at once one builds and the others wait. A build that fails leaves nothing behind.

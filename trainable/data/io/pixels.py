@@ -8,7 +8,7 @@ DEVICE_MEMORY_SHARE = 0.2
 """A set that takes less than this share of the free memory of a GPU is kept there whole."""
 
 
-def placed(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
+def place_pixels(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
     """The mapped array itself, or a copy on the GPU where it takes little of the free memory."""
     if device.type == "cuda" and array.nbytes < DEVICE_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
         return torch.from_numpy(np.array(array)).to(device)

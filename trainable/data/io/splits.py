@@ -95,10 +95,10 @@ def group_ids(names: Sequence[str], digests: Sequence[str], pattern: str | None 
     """
     ids = list(names) if pattern is None else matched_sources(names, pattern)
     first_with: dict[str, int] = {}
-    return joined_groups(ids, ((row, first_with.setdefault(digest, row)) for row, digest in enumerate(digests)))
+    return join_groups(ids, ((row, first_with.setdefault(digest, row)) for row, digest in enumerate(digests)))
 
 
-def joined_groups(groups: Sequence[str], twins: Iterable[tuple[int, int]]) -> list[str]:
+def join_groups(groups: Sequence[str], twins: Iterable[tuple[int, int]]) -> list[str]:
     """The groups after those of each two rows became one, which has the first of their names."""
     joined: dict[str, str] = {}
 

@@ -96,7 +96,7 @@ def read_table(path: Path) -> Table:
     """
     if path.suffix.lower() == _PARQUET:
         return Table(rows=tuple(_rows_of_parquet(path)), form="parquet")
-    text, encoding = _decoded(path.read_bytes())
+    text, encoding = _decode(path.read_bytes())
     if path.suffix.lower() == _JSON_LINES:
         return Table(rows=tuple(_rows_of_objects(text)), form=f"{encoding}, JSON lines")
     if stated := _STATED_SEPARATOR.match(text):
@@ -130,14 +130,14 @@ def predicted(file: Path, problem: str) -> Finding:
     return Finding(file=file.as_posix(), problem=problem, action=action, severity=Severity.WARNING)
 
 
-def normalised(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A column's name without case, underscores, dashes and outer spaces."""
     return " ".join(re.sub(r"[_\-]", " ", name.lower()).split())
 
 
 def columns_named(header: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
     """Where the columns stand whose normalised name holds the pattern."""
-    return [index for index, name in enumerate(header) if pattern.search(normalised(name))]
+    return [index for index, name in enumerate(header) if pattern.search(normalise_name(name))]
 
 
 def only_column(table: Table, found: Sequence[int], meaning: str) -> int | None:
@@ -169,7 +169,7 @@ def image_column(table: Table, found: Sequence[int], pictures: PictureKeys) -> i
     return best
 
 
-def _decoded(content: bytes) -> tuple[str, str]:
+def _decode(content: bytes) -> tuple[str, str]:
     if content.startswith(_ARCHIVES):
         raise BadFileError("is a spreadsheet or an archive, whatever its ending says", _SAVE_AGAIN)
     for mark, (codec, name) in _BYTE_ORDER_MARKS.items():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import Finding, Severity
-from trainable.data.io.splits import joined_groups
+from trainable.data.io.splits import join_groups
 
 _SIDE_PX, _NUM_FREQUENCIES = 32, 16
 _COSINES = np.cos(np.pi / _SIDE_PX * np.outer(np.arange(_NUM_FREQUENCIES), np.arange(_SIDE_PX) + 0.5)).astype(
@@ -64,7 +64,7 @@ def keep_alike_together(
                 yield row, int(others[0])
                 joint[joint == joint[others[0]]] = joint[row]
 
-    joined = joined_groups(groups, twins())
+    joined = join_groups(groups, twins())
     if not apart:
         return joined, []
     named = [f"{files[row]} as {files[other]}" for row, other in sorted(apart.items())]

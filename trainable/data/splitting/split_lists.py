@@ -13,7 +13,7 @@ from pathlib import Path
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
-from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalised, only_column, read_table
+from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalise_name, only_column, read_table
 from trainable.data.splitting.split_names import split_of
 
 LEFT_OUT = "left out"
@@ -260,7 +260,7 @@ def splits_of_rows(
     if column is None:
         return [None] * len(rows), []
     name = table.header[column]
-    flag = _FLAG_COLUMN.match(normalised(name))
+    flag = _FLAG_COLUMN.match(normalise_name(name))
     values = [row.cells[column] for row in rows]
     named = {
         value: _flagged(value, split_of(Path(flag["split"]))) if flag else split_of(Path(value)) for value in values

@@ -115,7 +115,7 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
     if weights not in ("scratch", "imagenet") and not is_export:
         options["pretrained_cfg_overlay"] = {"state_dict": whole_with(name, weights).state_dict()}
     with checked_tensors(name):
-        trunk = _created(name, **options)
+        trunk = _create(name, **options)
     backbone = TimmBackbone(name, trunk, Normalisation(mean, deviation, is_saved=True))
     if is_export:
         load_matching_weights(backbone, weights)
@@ -125,20 +125,20 @@ def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbo
 @lru_cache
 def has_batch_norm(name: str) -> bool:
     with torch.device("meta"):
-        return any(isinstance(layer, nn.BatchNorm2d) for layer in _created(name).modules())
+        return any(isinstance(layer, nn.BatchNorm2d) for layer in _create(name).modules())
 
 
 @lru_cache
 def has_drop_path(name: str) -> bool:
     try:
         with torch.device("meta"):
-            _created(name, drop_path_rate=0.1)
+            _create(name, drop_path_rate=0.1)
     except ValueError:
         return False
     return True
 
 
-def _created(name: str, **options: Any) -> nn.Module:
+def _create(name: str, **options: Any) -> nn.Module:
     for any_size in _ANY_SIZE:
         try:
             return timm_package().create_model(name.removeprefix(TIMM), features_only=True, **any_size, **options)

@@ -123,7 +123,7 @@ Change = Callable[[Tensor], Tensor]
 """An image [C, H, W] to another one of its size."""
 
 
-def changed_rows(images: Tensor, *steps: Mapping[int, Change]) -> Tensor:
+def change_rows(images: Tensor, *steps: Mapping[int, Change]) -> Tensor:
     """Images [B, C, H, W], each through the changes that the steps list for its row: a new batch, unless none is.
 
     Made for few and large images, one at a time: an image stays in the cache from its first change to its last, and

@@ -65,7 +65,7 @@ def contrastive_views(
     if blurred.any():
         for rows in blurred.nonzero().squeeze(1).split(_cached_images(images)):
             on_device = sent(rows, images)
-            positive[on_device] = _blurred(positive[on_device], sigma_px[rows])
+            positive[on_device] = _blur(positive[on_device], sigma_px[rows])
     positive.clamp_(0.0, 1.0)
     positive_masks = masks.clone()
     # One image at a time: gathering them first would read their pixels three times.
@@ -85,7 +85,7 @@ def adjust_colour(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tenso
 def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Each image [B, C, H, W] blurred with its own sigma [B], mirrored at the border; separable."""
     count = _cached_images(images)
-    return torch.cat([_blurred(*part) for part in zip(images.split(count), sigma_px.split(count), strict=True)])
+    return torch.cat([_blur(*part) for part in zip(images.split(count), sigma_px.split(count), strict=True)])
 
 
 def _cached_images(images: Tensor) -> int:
@@ -93,7 +93,7 @@ def _cached_images(images: Tensor) -> int:
     return max(1, _CACHED_PIXELS // images[0, 0].numel())
 
 
-def _blurred(images: Tensor, sigma_px: Tensor) -> Tensor:
+def _blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     """Sums of shifted copies, which stay in the cache: twice as fast as a convolution with a kernel for each plane."""
     reach = min(math.ceil(_SIGMAS_IN_KERNEL * float(sigma_px.max())), *(side - 1 for side in images.shape[2:]))
     offsets_px = torch.arange(-reach, reach + 1, dtype=torch.float32)

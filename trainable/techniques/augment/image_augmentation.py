@@ -90,10 +90,12 @@ class ImageAugmentation(RampedAugmentation):
             self._has_seen_pixels = True
         if self.current_strength == 0:
             return images, targets
-        return augmented(images, self.recipe, strength=self.current_strength, generator=self.generator), targets
+        return augment_images(images, self.recipe, strength=self.current_strength, generator=self.generator), targets
 
 
-def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, generator: torch.Generator) -> Tensor:
+def augment_images(
+    images: Tensor, recipe: AugmentationRecipe, *, strength: float, generator: torch.Generator
+) -> Tensor:
     """Images [B, 3, H, W] in [0, 1] after a recipe at a strength in [0, 1], each with draws of its own."""
     draws = _Draws(len(images), strength, generator)
     changed, moves = random_operations(
@@ -106,7 +108,7 @@ def augmented(images: Tensor, recipe: AugmentationRecipe, *, strength: float, ge
         bent = draws.happens(recipe.p_bend)[:, None, None, None]
         bends = image_warp.bent_grid(nodes * bent, images.shape[-2:])
     changed = image_warp.warp(changed, moves, bends)
-    changed = _recoloured(changed, recipe, draws)
+    changed = _recolour(changed, recipe, draws)
     blurred = draws.happens(recipe.p_blur).nonzero().squeeze(1)
     smallest, largest = recipe.blur_sigma_px
     sigma_px = draws.uniform(smallest, smallest + strength * (largest - smallest))[blurred]
@@ -149,7 +151,7 @@ def _moves(recipe: AugmentationRecipe, draws: _Draws, aspect: float) -> Tensor:
     )
 
 
-def _recoloured(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tensor:
+def _recolour(images: Tensor, recipe: AugmentationRecipe, draws: _Draws) -> Tensor:
     jittered, grey = draws.happens(recipe.p_jitter), draws.happens(recipe.p_grey)
     changes = (recipe.max_brightness_change, recipe.max_contrast_change, recipe.max_saturation_change)
     brightness, contrast, saturation = (1.0 + jittered * draws.around_zero(change) for change in changes)

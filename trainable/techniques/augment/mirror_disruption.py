@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainable.techniques.augment.batch_augmentation import Change, changed_rows, sent
+from trainable.techniques.augment.batch_augmentation import Change, change_rows, sent
 
 CROP_SHARE = 0.5
 MAX_KEPT_FRACTION = 0.95
@@ -101,7 +101,7 @@ def mirror_disruption(
     for row, (lines, values), y, x in zip(rows.tolist(), neighbours, ys, xs, strict=True):
         stretches[row] = partial(stretch, ys=lines, xs=values)
         mask_stretches[row] = partial(stretch_mask, ys=y, xs=x)
-    return changed_rows(images, stretches, mirrors), changed_rows(masks, mask_stretches, mirrors)
+    return change_rows(images, stretches, mirrors), change_rows(masks, mask_stretches, mirrors)
 
 
 def draw_crops(count: int, height: int, width: int, *, magnitude: float, generator: torch.Generator) -> Tensor:

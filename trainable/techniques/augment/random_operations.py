@@ -23,9 +23,9 @@ MAX_FACTOR_CHANGE = 0.9
 FEWEST_LEVELS, MOST_LEVELS = 4, 256
 
 TONE_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "brightness": lambda images, signed: _jittered(images, brightness=signed),
-    "contrast": lambda images, signed: _jittered(images, contrast=signed),
-    "saturation": lambda images, signed: _jittered(images, saturation=signed),
+    "brightness": lambda images, signed: _jitter(images, brightness=signed),
+    "contrast": lambda images, signed: _jitter(images, contrast=signed),
+    "saturation": lambda images, signed: _jitter(images, saturation=signed),
     "sharpness": lambda images, signed: sharpen(images, MAX_FACTOR_CHANGE * signed),
     "posterise": lambda images, signed: posterise(
         # From all levels to a few, in equal steps of their logarithm.
@@ -76,7 +76,7 @@ def on_rows(images: Tensor, rows: Tensor, change: Callable[..., Tensor], *values
     return images.index_copy(0, on_device, change(images.index_select(0, on_device), *values))
 
 
-def _jittered(images: Tensor, **signed: Tensor) -> Tensor:
+def _jitter(images: Tensor, **signed: Tensor) -> Tensor:
     none = torch.zeros(len(images))
     names = ("brightness", "contrast", "saturation")
     brightness, contrast, saturation = (1.0 + MAX_FACTOR_CHANGE * signed.get(name, none) for name in names)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainable.techniques.augment.augmentation_recipes import AugmentationRecipe, get_recipe
 from trainable.techniques.augment.batch_augmentation import BatchAugmentation
-from trainable.techniques.augment.image_augmentation import augmented
+from trainable.techniques.augment.image_augmentation import augment_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,5 +67,5 @@ class TwoViews(BatchAugmentation):
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """Images [B, 3, H, W] in [0, 1] as views [B, 2, 3, H, W]; the targets are unchanged."""
         recipe = self.config.recipe()
-        views = [augmented(images, recipe, strength=1.0, generator=self.generator) for _ in range(2)]
+        views = [augment_images(images, recipe, strength=1.0, generator=self.generator) for _ in range(2)]
         return torch.stack(views, dim=1), targets

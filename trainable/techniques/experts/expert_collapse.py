@@ -168,7 +168,7 @@ class ExpertCollapseDetector:
             confidence=self.confidence_threshold,
             level=single_test_level(self.num_experts, len(totals), self.false_alarm_rate),
         )
-        return CollapseVerdict(layers=tuple(_judged(layer, limits) for layer in totals))
+        return CollapseVerdict(layers=tuple(_judge(layer, limits) for layer in totals))
 
     def check_collapse(self) -> tuple[bool, list[str]]:
         """The documented form of `check`: collapsed or not, and why."""
@@ -236,7 +236,7 @@ def _sums(info: RoutingInfo, num_experts: int) -> Tensor:
     return torch.cat([routing_counts(info, num_experts)[: num_experts + 1].float(), means])
 
 
-def _judged(totals: np.ndarray, limits: CollapseLimits) -> LayerVerdict:
+def _judge(totals: np.ndarray, limits: CollapseLimits) -> LayerVerdict:
     tokens = max(1.0, float(totals[-3]))
     return judge_layer(
         totals[:-3],

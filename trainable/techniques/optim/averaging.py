@@ -56,13 +56,13 @@ class WeightAverage(SavedState):
         self.decay = decay
         self.num_updates = 0
         self._model = model
-        self._average = _copied(model)
+        self._average = _copy_weights(model)
         self._own: dict[str, Tensor] | None = None
 
     def restart(self) -> None:
         """The average is the model's present weights, as before the first update."""
         self._require(is_applied=False)
-        self.num_updates, self._average = 0, _copied(self._model)
+        self.num_updates, self._average = 0, _copy_weights(self._model)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -91,7 +91,7 @@ class WeightAverage(SavedState):
     def apply_shadow(self) -> None:
         """Gives the model the averaged weights until `restore`; `applied` does both, whatever happens in between."""
         self._require(is_applied=False)
-        self._own = _copied(self._model)
+        self._own = _copy_weights(self._model)
         _copy_into(self._model, self._average)
 
     def restore(self) -> None:
@@ -123,7 +123,7 @@ EMA = WeightAverage
 @contextmanager
 def carrying(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     """The model has these weights inside this context, and its own again afterwards."""
-    own = _copied(model)
+    own = _copy_weights(model)
     _copy_into(model, weights)
     try:
         yield
@@ -131,7 +131,7 @@ def carrying(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
         _copy_into(model, own)
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
+def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 

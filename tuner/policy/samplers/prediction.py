@@ -20,9 +20,9 @@ from tuner.policy.promotion_rungs import PromotionRungs
 from tuner.policy.samplers.surrogate import (
     GaussianProcess,
     expected_improvement,
-    fitted_theta,
+    fit_theta,
     prior_theta,
-    standardised,
+    standardise,
 )
 
 MAX_VALUES = 150
@@ -110,14 +110,14 @@ class GaussianProcessPredictor(Predictor):
         num_values = rungs.num_values
         if num_values and (self._theta is None or num_values >= REFIT_GROWTH * self._num_fitted):
             points, scaled, _, _ = self._observed(rungs)
-            self._theta = fitted_theta(points[:MAX_FITTED], scaled[:MAX_FITTED], start=self._theta)
+            self._theta = fit_theta(points[:MAX_FITTED], scaled[:MAX_FITTED], start=self._theta)
             self._num_fitted = num_values
 
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> GaussianProcessPrediction:
         points, scaled, centre, spread = self._observed(rungs)
         # Before the first fit, the mode of the prior.
         theta = prior_theta(points.shape[1]) if self._theta is None else self._theta
-        process = GaussianProcess.conditioned(points, scaled, theta)
+        process = GaussianProcess.condition(points, scaled, theta)
         process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
@@ -135,7 +135,7 @@ class GaussianProcessPredictor(Predictor):
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread that they were scaled by."""
         trials, epochs, values = _latest_values(rungs)
-        return self._at(trials, epochs), *standardised(values)
+        return self._at(trials, epochs), *standardise(values)
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:
         """Points [N, D] of trials at epochs; the last coordinate is the logarithm of the epoch, 1 at full length."""
@@ -153,7 +153,7 @@ class GaussianProcessPredictor(Predictor):
             return process
         ahead = self._at(list(running), list(running.values()))
         assumed = np.concatenate([values, process.mean(ahead)])
-        return GaussianProcess.conditioned(np.concatenate([points, ahead]), assumed, process.theta)
+        return GaussianProcess.condition(np.concatenate([points, ahead]), assumed, process.theta)
 
 
 class LastValues(Predictor):

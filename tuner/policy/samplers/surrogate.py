@@ -42,7 +42,7 @@ class GaussianProcess:
     """The covariance's inverse times the values [N]."""
 
     @classmethod
-    def conditioned(cls, points: np.ndarray, values: np.ndarray, theta: np.ndarray) -> "GaussianProcess":
+    def condition(cls, points: np.ndarray, values: np.ndarray, theta: np.ndarray) -> "GaussianProcess":
         covariance = _kernel(points, points, theta) + (np.exp(theta[-1]) + JITTER) * np.eye(len(points))
         factor = cholesky(covariance, lower=True, check_finite=False)
         return cls(theta, points, factor, cho_solve((factor, True), values, check_finite=False))
@@ -77,7 +77,7 @@ def prior_theta(num_coordinates: int) -> np.ndarray:
     return mean
 
 
-def fitted_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
+def fit_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
     """Scales, amplitude and noise for values [N] at points [N, D]: a few steps of MAP estimation from `start`."""
     begin = prior_theta(points.shape[1]) if start is None else start
     bounds = [(-4.0, 8.0)] * points.shape[1] + [(-4.0, 4.0), (-12.0, 1.0)]
@@ -121,7 +121,7 @@ def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -
     return deviation * (gain * ndtr(gain) + density)
 
 
-def standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+def standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Values with mean 0 and variance 1, and the mean and standard deviation that restore them.
 
     Higher is better, -inf is the worst. Values are clipped as far below the median as the best is above it.

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from tuner import formatting
 from tuner.importance.measure import Importance, is_logarithmic
-from tuner.importance.surface import smoothed
+from tuner.importance.surface import smooth
 from tuner.records import SearchRecord, TrialRecord
 from tuner.views.figures.drawing import (
     BLUE,
@@ -100,7 +100,7 @@ def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence
     if len(numbers) < 2:
         return None
     columns = [[float(trial.params[name]) for trial in trials] for name in numbers]
-    surface = smoothed(columns[0], columns[1], [trial.measured(epoch).objective for trial in trials])
+    surface = smooth(columns[0], columns[1], [trial.measured(epoch).objective for trial in trials])
     figure = new_figure(x=numbers[0], y=numbers[1], height_px=400, showlegend=False)
     figure.add_trace(
         go.Contour(

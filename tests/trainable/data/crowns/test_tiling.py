@@ -8,7 +8,7 @@ from PIL import Image
 
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.formats.shapes import CrownShape
-from trainable.data.crowns.tiling import rasterised, tile_starts, tiles_of
+from trainable.data.crowns.tiling import rasterise, tile_starts, tiles_of
 
 
 @pytest.mark.parametrize("length_px", [20, 32, 33, 64, 100, 257])
@@ -31,19 +31,19 @@ def polygon(*points, label="palm"):
 
 
 def test_an_outline_holds_the_pixels_whose_centres_lie_inside():
-    crown = rasterised(polygon((2.0, 3.0), (10.0, 3.0), (10.0, 9.0), (2.0, 9.0)), 1, (20, 20))
+    crown = rasterise(polygon((2.0, 3.0), (10.0, 3.0), (10.0, 9.0), (2.0, 9.0)), 1, (20, 20))
     assert crown.box == (2, 3, 10, 9)
     assert crown.mask.all()
-    triangle = rasterised(polygon((0.0, 0.0), (16.0, 0.0), (0.0, 16.0)), 1, (20, 20))
+    triangle = rasterise(polygon((0.0, 0.0), (16.0, 0.0), (0.0, 16.0)), 1, (20, 20))
     rows, columns = np.mgrid[:16, :16] + 0.5
     assert np.abs(triangle.mask.astype(int) - (rows + columns < 16)).sum() <= 16
 
 
 def test_a_box_is_taken_whole_and_cut_at_the_edge_of_the_picture():
-    crown = rasterised(CrownShape(label="palm", box=(-3.0, 12.0, 5.0, 30.0)), 2, (20, 20))
+    crown = rasterise(CrownShape(label="palm", box=(-3.0, 12.0, 5.0, 30.0)), 2, (20, 20))
     assert (crown.box, crown.label) == ((0, 12, 5, 20), 2)
     assert crown.mask.all()
-    assert rasterised(CrownShape(label="palm", box=(25.0, 0.0, 30.0, 5.0)), 2, (20, 20)) is None
+    assert rasterise(CrownShape(label="palm", box=(25.0, 0.0, 30.0, 5.0)), 2, (20, 20)) is None
 
 
 def cut(shapes, *, size=(64, 96), semantic=None):

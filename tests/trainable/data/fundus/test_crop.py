@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from trainable.data.fundus.crop import Box, cropped_to_retina, find_retina, median_of_nine
+from trainable.data.fundus.crop import Box, crop_to_retina, find_retina, median_of_nine
 from trainable.data.io.decoding import crop_image, read_upright
 from trainable.data.io.findings import BadFileError
 
@@ -60,7 +60,7 @@ def test_a_picture_that_shows_no_retina_is_refused(pixels):
 def test_the_crop_fills_the_longer_side_and_pads_the_other_with_black():
     """A disc 160 wide in a picture 120 high: a quarter of the square is padding, half of it above."""
     image = Image.fromarray(photograph(radius=80, noise=0))
-    square = cropped_to_retina(image, 80)
+    square = crop_to_retina(image, 80)
     assert square.shape == (80, 80, 3)
     middle = square[:, 40, 0] > 60
     assert (middle.argmax(), middle[::-1].argmax()) == (10, 10)
@@ -70,7 +70,7 @@ def test_the_crop_fills_the_longer_side_and_pads_the_other_with_black():
 def test_large_pictures_are_cropped_like_small_ones():
     small = photograph(noise=0)
     large = np.asarray(Image.fromarray(small).resize((1600, 960), Image.Resampling.NEAREST))
-    ours, theirs = (cropped_to_retina(Image.fromarray(one), 64).astype(int) for one in (small, large))
+    ours, theirs = (crop_to_retina(Image.fromarray(one), 64).astype(int) for one in (small, large))
     assert np.abs(ours - theirs).mean() < 4
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches, boxes_around, resized
+from trainable.data.crowns.batches import CrownEvaluationBatches, CrownTrainingBatches, boxes_around, resize_batch
 from trainable.data.generated.crown_scenes import SEMANTIC_CLASSES, CrownSceneConfig, crown_scene_splits, draw_tile
 from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
 
@@ -109,7 +109,7 @@ def test_a_crown_that_vanishes_at_low_resolution_is_not_asked_for():
     masks = torch.zeros(2, 64, 64, dtype=torch.uint8)
     masks[0, 0, 0], masks[1, 8:24, 8:24] = 1, 1
     target = {"masks": masks, "labels": torch.tensor([1, 2]), "semantic": torch.zeros(64, 64, dtype=torch.int64)}
-    _, (small,) = resized((torch.rand(1, 3, 64, 64), [target]), 32)
+    _, (small,) = resize_batch((torch.rand(1, 3, 64, 64), [target]), 32)
     assert small["labels"].tolist() == [2]
     assert small["boxes"].tolist() == [[4, 4, 12, 12]]
 

@@ -9,7 +9,7 @@ import torch
 from trainable.data.classes.labelled_images import MISSING
 from trainable.data.classes.probe_set import ProbeBatches, ProbeSet
 from trainable.data.generated.leaf_pictures import CONDITIONS, LeafPictureConfig, draw_leaf, leaf_splits
-from trainable.metrics.probes import knn_calls, standardised
+from trainable.metrics.probes import knn_calls, standardise
 
 SMALL = LeafPictureConfig(num_train=10, num_unlabelled=6, num_validation=5, num_test=5)
 
@@ -43,7 +43,7 @@ def test_mean_colours_hardly_tell_the_conditions_apart_while_patterns_are_seen()
         for i in range(300)
     ]
     colours = torch.tensor(np.stack([picture.mean(axis=(0, 1)) for picture in pictures]))
-    bank, queries = standardised(colours[:200], colours[200:])
+    bank, queries = standardise(colours[:200], colours[200:])
     by_colour = (knn_calls(bank, labels[:200], queries, num_classes=5) == labels[200:]).float().mean()
     assert by_colour < 0.45, "guessing gives 0.2"
     edges = [np.abs(np.diff(picture.mean(axis=2), axis=0))[12:36, 12:36].mean() for picture in pictures]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainable.data.drawing.dirt import SEVERITIES, soiled
+from trainable.data.drawing.dirt import SEVERITIES, soil
 from trainable.data.generated.plates import PlateConfig, draw_plate, plate_splits
 
 SMALL = PlateConfig(plate_size_px=32, num_train=20, num_validation=10, num_test=10)
@@ -62,7 +62,7 @@ def test_heavier_dirt_covers_more():
     covered = {
         severity: np.mean(
             [
-                np.abs(soiled(plate, rng(seed), severity=severity).astype(int) - plate).max(axis=2) > 20
+                np.abs(soil(plate, rng(seed), severity=severity).astype(int) - plate).max(axis=2) > 20
                 for seed, plate in enumerate(plates)
             ]
         )
@@ -74,7 +74,7 @@ def test_heavier_dirt_covers_more():
 def test_dirt_stays_within_its_reach_and_leaves_the_original_alone():
     plate = draw_plate(PlateConfig(plate_size_px=64), rng(), is_dirty=False)
     before = plate.copy()
-    changed = (soiled(plate, rng(), severity="light", reach=0.1) != plate).any(axis=2)
+    changed = (soil(plate, rng(), severity="light", reach=0.1) != plate).any(axis=2)
     assert changed.any()
     assert not changed[:10].any()
     assert np.array_equal(plate, before)
@@ -82,7 +82,7 @@ def test_dirt_stays_within_its_reach_and_leaves_the_original_alone():
 
 def test_an_image_that_is_not_square_keeps_its_shape_and_gets_dirty_in_the_middle():
     plate = np.full((40, 80, 3), 230, np.uint8)
-    changed = (soiled(plate, rng(), severity="heavy", reach=0.1) != plate).any(axis=2)
+    changed = (soil(plate, rng(), severity="heavy", reach=0.1) != plate).any(axis=2)
     assert changed.shape == (40, 80)
     assert changed[:, 30:50].any()
     assert not changed[:, :8].any()

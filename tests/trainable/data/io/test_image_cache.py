@@ -11,7 +11,7 @@ import pytest
 
 from trainable.data.image_mask.image_mask_set import Sample, open_splits, write_splits
 from trainable.data.io import image_cache
-from trainable.data.io.image_cache import CacheError, cached, fingerprint, require_space
+from trainable.data.io.image_cache import CacheError, cached_folder, fingerprint, require_space
 
 BUILD_IN_ANOTHER_PROCESS = """
 import sys, time
@@ -46,7 +46,7 @@ def leftovers(cache_dir: Path) -> list[str]:
 
 
 def test_what_is_written_is_mapped_back_split_by_split(tmp_path):
-    splits = open_splits(cached("key", tmp_path, build_small))
+    splits = open_splits(cached_folder("key", tmp_path, build_small))
     assert (splits.train.names, splits.validation.names, splits.test.names) == (("a", "b"), ("c",), ("d",))
     assert isinstance(splits.train.images, np.memmap)
     np.testing.assert_array_equal(splits.train.images[1], sample("b", 1).image)
@@ -54,18 +54,18 @@ def test_what_is_written_is_mapped_back_split_by_split(tmp_path):
 
 
 def test_the_maps_cannot_be_written_through(tmp_path):
-    splits = open_splits(cached("key", tmp_path, build_small))
+    splits = open_splits(cached_folder("key", tmp_path, build_small))
     with pytest.raises(ValueError, match="read-only"):
         splits.train.images[0] = 0
 
 
 def test_a_second_call_does_not_build(tmp_path):
-    folder = cached("key", tmp_path, build_small)
-    assert cached("key", tmp_path, lambda _: pytest.fail("built again")) == folder
+    folder = cached_folder("key", tmp_path, build_small)
+    assert cached_folder("key", tmp_path, lambda _: pytest.fail("built again")) == folder
 
 
 def test_another_key_is_another_folder(tmp_path):
-    assert cached("one", tmp_path, build_small) != cached("two", tmp_path, build_small)
+    assert cached_folder("one", tmp_path, build_small) != cached_folder("two", tmp_path, build_small)
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
@@ -75,7 +75,7 @@ def test_a_build_that_fails_leaves_nothing_behind(tmp_path, kind):
         raise kind
 
     with pytest.raises(kind):
-        cached("key", tmp_path, build)
+        cached_folder("key", tmp_path, build)
     assert leftovers(tmp_path) == []
 
 
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind_and_says_what_to_do(tmp_path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(CacheError, match=r"is full .* nothing half-made was left .* set VISION_TUNER_CACHE"):
-        cached("key", tmp_path, build)
+        cached_folder("key", tmp_path, build)
     assert leftovers(tmp_path) == []
 
 
@@ -93,7 +93,7 @@ def test_what_will_not_fit_is_told_before_it_is_built(tmp_path):
     with pytest.raises(CacheError, match=r"The images need 1000000000000 MB"):
         require_space(tmp_path, 10**18)
     with pytest.raises(CacheError, match=r"is full"):
-        cached("key", tmp_path, lambda _: pytest.fail("built"), needed_bytes=10**18)
+        cached_folder("key", tmp_path, lambda _: pytest.fail("built"), needed_bytes=10**18)
 
 
 def test_other_errors_of_a_build_are_not_blamed_on_the_disk(tmp_path):
@@ -101,20 +101,20 @@ def test_other_errors_of_a_build_are_not_blamed_on_the_disk(tmp_path):
         (folder / "absent").read_bytes()
 
     with pytest.raises(FileNotFoundError):
-        cached("key", tmp_path, build)
+        cached_folder("key", tmp_path, build)
 
 
 def test_an_unfinished_folder_of_a_killed_process_is_replaced(tmp_path):
     unfinished = tmp_path / f"key-v{image_cache.FORMAT_VERSION}.building"
     unfinished.mkdir()
     (unfinished / "images.u8").write_bytes(b"half")
-    assert len(open_splits(cached("key", tmp_path, build_small)).train) == 2
+    assert len(open_splits(cached_folder("key", tmp_path, build_small)).train) == 2
 
 
 @pytest.mark.parametrize("file", ["images.u8", "index.json", "manifest.json"])
 @pytest.mark.parametrize("spoil", ["truncate", "flip", "remove"])
 def test_a_damaged_folder_is_built_again_and_said(tmp_path, caplog, file, spoil):
-    path = cached("key", tmp_path, build_small) / file
+    path = cached_folder("key", tmp_path, build_small) / file
     content = path.read_bytes()
     path.unlink()
     if spoil == "truncate":
@@ -122,7 +122,7 @@ def test_a_damaged_folder_is_built_again_and_said(tmp_path, caplog, file, spoil)
     elif spoil == "flip":
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with caplog.at_level(logging.WARNING):
-        splits = open_splits(cached("key", tmp_path, build_small))
+        splits = open_splits(cached_folder("key", tmp_path, build_small))
     assert "is damaged" in caplog.text
     np.testing.assert_array_equal(splits.train.images[0], sample("a", 0).image)
 
@@ -146,7 +146,7 @@ def test_of_two_processes_one_builds_and_both_get_the_same(tmp_path):
 def test_a_cache_path_that_is_a_file_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match=r"cannot be written .* set VISION_TUNER_CACHE to a folder that can"):
-        cached("key", tmp_path / "file", build_small)
+        cached_folder("key", tmp_path / "file", build_small)
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):

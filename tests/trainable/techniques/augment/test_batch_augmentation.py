@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.batch_augmentation import changed_rows, with_rows
+from trainable.techniques.augment.batch_augmentation import change_rows, with_rows
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
 
@@ -15,7 +15,7 @@ def test_each_row_goes_through_its_own_changes_one_step_after_the_other(order):
     images = images_of().contiguous(memory_format=order)
     before = images.clone()
     double, add_one, mirror = (lambda image: 2 * image), (lambda image: image + 1), (lambda image: image.flip(-1))
-    changed = changed_rows(images, {1: double, 3: add_one}, {1: add_one, 2: mirror})
+    changed = change_rows(images, {1: double, 3: add_one}, {1: add_one, 2: mirror})
     expected = torch.stack([before[0], 2 * before[1] + 1, before[2].flip(-1), before[3] + 1])
     assert torch.equal(changed, expected)
     assert torch.equal(images, before)
@@ -24,7 +24,7 @@ def test_each_row_goes_through_its_own_changes_one_step_after_the_other(order):
 
 def test_without_a_change_the_very_batch_comes_back():
     images = images_of()
-    assert changed_rows(images, {}, {}) is images
+    assert change_rows(images, {}, {}) is images
 
 
 @pytest.mark.parametrize("order", ORDERS)

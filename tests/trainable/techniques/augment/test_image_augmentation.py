@@ -7,7 +7,7 @@ import torch
 
 from trainable.techniques.augment.augmentation_recipes import RECIPES, AugmentationRecipe, get_recipe
 from trainable.techniques.augment.batch_augmentation import Compose
-from trainable.techniques.augment.image_augmentation import ImageAugmentation, ImageAugmentationConfig, augmented
+from trainable.techniques.augment.image_augmentation import ImageAugmentation, ImageAugmentationConfig, augment_images
 from trainable.techniques.augment.random_operations import OPERATIONS, random_operations
 
 PARTS = {
@@ -40,11 +40,11 @@ def same_image(count: int) -> torch.Tensor:
 def test_every_part_of_a_recipe_changes_images_and_at_strength_0_none(changes):
     images = images_of(8)
     recipe = AugmentationRecipe(**changes)
-    changed = augmented(images, recipe, strength=1.0, generator=stream())
+    changed = augment_images(images, recipe, strength=1.0, generator=stream())
     assert ((changed - images).abs().amax(dim=(1, 2, 3)) > 1e-3).all()
     assert changed.min() >= 0
     assert changed.max() <= 1
-    torch.testing.assert_close(augmented(images, recipe, strength=0.0, generator=stream()), images)
+    torch.testing.assert_close(augment_images(images, recipe, strength=0.0, generator=stream()), images)
 
 
 def test_the_parts_above_are_all_there_are():
@@ -55,7 +55,7 @@ def test_the_parts_above_are_all_there_are():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_copies_of_one_image_come_out_different_from_each_other(name):
-    changed = augmented(same_image(6), RECIPES[name], strength=1.0, generator=stream())
+    changed = augment_images(same_image(6), RECIPES[name], strength=1.0, generator=stream())
     assert all((changed[i] - changed[j]).abs().max() > 1e-3 for i in range(6) for j in range(i))
 
 
@@ -95,7 +95,7 @@ def test_photographs_are_augmented_by_the_documented_numbers():
 def test_a_severer_recipe_moves_pixels_further():
     images = images_of(32)
     distances = [
-        (augmented(images, RECIPES[name], strength=1.0, generator=stream()) - images).abs().mean().item()
+        (augment_images(images, RECIPES[name], strength=1.0, generator=stream()) - images).abs().mean().item()
         for name in ("light", "moderate", "aggressive")
     ]
     assert distances == sorted(distances)
@@ -105,7 +105,7 @@ def test_a_chance_is_met_as_often_as_it_says_and_half_as_often_at_half_strength(
     images = torch.rand(2000, 3, 4, 4, generator=stream(1))
     for strength in (1.0, 0.5):
         recipe = AugmentationRecipe(p_flip=0.5)
-        changed = augmented(images, recipe, strength=strength, generator=stream())
+        changed = augment_images(images, recipe, strength=strength, generator=stream())
         share = (changed != images).flatten(1).any(1).float().mean().item()
         assert share == pytest.approx(0.5 * strength, abs=0.04)
 
@@ -113,11 +113,11 @@ def test_a_chance_is_met_as_often_as_it_says_and_half_as_often_at_half_strength(
 def test_cutout_hides_a_box_of_the_image_under_its_mean():
     images = images_of(64)
     recipe = AugmentationRecipe(p_cutout=1.0, cutout_area=(0.1, 0.1))
-    hidden = (augmented(images, recipe, strength=1.0, generator=stream()) != images).any(1).float()
+    hidden = (augment_images(images, recipe, strength=1.0, generator=stream()) != images).any(1).float()
     whole_boxes = hidden.mean(dim=(1, 2)).max().item()
     assert whole_boxes == pytest.approx(0.1, abs=0.02)
     row = int(hidden.mean(dim=(1, 2)).argmax())
-    changed = augmented(images, recipe, strength=1.0, generator=stream())[row, :, hidden[row].bool()]
+    changed = augment_images(images, recipe, strength=1.0, generator=stream())[row, :, hidden[row].bool()]
     torch.testing.assert_close(changed, images[row].mean(dim=(1, 2))[:, None].expand_as(changed))
 
 
@@ -155,7 +155,7 @@ def test_the_saved_state_draws_what_would_have_been_drawn():
 
 def test_the_global_random_state_is_not_touched():
     before = torch.get_rng_state()
-    augmented(images_of(4), RECIPES["aggressive"], strength=1.0, generator=stream())
+    augment_images(images_of(4), RECIPES["aggressive"], strength=1.0, generator=stream())
     assert torch.equal(torch.get_rng_state(), before)
 
 

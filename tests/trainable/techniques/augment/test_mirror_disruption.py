@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.batch_augmentation import changed_rows
+from trainable.techniques.augment.batch_augmentation import change_rows
 from trainable.techniques.augment.mirror_disruption import (
     MIRRORS,
     draw_crops,
@@ -30,7 +30,7 @@ def disrupted(images, masks=None, *, probability=1.0, magnitude=1.0, seed=0):
 
 
 def mirrored(images: torch.Tensor, name: str) -> torch.Tensor:
-    return changed_rows(images, dict.fromkeys(range(len(images)), MIRRORS[name]))
+    return change_rows(images, dict.fromkeys(range(len(images)), MIRRORS[name]))
 
 
 # Mirrors.

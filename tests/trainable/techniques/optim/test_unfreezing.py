@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.configuration.fields import typed
+from trainable.configuration.fields import convert
 from trainable.models.backbones.registry import build_backbone
 from trainable.supervision.base import DeepSupervision
 from trainable.techniques.optim.averaging import WeightAverage
@@ -187,8 +187,8 @@ def test_wrong_milestones_are_refused_with_a_sentence(milestones, sentence):
 
 
 def test_milestones_from_a_file_are_pairs_of_numbers():
-    assert typed([[0, 0], [0.5, 1]], Milestones, "milestones") == ((0.0, 0.0), (0.5, 1.0))
+    assert convert([[0, 0], [0.5, 1]], Milestones, "milestones") == ((0.0, 0.0), (0.5, 1.0))
     with pytest.raises(ValueError, match=r"milestones\[1\]\[1\] is 'all'; it must be a finite number"):
-        typed([[0, 0], [0.5, "all"]], Milestones, "milestones")
+        convert([[0, 0], [0.5, "all"]], Milestones, "milestones")
     with pytest.raises(ValueError, match=r"milestones\[1\] is \[0.5\]; it must have 2 items"):
-        typed([[0, 0], [0.5]], Milestones, "milestones")
+        convert([[0, 0], [0.5]], Milestones, "milestones")

@@ -9,9 +9,9 @@ from tuner.policy.samplers.surrogate import (
     JITTER,
     GaussianProcess,
     expected_improvement,
-    fitted_theta,
+    fit_theta,
     negative_log_posterior,
-    standardised,
+    standardise,
 )
 
 THETA = np.log([0.5, 2.0, 1.3, 1e-3])
@@ -37,7 +37,7 @@ def test_predictions_are_those_of_the_textbook(generator):
     values = generator.normal(size=5)
     covariance = kernel(points, points) + (1e-3 + JITTER) * np.eye(5)
     across = kernel(others, points)
-    mean, deviation = GaussianProcess.conditioned(points, values, THETA).mean_and_deviation(others)
+    mean, deviation = GaussianProcess.condition(points, values, THETA).mean_and_deviation(others)
     np.testing.assert_allclose(mean, across @ np.linalg.solve(covariance, values), rtol=1e-8)
     variance = 1.3 - np.einsum("ij,ji->i", across, np.linalg.solve(covariance, across.T))
     np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
@@ -63,10 +63,10 @@ def test_the_gradient_is_that_of_finite_differences(generator):
 
 def test_a_fit_finds_out_which_coordinate_matters(generator):
     points = generator.random((40, 2))
-    values, *_ = standardised(np.sin(6 * points[:, 0]))
-    theta = fitted_theta(points, values)
+    values, *_ = standardise(np.sin(6 * points[:, 0]))
+    theta = fit_theta(points, values)
     assert theta[0] < np.log(1.0) < theta[1]
-    process = GaussianProcess.conditioned(points, values, theta)
+    process = GaussianProcess.condition(points, values, theta)
     fresh = generator.random((50, 2))
     centre, spread = np.sin(6 * points[:, 0]).mean(), np.sin(6 * points[:, 0]).std()
     np.testing.assert_allclose(centre + spread * process.mean(fresh), np.sin(6 * fresh[:, 0]), atol=0.1)
@@ -74,8 +74,8 @@ def test_a_fit_finds_out_which_coordinate_matters(generator):
 
 def test_noise_is_not_taken_for_signal(generator):
     points = generator.random((80, 1))
-    noisy, *_ = standardised(points[:, 0] + generator.normal(0, 0.3, 80))
-    assert np.exp(fitted_theta(points, noisy)[-1]) > 0.1
+    noisy, *_ = standardise(points[:, 0] + generator.normal(0, 0.3, 80))
+    assert np.exp(fit_theta(points, noisy)[-1]) > 0.1
 
 
 def test_differences_are_those_of_the_joint_distribution(generator):
@@ -86,7 +86,7 @@ def test_differences_are_those_of_the_joint_distribution(generator):
     across = kernel(both, points)
     joint_mean = across @ np.linalg.solve(covariance, values)
     joint = kernel(both, both) - across @ np.linalg.solve(covariance, across.T)
-    mean, deviation = GaussianProcess.conditioned(points, values, THETA).difference(ours, theirs)
+    mean, deviation = GaussianProcess.condition(points, values, THETA).difference(ours, theirs)
     contrasts = np.array([np.eye(5)[i] - np.eye(5)[3 + j] for i in range(3) for j in range(2)])
     np.testing.assert_allclose(mean.ravel(), contrasts @ joint_mean, rtol=1e-7)
     variances = np.einsum("ki,ij,kj->k", contrasts, joint, contrasts)
@@ -95,7 +95,7 @@ def test_differences_are_those_of_the_joint_distribution(generator):
 
 def test_a_point_differs_from_itself_by_nothing(generator):
     points = generator.random((4, 2))
-    process = GaussianProcess.conditioned(points, generator.normal(size=4), THETA)
+    process = GaussianProcess.condition(points, generator.normal(size=4), THETA)
     mean, deviation = process.difference(points, points)
     np.testing.assert_allclose(np.diag(mean), 0.0, atol=1e-12)
     assert np.diag(deviation).max() < 1e-4 < deviation[0, 1]
@@ -109,7 +109,7 @@ def test_expected_improvement_agrees_with_simulation(generator):
 
 
 def test_bad_values_are_cut_off_as_far_below_the_median_as_the_best_is_above():
-    scaled, centre, spread = standardised(np.array([1.0, 2.0, 3.0, -50.0, -np.inf]))
+    scaled, centre, spread = standardise(np.array([1.0, 2.0, 3.0, -50.0, -np.inf]))
     assert (centre + spread * scaled).tolist() == pytest.approx([1.0, 2.0, 3.0, -1.0, -1.0])
     assert scaled.mean() == pytest.approx(0.0)
     assert scaled.std() == pytest.approx(1.0)
@@ -117,4 +117,4 @@ def test_bad_values_are_cut_off_as_far_below_the_median_as_the_best_is_above():
 
 @pytest.mark.parametrize("values", [[-np.inf, -np.inf], [2.0, 2.0], [-np.inf, -np.inf, -np.inf, 1.0, 2.0]])
 def test_what_cannot_be_told_apart_is_finite_all_the_same(values):
-    assert np.isfinite(standardised(np.array(values))[0]).all()
+    assert np.isfinite(standardise(np.array(values))[0]).all()

@@ -9,9 +9,9 @@ from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,
+    crown_from_outlines,
     label_text,
     number,
-    outlined,
     run_length,
     stated_size,
 )
@@ -92,7 +92,7 @@ def _shape(
         raise CrownError(reason, f"category_id {entry.get('category_id')!r}{meant}")
     label, segmentation = label_text(of_category[0]), entry.get("segmentation") or []
     if isinstance(segmentation, Mapping):
-        return _masked(label, segmentation, place, size)
+        return _crown_from_segmentation(label, segmentation, place, size)
     box = _corners(entry.get("bbox"))
     parts = segmentation if isinstance(segmentation, list) else [segmentation]
     if parts and all(isinstance(part, int | float | str) for part in parts):
@@ -101,10 +101,12 @@ def _shape(
         if entry.get("keypoints"):
             raise CrownError(POINTS_ALONE, "keypoints")
         raise CrownError("have neither outline nor box", "segmentation and bbox are empty")
-    return outlined(label, [_points(part) for part in parts], box=box, place=place)
+    return crown_from_outlines(label, [_points(part) for part in parts], box=box, place=place)
 
 
-def _masked(label: str, segmentation: Mapping[str, Any], place: str, size: tuple[int, int] | None) -> CrownShape:
+def _crown_from_segmentation(
+    label: str, segmentation: Mapping[str, Any], place: str, size: tuple[int, int] | None
+) -> CrownShape:
     shape = run_length(label, segmentation, place=place)
     assert shape.run_length is not None
     height, width = shape.run_length.size

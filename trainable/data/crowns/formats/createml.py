@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, number
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, crown_from_box, label_text, number
 
 _NAMES = ("image", "imagefilename", "filename")
 
@@ -40,4 +40,4 @@ def _shape(crown: object, place: str) -> CrownShape:
         raise CrownError("have no coordinates", repr(crown)[:40])
     x, y, width, height = (number(at.get(side)) for side in ("x", "y", "width", "height"))
     sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return boxed(label_text(crown.get("label")), sides, place=place)
+    return crown_from_box(label_text(crown.get("label")), sides, place=place)

@@ -11,12 +11,12 @@ from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,
+    crown_from_mask,
+    crown_from_outlines,
+    crown_from_turned_box,
     label_text,
-    masked,
     number,
-    outlined,
     stated_size,
-    turned_box,
 )
 
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
@@ -54,16 +54,16 @@ def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_tr
     label = label_text(shape.get("label") or label_of_track)
     if shape.tag == "box":
         sides = [number(shape.get(side)) for side in _SIDES]
-        return turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
+        return crown_from_turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
     if shape.tag == "polygon":
         points = [point.split(",") for point in shape.get("points", "").split(";")]
-        return outlined(label, [points], box=None, place=place)
+        return crown_from_outlines(label, [points], box=None, place=place)
     if shape.tag == "ellipse":
         x, y, across, down = (number(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
         turn = np.deg2rad(number(shape.get("rotation", 0)))
-        return outlined(label, [circle((x, y), across, down, turn=turn)], box=None, place=place)
+        return crown_from_outlines(label, [circle((x, y), across, down, turn=turn)], box=None, place=place)
     if shape.tag == "mask" and size is not None:
-        return masked(label, _pixels(shape, size), place=place)
+        return crown_from_mask(label, _pixels(shape, size), place=place)
     if shape.tag == "points":
         raise CrownError(POINTS_ALONE, "points")
     raise CrownError("are neither outline nor box", f"<{shape.tag}>")

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import CrownShape, is_number, label_text, outlined
+from trainable.data.crowns.formats.shapes import CrownShape, crown_from_outlines, is_number, label_text
 
 _NUM_CORNERS = 8
 _HEAD = ("imagesource:", "gsd:")
@@ -46,4 +46,4 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 def _shape(row: Sequence[str], place: str) -> CrownShape:
     corners = row[:_NUM_CORNERS]
     points = list(zip(corners[::2], corners[1::2], strict=True))
-    return outlined(label_text(row[_NUM_CORNERS]), [points], box=None, place=place)
+    return crown_from_outlines(label_text(row[_NUM_CORNERS]), [points], box=None, place=place)

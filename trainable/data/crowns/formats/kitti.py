@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, is_number, label_text
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, crown_from_box, is_number, label_text
 
 _NUM_CELLS = (15, 16)
 """A score is the last where a network found the object."""
@@ -40,4 +40,4 @@ def _rows(path: Path) -> list[list[str]]:
 def _shape(row: Sequence[str], place: str) -> CrownShape:
     if row[0].lower() == "dontcare":
         raise CrownError("mark what was not annotated (DontCare)", "its area counts as background")
-    return boxed(label_text(row[0]), row[4:8], place=place)
+    return crown_from_box(label_text(row[0]), row[4:8], place=place)

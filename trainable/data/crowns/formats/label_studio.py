@@ -14,13 +14,13 @@ from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,
+    crown_from_mask,
+    crown_from_outlines,
+    crown_from_turned_box,
     label_text,
-    masked,
     no_pixels,
     number,
-    outlined,
     stated_size,
-    turned_box,
 )
 from trainable.data.io.counted import counted
 
@@ -102,22 +102,24 @@ def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
     named = at.get(str(region.get("type"))) or [None]
     label = label_text(named[0] if isinstance(named, list) else named)
     if kind == "brush":
-        return masked(label, painted(at.get("rle"), size), place=place)
+        return crown_from_mask(label, decode_brush(at.get("rle"), size), place=place)
     down, across = (side / 100 for side in size)
     if kind == "polygon":
         points = at.get("points")
         if not isinstance(points, list) or not all(isinstance(one, list) and len(one) == 2 for one in points):
             raise CrownError("have no points", repr(points)[:40])
-        return outlined(label, [[(number(x) * across, number(y) * down) for x, y in points]], box=None, place=place)
+        return crown_from_outlines(
+            label, [[(number(x) * across, number(y) * down) for x, y in points]], box=None, place=place
+        )
     x, y, degrees = number(at.get("x")) * across, number(at.get("y")) * down, number(at.get("rotation", 0))
     if kind == "ellipse":
         radii = number(at.get("radiusX")) * across, number(at.get("radiusY")) * down
-        return outlined(label, [circle((x, y), *radii, turn=radians(degrees))], box=None, place=place)
+        return crown_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], box=None, place=place)
     right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
-    return turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
+    return crown_from_turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
 
 
-def painted(rle: object, size: tuple[int, int]) -> np.ndarray:
+def decode_brush(rle: object, size: tuple[int, int]) -> np.ndarray:
     """bool, shape `size`: what a brush covers, from the bits in which Label Studio writes levels of red to opacity.
 
     A head of 32 bits for the number of levels, 5 for the bits of one and 4 for each of four lengths, then runs: a bit

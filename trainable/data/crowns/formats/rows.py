@@ -12,10 +12,10 @@ from trainable.data.crowns.formats.shapes import (
     UNNAMED,
     CrownError,
     CrownShape,
-    boxed,
+    crown_from_box,
+    crown_from_outlines,
     is_number,
     label_text,
-    outlined,
     stated_size,
 )
 from trainable.data.crowns.formats.via import VIA_COLUMN, read_via_rows
@@ -153,7 +153,7 @@ def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
     place = f"row {row.number}"
     if geometry and geometry.lower() != "nan":
         return partial(_from_text, label, geometry, box, place)
-    return None if box is None else partial(boxed, label, box, place=place)
+    return None if box is None else partial(crown_from_box, label, box, place=place)
 
 
 def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> CrownShape:
@@ -164,9 +164,9 @@ def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: s
         raise CrownError("have a geometry that is not a POLYGON or MULTIPOLYGON", repr(geometry[:40]))
     # x and y of each point; heights are left.
     points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]
-    shape = outlined(label, points, box=box, place=place)
+    shape = crown_from_outlines(label, points, box=box, place=place)
     left, top, right, bottom = shape.box
     corners = {(left, top), (right, top), (right, bottom), (left, bottom)}
     # A box that was written as a polygon says no more than the box.
     is_box = len(shape.polygons) == 1 and set(shape.polygons[0]) == corners
-    return boxed(label, shape.box, place=place) if is_box else shape
+    return crown_from_box(label, shape.box, place=place) if is_box else shape

@@ -108,7 +108,9 @@ def stated_size(height: object, width: object) -> tuple[int, int] | None:
     return size if min(size) > 0 else None
 
 
-def boxed(label: str, sides: Sequence[object], *, place: str = "", remark: tuple[str, str] | None = None) -> CrownShape:
+def crown_from_box(
+    label: str, sides: Sequence[object], *, place: str = "", remark: tuple[str, str] | None = None
+) -> CrownShape:
     """A crown of which left, top, right and bottom are known.
 
     Raises:
@@ -122,7 +124,7 @@ def boxed(label: str, sides: Sequence[object], *, place: str = "", remark: tuple
     return CrownShape(label=label, box=(left, top, right, bottom), place=place, remark=remark)
 
 
-def turned_box(
+def crown_from_turned_box(
     label: str,
     sides: Sequence[object],
     degrees: float,
@@ -133,9 +135,9 @@ def turned_box(
     """A box that is turned clockwise about a point, its own centre if none is given; its corners are the outline.
 
     Raises:
-        CrownError: as of `boxed`.
+        CrownError: as of `crown_from_box`.
     """
-    box = boxed(label, sides, place=place)
+    box = crown_from_box(label, sides, place=place)
     if degrees % 360 == 0:
         return box
     left, top, right, bottom = box.box
@@ -143,10 +145,10 @@ def turned_box(
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     offsets = [(across - x, down - y) for across, down in ((left, top), (right, top), (right, bottom), (left, bottom))]
     corners = [(x + cosine * dx - sine * dy, y + sine * dx + cosine * dy) for dx, dy in offsets]
-    return outlined(label, [corners], box=None, place=place)
+    return crown_from_outlines(label, [corners], box=None, place=place)
 
 
-def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | None, place: str) -> CrownShape:
+def crown_from_outlines(label: str, outlines: Sequence[Any], *, box: Sequence[object] | None, place: str) -> CrownShape:
     """A crown with the outlines of its parts, each a sequence of (x, y).
 
     Parts of fewer than three points or without area are left out, with a remark. Where none is left the crown is
@@ -158,7 +160,7 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
     parts, reasons = [], []
     for outline in outlines:
         try:
-            parts.append(_checked_part(outline))
+            parts.append(_check_part(outline))
         except CrownError as error:
             reasons.append(error)
     if parts:
@@ -168,7 +170,7 @@ def outlined(label: str, outlines: Sequence[Any], *, box: Sequence[object] | Non
         return CrownShape(label=label, box=sides, polygons=tuple(parts), place=place, remark=remark)
     if box is None:
         raise reasons[0] if reasons else CrownError("have an empty outline", "no point")
-    return boxed(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
+    return crown_from_box(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
 
 
 def no_pixels(size: tuple[int, int]) -> np.ndarray:
@@ -182,7 +184,7 @@ def no_pixels(size: tuple[int, int]) -> np.ndarray:
     return np.zeros(size, bool)
 
 
-def masked(label: str, pixels: np.ndarray, *, place: str) -> CrownShape:
+def crown_from_mask(label: str, pixels: np.ndarray, *, place: str) -> CrownShape:
     """A crown given by its pixels.
 
     Args:
@@ -201,7 +203,7 @@ def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape
     try:
         height, width = (int(number(side)) for side in mask["size"])
         no_pixels((height, width))
-        found = RunLengthMask(size=(height, width), counts=_compressed(mask["counts"], height, width))
+        found = RunLengthMask(size=(height, width), counts=_compress(mask["counts"], height, width))
         pixels = found.decoded()
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         detail = error.detail if isinstance(error, CrownError) else str(error) or type(error).__name__
@@ -213,7 +215,7 @@ def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape
     return CrownShape(label=label, box=box, run_length=found, place=place)
 
 
-def _compressed(counts: object, height: int, width: int) -> bytes:
+def _compress(counts: object, height: int, width: int) -> bytes:
     if isinstance(counts, str):
         return counts.encode()
     if not isinstance(counts, Sequence):
@@ -224,7 +226,7 @@ def _compressed(counts: object, height: int, width: int) -> bytes:
     return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
 
 
-def _checked_part(outline: Any) -> Points:
+def _check_part(outline: Any) -> Points:
     if any(len(point) != 2 for point in outline):
         raise CrownError("have a point that is not two numbers", repr(outline)[:40])
     points = tuple((number(x), number(y)) for x, y in outline)

@@ -15,11 +15,11 @@ from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,
-    boxed,
+    crown_from_box,
+    crown_from_mask,
+    crown_from_outlines,
     label_text,
-    masked,
     number,
-    outlined,
     stated_size,
 )
 
@@ -49,7 +49,7 @@ def _shape(entry: object, size: tuple[int, int] | None, place: str) -> CrownShap
         raise CrownError("are no objects", repr(entry)[:40])
     label, kind = label_text(entry.get("classTitle")), entry.get("geometryType")
     if kind == "bitmap" and size is not None:
-        return masked(label, _pixels(entry.get("bitmap"), size), place=place)
+        return crown_from_mask(label, _pixels(entry.get("bitmap"), size), place=place)
     if kind == "point":
         raise CrownError(POINTS_ALONE, "point")
     points = entry["points"].get("exterior") if isinstance(entry.get("points"), dict) else None
@@ -57,9 +57,9 @@ def _shape(entry: object, size: tuple[int, int] | None, place: str) -> CrownShap
         raise CrownError("have no points", repr(points)[:40])
     if kind == "rectangle" and len(points) == 2:
         across, down = zip(*((number(x), number(y)) for x, y in points), strict=True)
-        return boxed(label, (min(across), min(down), max(across), max(down)), place=place)
+        return crown_from_box(label, (min(across), min(down), max(across), max(down)), place=place)
     if kind == "polygon":
-        return outlined(label, [points], box=None, place=place)
+        return crown_from_outlines(label, [points], box=None, place=place)
     raise CrownError("are neither outline nor box", f"geometryType {kind!r}")
 
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from trainable.data.crowns.formats.labelme import circle
 from trainable.data.crowns.formats.reading import AnnotationFile
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, number, outlined
+from trainable.data.crowns.formats.shapes import (
+    CrownError,
+    CrownShape,
+    crown_from_box,
+    crown_from_outlines,
+    label_text,
+    number,
+)
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import Table
 
@@ -91,15 +98,15 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
         across, down = at.get("all_points_x"), at.get("all_points_y")
         if not isinstance(across, list) or not isinstance(down, list) or len(across) != len(down):
             raise CrownError("have unequal numbers of x and y", f"{str(across)[:20]} and {str(down)[:20]}")
-        return outlined(label, [list(zip(across, down, strict=True))], box=None, place=place)
+        return crown_from_outlines(label, [list(zip(across, down, strict=True))], box=None, place=place)
     if kind == "rect":
         left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))
-        return boxed(label, (left, top, left + width, top + height), place=place)
+        return crown_from_box(label, (left, top, left + width, top + height), place=place)
     if kind in ("circle", "ellipse"):
         x, y = number(at.get("cx")), number(at.get("cy"))
         radii = ("r", "r") if kind == "circle" else ("rx", "ry")
         rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
-        return outlined(label, [rim], box=None, place=place)
+        return crown_from_outlines(label, [rim], box=None, place=place)
     raise CrownError("are neither outline nor box", f"shape {kind!r}")
 
 

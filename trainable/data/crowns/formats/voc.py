@@ -4,7 +4,7 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, label_text, stated_size
+from trainable.data.crowns.formats.shapes import CrownError, CrownShape, crown_from_box, label_text, stated_size
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -31,4 +31,4 @@ def _shape(crown: Element, place: str) -> CrownShape:
     box = crown.find("bndbox")
     if box is None:
         raise CrownError("have no bndbox", f"it has {', '.join(child.tag for child in crown) or 'nothing'}")
-    return boxed(label_text(crown.findtext("name")), [box.findtext(side) for side in _SIDES], place=place)
+    return crown_from_box(label_text(crown.findtext("name")), [box.findtext(side) for side in _SIDES], place=place)

@@ -9,7 +9,15 @@ from pathlib import Path
 import yaml
 
 from trainable.data.crowns.formats.reading import AnnotationFile, OtherFileError
-from trainable.data.crowns.formats.shapes import CrownError, CrownShape, boxed, is_number, label_text, number, outlined
+from trainable.data.crowns.formats.shapes import (
+    CrownError,
+    CrownShape,
+    crown_from_box,
+    crown_from_outlines,
+    is_number,
+    label_text,
+    number,
+)
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 
@@ -112,8 +120,8 @@ def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, plac
     if len(sides) == 4:
         x, y, across, down = sides
         box = (x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height
-        return boxed(label, box, place=place)
+        return crown_from_box(label, box, place=place)
     if len(sides) < 6 or len(sides) % 2:
         raise CrownError("are neither box nor outline", f"{counted(len(sides), 'number')} after the class; a box has 4")
     points = [(x * width, y * height) for x, y in zip(sides[::2], sides[1::2], strict=True)]
-    return outlined(label, [points], box=None, place=place)
+    return crown_from_outlines(label, [points], box=None, place=place)

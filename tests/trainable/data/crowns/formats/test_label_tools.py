@@ -14,7 +14,7 @@ from trainable.data.crowns.formats.createml import read_createml
 from trainable.data.crowns.formats.cvat import read_cvat
 from trainable.data.crowns.formats.dota import is_dota, read_dota
 from trainable.data.crowns.formats.kitti import is_kitti, read_kitti
-from trainable.data.crowns.formats.label_studio import painted, read_label_studio
+from trainable.data.crowns.formats.label_studio import decode_brush, read_label_studio
 from trainable.data.crowns.formats.reading import OtherFileError
 from trainable.data.crowns.formats.shapes import CrownError, run_length
 from trainable.data.crowns.formats.supervisely import read_supervisely
@@ -231,6 +231,6 @@ def test_other_texts_are_not_of_kitti(tmp_path, line):
 
 def test_a_mask_of_a_stated_size_beyond_any_picture_costs_itself_and_takes_no_memory():
     with pytest.raises(CrownError, match="larger than any picture"):
-        painted([0] * 20, (10**6, 10**6))
+        decode_brush([0] * 20, (10**6, 10**6))
     with pytest.raises(CrownError, match="damaged run-length mask"):
         run_length("tree", {"size": [10**6, 10**6], "counts": [10**12]}, place="crown 1")
