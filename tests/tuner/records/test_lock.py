@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import sys
 from pathlib import Path
-from tuner.records import locked
-with locked(Path(sys.argv[1])):
+from tuner.records import lock_folder
+with lock_folder(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

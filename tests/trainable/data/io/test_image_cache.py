@@ -16,7 +16,7 @@ from trainable.data.io.image_cache import CacheError, cached_folder, fingerprint
 BUILD_IN_ANOTHER_PROCESS = """
 import sys, time
 from pathlib import Path
-from trainable.data.io.image_cache import cached
+from trainable.data.io.image_cache import cached_folder
 
 cache_dir, name, both_ready = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 def build(folder):
@@ -26,7 +26,7 @@ def build(folder):
 (both_ready / name).touch()
 while len(list(both_ready.iterdir())) < 2:
     time.sleep(0.001)
-print((cached("key", cache_dir, build) / "content").read_text())
+print((cached_folder("key", cache_dir, build) / "content").read_text())
 """
 
 
