@@ -37,6 +37,11 @@ class LeafPretrainConfig(PretrainingConfig):
     num_classes: int = len(CONDITIONS)
     """Classes that the probes tell apart; set from the opened data."""
 
+    def __post_init__(self) -> None:
+        PretrainingConfig.__post_init__(self)
+        if self.num_classes < 1:
+            raise ValueError(f"num_classes is {self.num_classes}; it must be 1 or more.")
+
 
 class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
     """The pre-training workload; its objective is the k-NN probe's accuracy on the validation split."""

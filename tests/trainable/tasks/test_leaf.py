@@ -191,3 +191,8 @@ def test_the_rice_leaves_are_read_past_their_annotation_files(tmp_path):
 def test_a_wrong_setting_is_a_sentence(build, sentence):
     with pytest.raises(ValueError, match=sentence):
         build()
+
+
+def test_a_pre_training_without_classes_is_refused():
+    with pytest.raises(ValueError, match="num_classes is -7; it must be 1 or more"):
+        from_params({"num_classes": -7}, get_task("leaf_pretrain").default_config())
