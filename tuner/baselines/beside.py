@@ -42,7 +42,7 @@ class Baselines(Listener):
             return
         self._has_begun = True
         settings = self._search.settings
-        config, name = probed_config(trial_config(self._search, default), is_own_data=settings.data is not None)
+        config, name = probed_config(trial_config(self._search, default), settings.pinned)
         workload = get_workload(config.workload)
         why_not = workload.no_linear_probe(config)
         # A confirmation needs not say again what the search has said.

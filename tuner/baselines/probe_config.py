@@ -1,5 +1,6 @@
 """Whose frozen features the linear probe reads."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from trainable.config import TrialConfig, flat_params, from_params
@@ -7,7 +8,7 @@ from trainable.configuration.run_config import RunConfig
 from trainable.models.backbones.weights_at_hand import trained_backbones
 from trainable.workloads.registry import get_workload
 from tuner.baselines.measuring import PROBE_NAME
-from tuner.planning.base_config import CPU_SIDE_PX, SIDE
+from tuner.planning.base_config import CPU_SIDE_PX, SIDE, small_network
 
 
 class Probed(NamedTuple):
@@ -17,16 +18,17 @@ class Probed(NamedTuple):
     name: str = PROBE_NAME
 
 
-def probed_config(default: RunConfig, *, is_own_data: bool) -> Probed:
-    """The default itself; where it starts from scratch, the default with trained weights that are on this machine.
+def probed_config(default: RunConfig, pinned: Mapping[str, object]) -> Probed:
+    """The default itself; where the small network was taken for it, with trained weights that are on this machine.
 
-    Embedded data stays from scratch, and so does a network without a choice of backbones, or one of the user's own.
+    Args:
+        pinned: of the search; a small network that its pilot run chose is among them.
     """
     names = flat_params(default) if isinstance(default, TrialConfig) else {}
-    if not is_own_data or not {"backbone", "weights"} <= names.keys() or names.get("network") is not None:
+    if not {"backbone", "weights"} <= names.keys() or not small_network(default.workload).items() <= pinned.items():
         return Probed(default)
     found = next(trained_backbones(), None)
-    if found is None or getattr(default, "has_trained_weights", False):
+    if found is None:
         return Probed(default)
     # The network is not trained, and small images would hide what its weights know.
     side_px = names.get(SIDE)

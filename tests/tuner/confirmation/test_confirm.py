@@ -32,7 +32,7 @@ from tuner.records import (
     trial_name,
 )
 from tuner.records.settings import read_settings, write_settings
-from tuner.records.trivial import PROBE, TRIVIAL, ProbeScore, TrivialScore
+from tuner.records.trivial import TRIVIAL, TrivialScore
 from tuner.selection.comparison import read_confirmations
 from tuner.storage.lease import Lease
 
@@ -42,7 +42,6 @@ def measured_folder(trained_folder, tmp_path_factory):
     """What needs no training is on record already: nothing is measured beside a confirmation."""
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("measured") / "moe" / "discs")
     TRIVIAL.write(folder, "test", TrivialScore(name="an empty mask", objective=0.4, metrics={"s_measure": 0.4}))
-    PROBE.write(folder, "test", ProbeScore(name="a linear probe", objective=0.5, metrics={}, seconds=1.0))
     return folder
 
 
