@@ -39,6 +39,7 @@ def test_the_same_seed_gives_the_same_search(policy):
     assert all(len(regret) == POINTS for regret in first["regret"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ours_finds_better_configurations_than_random_search():
     ours, random_search = (

@@ -144,6 +144,7 @@ def test_gradnorm_with_accumulated_or_checkpointed_gradients_still_sums_to_the_n
     assert run.trainer.supervision.weighting.effective().sum().item() == pytest.approx(2)
 
 
+@pytest.mark.slow
 def test_gradnorm_of_a_compiled_network_is_that_of_the_network(opened):
     plain, compiled = (
         run_of(opened, weighting="gradnorm", max_epochs=1, **given).run_epoch().metrics
