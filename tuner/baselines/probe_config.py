@@ -1,5 +1,6 @@
 """Whose frozen features the linear probe reads."""
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from trainable.workloads.registry import get_workload
 from tuner.baselines.measuring import PROBE_NAME
 from tuner.planning.base_config import CPU_SIDE_PX, SIDE, small_network
 
+logger = logging.getLogger(__name__)
+
 
 class Probed(NamedTuple):
     """What is measured, and how it is called."""
@@ -19,10 +22,10 @@ class Probed(NamedTuple):
 
 
 def probed_config(default: RunConfig, pinned: Mapping[str, object]) -> Probed:
-    """The default itself; where the small network was taken for it, with trained weights that are on this machine.
+    """The default itself, or with trained weights of this machine, where the pilot run preferred the small network.
 
     Args:
-        pinned: of the search; a small network that its pilot run chose is among them.
+        pinned: values of the search; the small network that a pilot run chose is pinned.
     """
     names = flat_params(default) if isinstance(default, TrialConfig) else {}
     if not {"backbone", "weights"} <= names.keys() or not small_network(default.workload).items() <= pinned.items():
@@ -35,8 +38,8 @@ def probed_config(default: RunConfig, pinned: Mapping[str, object]) -> Probed:
     params = {"drop_path": 0.0, SIDE: max(CPU_SIDE_PX, side_px)} if isinstance(side_px, int) else {}
     try:
         config = from_params({**found._asdict(), **params}, default)
-    except ValueError:
-        # Values that only fit the network from scratch.
+    except ValueError as error:
+        logger.info("No linear probe of %s beside this search: %s", found.backbone, error)
         return Probed(default)
     if get_workload(config.workload).no_linear_probe(config) is not None:
         return Probed(default)
