@@ -243,7 +243,8 @@ def _thin_splits(source: _Source, splits: Sequence[str]) -> list[Finding]:
         Finding(
             file=name,
             problem=f"has no image in the {split} split",
-            action="Add images of other sources; until then metrics of that split do not know the class.",
+            action="Add images of other sources; until then "
+            + ("the class cannot be learned." if split == "train" else "metrics of that split do not know the class."),
             severity=Severity.WARNING,
         )
         for split in SPLIT_NAMES

@@ -1,7 +1,7 @@
 """How many crowns a folder has of which kind, and how many of them no tile shows: nothing is dropped without a word."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,13 @@ ONE_KIND = "crown"
 _DROPPED = "No tile shows these crowns; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
 _CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
+_NOT_LEARNED = (
+    "The network cannot learn what no training tile shows: annotate more pictures, divide them otherwise (--set "
+    "split_seed=1), or count all crowns as of one kind (--set one_kind=true)."
+)
+_NOT_MEASURED = (
+    "Metrics of that split do not know it: annotate more pictures, or divide them otherwise (--set split_seed=1)."
+)
 _SLACK_PX = 1
 _MAX_KINDS = 12
 
@@ -44,6 +51,21 @@ def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
     annotated = sum(image.shapes is not None for image in images)
     problem = f"{kinds.total()} on {counted(annotated, 'picture')}: {listed}{more}"
     return [Finding(file="crowns", problem=problem, action="What was found.", severity=Severity.NOTE)]
+
+
+def check_splits(shown: Mapping[str, Set[str]]) -> list[Finding]:
+    """A warning for each split without a tile of a kind of crowns or of a class that another split shows."""
+    names = set().union(*shown.values())
+    return [
+        Finding(
+            file=split,
+            problem=f"has no tile with {', '.join(sorted(lacking)[:_MAX_KINDS])}",
+            action=_NOT_LEARNED if split == "train" else _NOT_MEASURED,
+            severity=Severity.WARNING,
+        )
+        for split, own in shown.items()
+        if (lacking := names - own)
+    ]
 
 
 def check_edges(images: Sequence[CrownImage]) -> list[Finding]:

@@ -5,7 +5,7 @@ Crowns may overlap, so each keeps a mask of its own: one bit a pixel, within its
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,12 @@ class Tile:
     """None: not annotated; empty: there are none."""
     semantic: np.ndarray | None
     """uint8 classes with VOID, shape (S, S); None: not annotated."""
+
+    def shown(self, kinds: Sequence[str], semantic_classes: Sequence[str]) -> set[str]:
+        """Names of the crowns' kinds and of the classes on it."""
+        labels = [] if self.semantic is None else np.flatnonzero(np.bincount(self.semantic.ravel())[:VOID])
+        crowns = {kinds[crown.label - 1] for crown in self.crowns or ()}
+        return crowns | {semantic_classes[label] for label in labels}
 
     @property
     def digest(self) -> str:

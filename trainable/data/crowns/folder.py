@@ -17,6 +17,7 @@ from trainable.data.crowns.crown_counts import (
     ONE_KIND,
     DroppedCrowns,
     check_edges,
+    check_splits,
     describe_crowns,
     named_crowns,
 )
@@ -113,6 +114,7 @@ def _build(
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
+    shown: dict[str, set[str]] = {split: set() for split in SPLIT_NAMES}
 
     def tiles(split: str) -> Iterator[Tile]:
         own = [image for image, its_split in zip(images, splits, strict=True) if its_split == split]
@@ -125,11 +127,13 @@ def _build(
                 continue
             for shape, reason in result.dropped:
                 dropped.add(image, shape, reason)
-            yield from result.tiles
+            for tile in result.tiles:
+                shown[split] |= tile.shown(kinds, classes)
+                yield tile
 
     cut_tiles = {split: tiles(split) for split in SPLIT_NAMES}
     num_tiles = write_tiles(folder, cut_tiles, kinds=kinds, semantic_classes=classes)
-    findings += dropped.findings(images)
+    findings += [*dropped.findings(images), *check_splits(shown)]
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
     if not num_tiles:

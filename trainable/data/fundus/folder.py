@@ -155,7 +155,10 @@ def _missing_grades(source: FundusSource, splits: Sequence[str]) -> list[Finding
         there = {grade for own_split, own_task, grade in found if (own_split, own_task) == (split, task)}
         if lacking := sorted({grade for _, own_task, grade in found if own_task == task} - there):
             problem = f"has no photograph of {TASK_NAMES[task]} grade {', '.join(map(str, lacking))}"
-            action = "Add photographs of other patients; until then metrics of that split do not know the grade."
+            effect = (
+                "the grade cannot be learned" if split == "train" else "metrics of that split do not know the grade"
+            )
+            action = f"Add photographs of other patients; until then {effect}."
             findings.append(Finding(file=split, problem=problem, action=action, severity=Severity.WARNING))
     return findings
 

@@ -13,9 +13,9 @@ from trainable.data.io.findings import DataError, Severity, errors_among
 OUTLINE = [[10, 12, 50, 12, 50, 42, 10, 42]]
 
 
-def write_pictures(root, number=6, size=(64, 96), **options):
+def write_pictures(root, number=6, size=(64, 96), *, first=0, **options):
     root.mkdir(parents=True, exist_ok=True)
-    for index in range(number):
+    for index in range(first, first + number):
         pixels = np.random.default_rng(index).integers(0, 255, (*size, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / f"plot{index}.png", **options)
 
@@ -272,3 +272,31 @@ def test_a_list_of_boxes_of_all_pictures_is_named_with_what_to_export(root):
         DataError, match=r"_annotations\.txt  lists boxes of all pictures, which is not read; export it as"
     ):
         find_sources(root)
+
+
+def test_a_kind_that_a_split_has_no_tile_of_is_told(tmp_path, opened):
+    for index, (split, label) in enumerate({"train": "palm", "val": "palm", "test": "cacao"}.items()):
+        write_pictures(tmp_path / split, number=1, first=index)
+        write_voc(tmp_path / split, f"plot{index}", label=label)
+    told = {finding.file: finding for finding in opened(tmp_path).findings if "has no tile with" in finding.problem}
+    assert {split: finding.problem for split, finding in told.items()} == {
+        "train": "has no tile with cacao",
+        "validation": "has no tile with cacao",
+        "test": "has no tile with palm",
+    }
+    assert "cannot learn" in told["train"].action
+    assert "Metrics of that split do not know it" in told["test"].action
+
+
+def test_a_class_that_a_split_has_no_pixel_of_is_told(tmp_path, opened):
+    for index, (split, label) in enumerate({"train": 1, "val": 0, "test": 0}.items()):
+        write_pictures(tmp_path / split, number=1, first=index)
+        (tmp_path / split / "semantic").mkdir()
+        write_voc(tmp_path / split, f"plot{index}")
+        labels = np.zeros((64, 96), np.uint8)
+        labels[:, :48] = label
+        labels[:4] = 255
+        Image.fromarray(labels).save(tmp_path / split / "semantic" / f"plot{index}.png")
+    told = {finding.file: finding.problem for finding in opened(tmp_path).findings}
+    assert told["validation"] == told["test"] == "has no tile with class 1"
+    assert "train" not in told
