@@ -10,20 +10,22 @@ Cost: up to .2 seconds for each number of trials that is simulated, eight for ea
 
 import logging
 import math
+import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-from trainable.config import TrialConfig
+from trainable.config import TrialConfig, from_params
 from tuner import formatting
 from tuner.budget.dry_run_text import length_in_words, pilot_in_words
 from tuner.budget.duration import MOST_PLAYS, DurationEstimate, SearchShape, Seconds, estimate_duration
 from tuner.budget.learning_curve import LEAST_EPOCHS, PILOT_SECONDS, LearningCurve
-from tuner.budget.measurement import Measurement, proposed_configs
+from tuner.budget.measurement import Measurement
 from tuner.planning.base_config import ABOUT_NETWORKS, small_network
 from tuner.planning.opened_data import OpenedData
 from tuner.planning.plan import Plan, plan_on
+from tuner.policy.candidates import SpaceSource
 from tuner.records import ConfirmSeeds, TrialResources
 from tuner.records.settings import read_settings
 from tuner.settings import SearchSettings
@@ -38,6 +40,8 @@ MOST_TRIALS = 100
 CONFIRMED_SHARE = 1 / 3
 """Of the stated time: the most that confirming more than one trial may take."""
 SHORTER = 0.75
+PROPOSALS = 200
+"""Configurations drawn to estimate how often each of the timed ones is the most similar."""
 PLAYS = 6
 """Simulations of a number of trials; the longest of them must end in time."""
 PILOT_SHARE = 0.15
@@ -56,9 +60,10 @@ class _Costs:
 
     @classmethod
     def of(cls, plan: Plan, measured: Measurement) -> Self:
+        generator, source = random.Random(0), SpaceSource(plan.pinned_space)
+        drawn = [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
         proposed, first = (
-            tuple(measured.seconds_of(config) for config in configs)
-            for configs in (proposed_configs(plan), plan.first_configs)
+            tuple(measured.seconds_of(config) for config in configs) for configs in (drawn, plan.first_configs)
         )
         return cls(measured=measured, proposed=proposed, first=first)
 

@@ -10,8 +10,7 @@ from tuner.budget.dry_run_text import (
     checked_line,
     expected_facts,
     expected_lines,
-    image_lines,
-    length_lines,
+    planned_lines,
     timing_lines,
 )
 from tuner.budget.measurement import Measurement, drawn_configs, measure
@@ -46,8 +45,7 @@ def dry_run(settings: SearchSettings, plan: Plan, measured: Measurement | None, 
     text = "\n".join(
         [
             f"{plan.space.name}: {trials}, {settings.scheduler} with {settings.sampler}; {resources}",
-            *image_lines(plan),
-            *length_lines(plan, measured),
+            *planned_lines(plan, measured),
             checked_line(plan, drawn_configs(plan)),
             *timing_lines(measured.timings),
             *expected_lines(settings, plan, resources, measured.timings, expected, start_up),

@@ -15,7 +15,7 @@ from tuner.budget.step_timing import StepTiming
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.planning.plan import Plan
 from tuner.policy.halving import sign_of
-from tuner.records import ConfirmSeeds, TrialResources
+from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
 
@@ -46,9 +46,15 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
     return f"checked       {rung}, {warmup}; updates of {images[0]} to {formatting.count(images[-1], 'image')}"
 
 
-def image_lines(plan: Plan) -> list[str]:
-    counts, caution = counts_in_words(plan.images, plan.image_size_px), warning_of_few(plan.images)
-    return [*([f"images        {counts}"] if counts else []), *([f"caution       {caution}"] if caution else [])]
+def planned_lines(plan: Plan, measured: Measurement) -> list[str]:
+    """The images, a full training in updates, and what the default reached in its pilot run."""
+    told = {
+        "images": counts_in_words(plan.images, plan.image_size_px),
+        "caution": warning_of_few(plan.images),
+        "length": length_in_words(plan, measured),
+        "pilot run": None if measured.curve is None else pilot_in_words(plan, measured.curve),
+    }
+    return [f"{name:14}{words}" for name, words in told.items() if words]
 
 
 def length_in_words(plan: Plan, measured: Measurement) -> str:
@@ -67,7 +73,8 @@ def pilot_in_words(plan: Plan, curve: LearningCurve) -> str:
         return "none: an epoch of the default takes too long, or diverged; the length is the space's"
     sign = sign_of(plan.space.mode)
     reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
-    length = f"{formatting.count(curve.updates, 'update')} ({formatting.count(curve.epochs, 'epoch')})"
+    updates = formatting.count(curve.epochs * curve.updates_per_epoch, "update")
+    length = f"{updates} ({formatting.count(curve.epochs, 'epoch')})"
     told = f"the default reached {reached} in {length}"
     if plan.trivial is None:
         return told
@@ -76,24 +83,14 @@ def pilot_in_words(plan: Plan, curve: LearningCurve) -> str:
     return f"{told}; above {floor}: {above}"
 
 
-def length_lines(plan: Plan, measured: Measurement) -> list[str]:
-    """A full training in updates, and what the default reached in its pilot run."""
-    lines = [f"length        {length_in_words(plan, measured)}"]
-    return lines if measured.curve is None else [*lines, f"pilot run     {pilot_in_words(plan, measured.curve)}"]
-
-
 def timing_lines(timings: Mapping[str, StepTiming]) -> list[str]:
-    head = f"{'':10}{'update':>10}{'per epoch':>10}{'micro-batch':>13}{'epoch':>10}{'memory':>12}{'checkpoint':>12}"
-    return [head] + [
-        f"{name:10}{_update(one)}{one.epoch_seconds:8.2f} s{one.peak_gib:8.2f} GiB{one.checkpoint_mb:9.1f} MB"
-        for name, one in timings.items()
-    ]
-
-
-def _update(one: StepTiming) -> str:
-    if one.batch_size is None:
-        return f"{'-':>10}{'-':>10}{'-':>13}"
-    return f"{one.update_seconds:8.3f} s{one.updates_per_epoch:10}{one.batch_size:13}"
+    lines = [f"{'':10}{'update':>10}{'per epoch':>10}{'micro-batch':>13}{'epoch':>10}{'memory':>12}{'checkpoint':>12}"]
+    for name, one in timings.items():
+        update = f"{'-':>10}{'-':>10}{'-':>13}"
+        if one.batch_size is not None:
+            update = f"{one.update_seconds:8.3f} s{one.updates_per_epoch:10}{one.batch_size:13}"
+        lines.append(f"{name:10}{update}{one.epoch_seconds:8.2f} s{one.peak_gib:8.2f} GiB{one.checkpoint_mb:9.1f} MB")
+    return lines
 
 
 def expected_lines(
@@ -148,6 +145,11 @@ def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate
         for seconds in (median.seconds, expected.shortest_seconds, expected.longest_seconds)
     )
     share = median.search_seconds / (median.busy.build + median.busy.epoch)
+    trainings = f"{formatting.count(median.trainings, 'training')} of {formatting.count(plan.max_epochs, 'epoch')}"
+    seeds = settings.confirm_seeds
+    if median.trainings and seeds.last != seeds.first:
+        first = formatting.count(seeds.first, "seed")
+        trainings += f"; {first}, up to {seeds.last} for the exported one and the default while undecided"
     return [
         f"wall time     {wall}, 90 % between {shortest} and {longest}",
         f"  start-up      {formatting.duration(start_up.seconds)}  command {start_up.command:.0f} s, Ray "
@@ -157,18 +159,8 @@ def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate
         f"{formatting.count(median.epochs, 'epoch')}",
         f"  validation    {formatting.duration(share * median.busy.validation)}",
         f"  checkpoints   {formatting.duration(share * median.busy.checkpoint)}",
-        f"  confirmation  {formatting.duration(median.confirm_seconds)}  "
-        f"{formatting.count(median.trainings, 'training')} of {formatting.count(plan.max_epochs, 'epoch')}"
-        + _further_seeds(settings.confirm_seeds)
-        * bool(median.trainings),
+        f"  confirmation  {formatting.duration(median.confirm_seconds)}  {trainings}",
     ]
-
-
-def _further_seeds(seeds: ConfirmSeeds) -> str:
-    if seeds.last == seeds.first:
-        return ""
-    first = formatting.count(seeds.first, "seed")
-    return f"; {first}, up to {seeds.last} for the exported one and the default while undecided"
 
 
 def _memory_line(resources: TrialResources, timings: Mapping[str, StepTiming]) -> str:

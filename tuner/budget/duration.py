@@ -34,7 +34,7 @@ MOST_PLAYS, LEAST_PLAYS, TRIALS_PLAYED = 50, 5, 3000
 MOST_LEARNED = 2.0
 """Gives a mean of 1: 28 searches of five workloads under stopping rungs took 0.71 to 1.30 times the epochs simulated
 with 1, median 1.00, and 1.13 times those with 0. Under promotion the quota sets how many continue."""
-_NOISE_OF_A_RUNG = 0.5
+NOISE_OF_A_RUNG = 0.5
 """Standard deviation of a value around the trial's quality, whose own is 1, so that ranks change between rungs."""
 
 
@@ -174,7 +174,7 @@ def _play(
     values = [-math.inf for _ in drawn]
 
     def value(trial: SimulatedTrial) -> float:
-        values[trial.number] = simulated_value(qualities[trial.number], rng)
+        values[trial.number] = qualities[trial.number] + rng.gauss(0, NOISE_OF_A_RUNG)
         return values[trial.number]
 
     search = SimulatedSearch(
@@ -196,11 +196,6 @@ def _play(
         epochs=search.num_epochs,
         trainings=len(trainings),
     )
-
-
-def simulated_value(quality: float, rng: random.Random) -> float:
-    """What a trial of this quality has at a rung."""
-    return quality + rng.gauss(0, _NOISE_OF_A_RUNG)
 
 
 def _busy(search: SimulatedSearch, drawn: Sequence[Seconds]) -> Seconds:

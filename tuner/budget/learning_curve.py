@@ -66,10 +66,6 @@ class LearningCurve:
         return len(self.values)
 
     @property
-    def updates(self) -> int:
-        return self.epochs * self.updates_per_epoch
-
-    @property
     def has_settled(self) -> bool:
         """Twice as many updates have stopped helping; never before the default is above the trivial prediction."""
         if self.epochs < self.least_epochs:

@@ -1,7 +1,6 @@
 """Times a few steps of three configurations of a search on its cluster, with a pilot run of its default."""
 
 import math
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import torch
 
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.stub_trials import ends_or_inside
-from trainable.config import TrialConfig, from_params
+from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.image_cache import default_cache_dir
 from trainable.reporting.waiting import Waiting
@@ -23,15 +22,12 @@ from tuner.budget.duration import Seconds
 from tuner.budget.learning_curve import LearningCurve, PilotLimits, pilot_run
 from tuner.budget.step_timing import StepTiming, time_epoch, time_steps
 from tuner.planning.plan import Plan
-from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import sign_of
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
 from tuner.ray.tasks import assigned_cpus, run_tasks
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
-PROPOSALS = 200
-"""Configurations drawn to estimate how often each of the timed ones is the most similar."""
 DEFAULT, RIVAL = "default", "rival"
 
 
@@ -61,7 +57,7 @@ class Measurement:
         timing = self.timings[most_similar(config, self.configs)]
         return Seconds(
             build=timing.build_seconds,
-            training=timing.training_seconds,
+            training=timing.update_seconds * timing.updates_per_epoch,
             validation=timing.validation_seconds,
             checkpoint=timing.checkpoint_seconds,
         )
@@ -132,12 +128,6 @@ def extremes(plan: Plan) -> dict[str, RunConfig]:
 def drawn_configs(plan: Plan) -> list[RunConfig]:
     """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
     return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
-
-
-def proposed_configs(plan: Plan) -> list[RunConfig]:
-    """Random configurations of the space."""
-    generator, source = random.Random(0), SpaceSource(plan.pinned_space)
-    return [from_params(source.any(generator).params, plan.base) for _ in range(PROPOSALS)]
 
 
 def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:

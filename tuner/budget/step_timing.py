@@ -55,13 +55,8 @@ class StepTiming:
     checkpoint_seconds: float
 
     @property
-    def training_seconds(self) -> float:
-        """All updates of one epoch."""
-        return self.update_seconds * self.updates_per_epoch
-
-    @property
     def epoch_seconds(self) -> float:
-        return self.training_seconds + self.validation_seconds
+        return self.update_seconds * self.updates_per_epoch + self.validation_seconds
 
 
 class _First:

@@ -17,6 +17,7 @@ from tuner import formatting
 from tuner.budget.duration import (
     LEAST_PLAYS,
     MOST_LEARNED,
+    NOISE_OF_A_RUNG,
     TRIALS_PLAYED,
     SearchShape,
     Seconds,
@@ -24,7 +25,6 @@ from tuner.budget.duration import (
     confirmation_seconds,
     numbered,
     simulated_policy,
-    simulated_value,
 )
 from tuner.policy.decision import PROMOTE
 from tuner.policy.policy import Promote
@@ -170,7 +170,7 @@ class _Rest(SimulatedSearch):
             self._continue(search, trial)
 
     def _value(self, trial: SimulatedTrial) -> float:
-        self.values[trial.number] = simulated_value(self._qualities[trial.number], self._rng)
+        self.values[trial.number] = self._qualities[trial.number] + self._rng.gauss(0, NOISE_OF_A_RUNG)
         return self.values[trial.number]
 
     def _replay(self, event: Event) -> None:

@@ -53,17 +53,13 @@ class Remaining:
     @property
     def time_left(self) -> TimeLeft:
         """Without a further seed, with half of them, and with all."""
-        now = self._clock()
-        running = [max(0.0, begun + self._pace * self._expected[one] - now) for one, begun in self._begun.items()]
+        now, pace = self._clock(), self._took / self._of if self._of else 1.0
+        running = [max(0.0, begun + pace * self._expected[one] - now) for one, begun in self._begun.items()]
         free = running + [0.0] * (self._slots - len(running))
-        batch = makespan([self._pace * self._expected[one] for one in self._waiting], free) + self._report_seconds
-        pair = 2 * max(self._expected.values()) / min(2, self._slots) * self._pace
+        batch = makespan([pace * self._expected[one] for one in self._waiting], free) + self._report_seconds
+        pair = 2 * max(self._expected.values()) / min(2, self._slots) * pace
         pairs = pair * len(batches_of_pairs(self._further_seeds, slots=self._slots))
         return TimeLeft(shortest=batch, likely=batch + pairs / 2, longest=batch + pairs)
-
-    @property
-    def _pace(self) -> float:
-        return self._took / self._of if self._of else 1.0
 
     def _fill_slots(self, start_seconds: float) -> None:
         """Trainings begin when their processes have started."""

@@ -14,6 +14,7 @@ from tuner.budget.choice import (
     pilot_seconds,
 )
 from tuner.budget.dry_run_text import length_in_words, pilot_in_words
+from tuner.budget.duration import Seconds
 from tuner.budget.learning_curve import LearningCurve
 from tuner.budget.measurement import Measurement
 from tuner.budget.step_timing import StepTiming
@@ -80,6 +81,13 @@ def test_what_is_bought_takes_the_stated_time_with_its_confirmation_and_no_more(
     assert expected.median.trainings == 3 * (1 + chosen.confirm)
     assert chosen.duration_seconds == stated
     assert chosen.left_seconds == pytest.approx(stated - 30 - 10, abs=2)
+
+
+def test_what_is_likely_to_be_proposed_has_all_batches_of_the_space(settings, opened, monkeypatch):
+    plan, timed = plan_on(opened, settings), []
+    monkeypatch.setattr(Measurement, "seconds_of", lambda _, config: timed.append(config) or Seconds(training=1.0))
+    expected_duration(replace(settings, num_trials=3), plan, measured(plan))
+    assert {config.batch_size * config.accumulation_steps for config in timed} == {4, 8, 16, 32}
 
 
 def test_twice_the_time_buys_more_trials_or_longer_ones_and_confirms_no_fewer(settings, opened):

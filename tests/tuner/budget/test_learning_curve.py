@@ -96,7 +96,7 @@ def test_the_default_is_really_trained_and_validated_epoch_by_epoch(disc_config)
     told = tried(disc_config, data, updates_per_epoch=MOST_UPDATES // 5, trivial=2.0)
     assert told.epochs == 5
     assert all(0 < value < 1 for value in told.values)
-    assert (told.trivial, told.updates) == (2.0, MOST_UPDATES)
+    assert (told.trivial, told.updates_per_epoch) == (2.0, MOST_UPDATES // 5)
 
 
 def scripted(values, *, before=lambda step: None):
