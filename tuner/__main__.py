@@ -48,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0 done, 2 user error, others as the command says."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("--help", "-h"):
-        sys.stdout.write(_listed())
+        width = max(map(len, COMMANDS)) + 2
+        rows = "".join(f"  {name:{width}}{command.purpose}\n" for name, command in COMMANDS.items())
+        sys.stdout.write(f"usage: {PROG} COMMAND [options]\n\n{rows}\n{PROG} COMMAND --help shows its options.\n")
     elif name == "--version":
-        sys.stdout.write(f"{version_text()}\n")
+        sys.stdout.write(f"{PROG} {code_version()}\n")
     elif name in COMMANDS:
         return import_module(COMMANDS[name].module).main(rest, prog=f"{PROG} {name}")
     else:
@@ -62,16 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run() -> int:
     """The console script: `main` on standard streams that may be closed."""
     return run_main(main)
-
-
-def version_text() -> str:
-    return f"{PROG} {code_version()}"
-
-
-def _listed() -> str:
-    width = max(map(len, COMMANDS)) + 2
-    rows = "".join(f"  {name:{width}}{command.purpose}\n" for name, command in COMMANDS.items())
-    return f"usage: {PROG} COMMAND [options]\n\n{rows}\n{PROG} COMMAND --help shows its options.\n"
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         if options.json:
             write_json(exported)
         else:
-            sys.stdout.write("\n".join([str(best / CONFIG), *(form.sentence for form in forms)]) + "\n")
+            sys.stdout.write(f"{best / CONFIG}\n")
+            for form in forms:
+                difference = f"{form.largest_difference:.2g}"
+                sys.stdout.write(f"{form.path}: differs from the network by at most {difference} in a logit\n")
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             return _report_verification(options.folder) if options.verify else 0
     except (ValueError, ArithmeticError, OSError) as error:
@@ -95,10 +98,6 @@ class Form:
     path: Path
     largest_difference: float
     """Of a logit, from the network's."""
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.path}: differs from the network by at most {self.largest_difference:.2g} in a logit"
 
 
 def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:

@@ -15,7 +15,7 @@ from trainable.workloads.exported_config import current_versions
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.baselines.beside import Baselines
-from tuner.budget.disk import needed_checkpoints
+from tuner.budget.disk import exportable_trials
 from tuner.budget.stated_time import affordable_confirmation
 from tuner.ending.steps import confirm_and_tell, finish, live_page
 from tuner.listeners.dispensable import Dispensable
@@ -202,7 +202,7 @@ def _report(recorder: Recorder, mirror: Mirror | None) -> int:
     with restored_signal_handlers(), signals_as_ctrl_c():
         if mirror is not None:
             recorder.record.taken_over = mirror.taken_over
-            mirror.fetch_checkpoints(needed_checkpoints(recorder.record))
+            mirror.fetch_checkpoints(exportable_trials(recorder.record))
         status = finish(recorder.folder, recorder.record)
     if status == 0:
         recorder.finish()

@@ -14,7 +14,7 @@ from pathlib import Path
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
-from tuner.records.checkpoints import remove, trial_folder
+from tuner.records.checkpoints import trial_folder
 from tuner.selection import in_search
 
 RESERVE = 3
@@ -61,7 +61,7 @@ class CheckpointBudget:
             if not self.is_over_budget:
                 return
             if self._sizes.get(ended.name):
-                remove(self._folder, ended.name)
+                shutil.rmtree(trial_folder(self._folder, ended.name), ignore_errors=True)
                 self._measure(ended)
 
     @property
@@ -71,7 +71,7 @@ class CheckpointBudget:
     @property
     def needed(self) -> set[str]:
         """Trials whose checkpoints are kept after they end."""
-        return {trial.name for trial in _exportable_trials(self._search)}
+        return {trial.name for trial in exportable_trials(self._search)}
 
     def shortage(self) -> str | None:
         """Why the search can't continue, as a sentence; None while there is room."""
@@ -95,7 +95,7 @@ class CheckpointBudget:
 
 def _dispensable(search: SearchRecord) -> list[TrialRecord]:
     """Ended trials that won't be exported, the worst first; an unmeasured one is the worst."""
-    needed = {trial.name for trial in _exportable_trials(search)}
+    needed = {trial.name for trial in exportable_trials(search)}
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
 
     def goodness(trial: TrialRecord) -> tuple[float, float]:
@@ -106,17 +106,12 @@ def _dispensable(search: SearchRecord) -> list[TrialRecord]:
     return sorted(ended, key=goodness)
 
 
-def _exportable_trials(search: SearchRecord) -> list[TrialRecord]:
+def exportable_trials(search: SearchRecord) -> list[TrialRecord]:
     """Trials that may be exported: with a confirmation all that it compares, else the best on one seed."""
     num_confirmed = search.settings.confirm
     if num_confirmed:
         return in_search.best_beside_default(search, num_confirmed)
     return [] if search.leader is None else [search.leader]
-
-
-def needed_checkpoints(search: SearchRecord) -> list[tuple[str, int]]:
-    """Trial and last epoch of each that may be exported."""
-    return [(trial.name, trial.last.epoch) for trial in _exportable_trials(search) if trial.last is not None]
 
 
 def _in_words(num_bytes: float) -> str:

@@ -14,7 +14,8 @@ import shtab
 
 from search_spaces.registry import SPACES
 from trainable.tasks.registry import TASKS
-from tuner.__main__ import COMMANDS, PROG, version_text
+from tuner.__main__ import COMMANDS, PROG
+from tuner.records.code_version import code_version
 from tuner.records.settings import SAMPLERS, SCHEDULERS
 from tuner.settings import DEVICES
 
@@ -50,7 +51,7 @@ def whole_parser() -> argparse.ArgumentParser:
     For completion alone: it proposes names, files and folders, and so would refuse a space of the user's own.
     """
     parser = argparse.ArgumentParser(prog=PROG)
-    parser.add_argument("--version", action="version", version=version_text())
+    parser.add_argument("--version", action="version", version=f"{PROG} {code_version()}")
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = import_module(command.module).build_parser(f"{PROG} {name}")

@@ -33,9 +33,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
-    shown = page if (has_desktop() and page.is_file()) or not report.is_file() else report
+    has_desktop = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    shown = page if (has_desktop and page.is_file()) or not report.is_file() else report
     sys.stdout.write(f"{shown}\n")
-    if not (has_desktop() and webbrowser.open(shown.absolute().as_uri())) and report.is_file():
+    if not (has_desktop and webbrowser.open(shown.absolute().as_uri())) and report.is_file():
         Console(file=sys.stdout).print(Markdown(visible(report.read_text(encoding="utf-8", errors="replace"))))
     return 0
 
@@ -44,7 +45,3 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Show the report of a search.")
     parser.add_argument("folder", type=Path, help="a search's results, results/<space>/<run>")
     return parser
-
-
-def has_desktop() -> bool:
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from tuner.budget.disk import needed_checkpoints
+from tuner.budget.disk import exportable_trials
 from tuner.confirmation.wanted import what_is_left
 from tuner.ending.steps import finish
 from tuner.export import FOLDER
@@ -38,6 +38,6 @@ def restore(folder: Path, *, space: str | None = None, lease: Lease | None = Non
     store = search.settings.store if lease is None else lease.store
     with lock_folder(folder), mirror_folder(folder, store, lease) as mirror:
         if mirror is not None:
-            mirror.fetch_checkpoints(needed_checkpoints(search))
+            mirror.fetch_checkpoints(exportable_trials(search))
         finish(folder, search)
     return True

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tuner.importance.ped_anova import importances
+from tuner.importance.ped_anova import importance_of
 from tuner.records import SearchRecord, TrialRecord
 
 BEST_SHARE = 0.25
@@ -111,7 +111,7 @@ def _shares_and_chance(
     # Ties with the last of the best are among them.
     is_best = rankings >= np.sort(goodness)[-math.ceil(BEST_SHARE * len(trials))]
     params = [{name: _plain(value) for name, value in trial.params.items()} for trial in trials]
-    raw = importances(params, distributions, is_best)
+    raw = {name: importance_of(name, params, one, is_best) for name, one in distributions.items()}
     total = sum(float(of_rankings[0]) for of_rankings in raw.values()) or 1.0
     shares = {name: float(of_rankings[0]) / total for name, of_rankings in raw.items()}
     chance = {name: float(np.quantile(of_rankings[1:], 0.95)) / total for name, of_rankings in raw.items()}

@@ -27,22 +27,16 @@ MIN_TRIALS_WITH_IT = 2
 TINY = 1e-12
 
 
-def importances(
-    params: Sequence[Mapping[str, Any]], distributions: Mapping[str, BaseDistribution], is_best: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The importance of each parameter for each ranking, of shape (rankings,).
+def importance_of(
+    name: str, params: Sequence[Mapping[str, Any]], distribution: BaseDistribution, is_best: np.ndarray
+) -> np.ndarray:
+    """The importance of a parameter for each ranking, of shape (rankings,).
 
     Args:
-        params: of each trial; a parameter may be missing.
-        distributions: the range of each parameter that varies.
+        params: of each trial; the parameter may be missing.
+        distribution: its range.
         is_best: whether a ranking has a trial among the best, of shape (rankings, trials).
     """
-    return {name: _importance(params, name, distribution, is_best) for name, distribution in distributions.items()}
-
-
-def _importance(
-    params: Sequence[Mapping[str, Any]], name: str, distribution: BaseDistribution, is_best: np.ndarray
-) -> np.ndarray:
     has_it = np.array([name in trial for trial in params])
     num_best, num_trials = is_best.sum(axis=1), len(params)
     if has_it.sum() < MIN_TRIALS_WITH_IT:

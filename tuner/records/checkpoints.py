@@ -3,7 +3,6 @@
 A path is built from trial and epoch, so no record can point out of the folder.
 """
 
-import shutil
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
@@ -31,10 +30,6 @@ def remove_others(folder: Path, trial: str, epoch: int) -> None:
     for path in () if checkpoints.is_symlink() else checkpoints.glob("*epoch_*.pt*"):
         if path.name != checkpoint_name(epoch):
             path.unlink(missing_ok=True)
-
-
-def remove(folder: Path, trial: str) -> None:
-    shutil.rmtree(trial_folder(folder, trial), ignore_errors=True)
 
 
 def remove_leftovers(folder: Path, search: SearchRecord) -> None:

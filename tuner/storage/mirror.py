@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trainable.leg import checkpoint_name
 from trainable.remote.remote_folder import RemoteFolder
-from tuner.records import SETTINGS
+from tuner.records import SETTINGS, TrialRecord
 from tuner.records.events import TRIALS, EpochDone, read_event
 from tuner.records.lock import note_taken_over
 from tuner.records.search_record import CHECKPOINTS
@@ -115,14 +115,14 @@ class Mirror:
         if (reason := self.end_reason) is not None:
             raise LeaseLostError(reason)
 
-    def fetch_checkpoints(self, trials: Iterable[tuple[str, int]]) -> None:
-        """Fetches those checkpoints, of a trial and an epoch, that another machine wrote; a store that can't be
-        reached costs a warning."""
+    def fetch_checkpoints(self, trials: Iterable[TrialRecord]) -> None:
+        """Fetches the last checkpoints of these trials that another machine wrote; a store that can't be reached costs
+        a warning."""
         try:
             remote = self._remote = self._remote or RemoteFolder(self._store)
-            for trial, epoch in trials:
-                name = f"{CHECKPOINTS}/{trial}/{checkpoint_name(epoch)}"
-                if not (self._folder / name).is_file():
+            for trial in trials:
+                name = f"{CHECKPOINTS}/{trial.name}/{checkpoint_name(trial.last_epoch)}"
+                if trial.results and not (self._folder / name).is_file():
                     remote.get(name, self._folder / name)
         except Exception as error:  # noqa: BLE001 - as above
             logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))

@@ -85,10 +85,15 @@ def test_bash_completes_commands_options_names_and_files(capsys, tmp_path):
     assert completed("vision-tuner", "report", "results") == ["results"]
 
 
-def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def _no_desktop(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(open_report.sys, "platform", "linux")
+
+
+@pytest.mark.usefixtures("_no_desktop")
+def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tmp_path, capsys):
     folder = shutil.copytree(finished_folder, tmp_path / "run")
     assert main(["report", str(folder)]) == 0
     capsys.readouterr()
@@ -96,16 +101,16 @@ def test_a_report_is_shown_as_text_where_there_is_no_desktop(finished_folder, tm
     assert "trials" in capsys.readouterr().out
 
 
-def test_a_damaged_report_is_shown_as_far_as_it_can_be_read(finished_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(open_report, "has_desktop", lambda: False)
+@pytest.mark.usefixtures("_no_desktop")
+def test_a_damaged_report_is_shown_as_far_as_it_can_be_read(finished_folder, tmp_path, capsys):
     folder = shutil.copytree(finished_folder, tmp_path / "run")
     (folder / "report.md").write_bytes(b"the result \xff is")
     assert main(["open", str(folder)]) == 0
     assert "the result" in capsys.readouterr().out
 
 
-def test_a_report_that_is_missing_is_written_where_it_is_shown(finished_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(open_report, "has_desktop", lambda: False)
+@pytest.mark.usefixtures("_no_desktop")
+def test_a_report_that_is_missing_is_written_where_it_is_shown(finished_folder, tmp_path, capsys):
     folder = shutil.copytree(finished_folder, tmp_path / "run")
     written = ("report.md", "report.html", "results.csv")
     for name in written:

@@ -9,7 +9,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 
 from tests.tuner.conftest import recorded_settings
 from tuner.importance.measure import distributions_of, is_logarithmic, measure_importance
-from tuner.importance.ped_anova import importances
+from tuner.importance.ped_anova import importance_of
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, trial_name
@@ -154,7 +154,7 @@ def test_shares_and_chance_are_those_of_the_evaluator_of_optuna():
     rankings = [[trial.value for trial in study.trials]]
     rankings += [list(draw.permutation(rankings[0])) for _ in range(3)]
     is_best = np.array([ranking >= np.sort(ranking)[-20] for ranking in rankings])
-    ours = importances(params, distributions, is_best)
+    ours = {name: importance_of(name, params, one, is_best) for name, one in distributions.items()}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=0.25)
     for row, ranking in enumerate(rankings):
         with warnings.catch_warnings():

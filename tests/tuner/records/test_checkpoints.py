@@ -8,7 +8,7 @@ from trainable.leg import checkpoint_name
 from tuner.budget.disk import CheckpointBudget
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search
-from tuner.records.checkpoints import last_checkpoint, remove, remove_leftovers, remove_others, trial_folder
+from tuner.records.checkpoints import last_checkpoint, remove_leftovers, remove_others, trial_folder
 
 
 def put(folder, trial, *names):
@@ -52,7 +52,6 @@ def test_what_is_no_checkpoint_stays(folder):
 
 def test_where_there_is_no_folder_nothing_is_to_be_removed(folder):
     remove_others(folder, "000-0123abcd", 2)
-    remove(folder, "000-0123abcd")
 
 
 def test_what_a_kill_left_is_removed_and_what_is_on_record_stays(recorder, folder):
@@ -89,7 +88,6 @@ def test_a_disk_budget_is_not_kept_at_the_cost_of_what_a_link_points_to(recorder
     (folder / "checkpoints" / trial).symlink_to(victim.parent)
     recorder.change(disk_budget_bytes=1)
     CheckpointBudget(folder, recorder.record)
-    remove(folder, trial)
 
 
 def test_a_folder_with_a_trials_name_that_is_a_link_keeps_what_it_points_to(recorder, folder, victim):

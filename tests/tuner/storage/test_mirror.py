@@ -155,7 +155,7 @@ def test_a_search_is_fetched_on_a_machine_that_has_nothing_of_it(recorder, store
     assert folder == Path("results/moe/spring")
     assert read_search(folder).by_name[TRIAL].last == recorder.record.by_name[TRIAL].last
     assert not (folder / "checkpoints").exists()
-    Mirror(folder, store).fetch_checkpoints([(TRIAL, 1)])
+    Mirror(folder, store).fetch_checkpoints(read_search(folder).trials)
     assert files(folder) == files(recorder.folder)
 
 
