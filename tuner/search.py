@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.pinning import PinnedSpace
@@ -20,14 +21,15 @@ from trainable.configuration.fields import parse_assignments
 from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
 from trainable.console.process import freeze_imports
+from trainable.remote.uri import is_uri
 from tuner import formatting
 from tuner.api import searches
 from tuner.api.keywords import SearchOptions, settings_from
 from tuner.planning.given import read_given
-from tuner.planning.places import check_places, check_search
+from tuner.planning.places import check_places
 from tuner.planning.spaces import find_space, installed_spaces
 from tuner.records import SETTINGS
-from tuner.records.settings import POLICIES_OF_FORMAT_2
+from tuner.records.settings import POLICIES_OF_FORMAT_2, read_settings
 from tuner.search_options import PROG, search_parser
 from tuner.settings import DEFAULT_SPACE, SearchSettings, option_of
 
@@ -79,7 +81,8 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         check_places(settings)
     else:
         _check_alone(options)
-        check_search(options.resume)
+        if not is_uri(options.resume):
+            read_settings(Path(options.resume))
     searches.load_libraries()
     freeze_imports()
     if options.dry_run:

@@ -14,8 +14,9 @@ from trainable.console.process import collector_paused
 from trainable.remote.uri import is_uri
 from trainable.reporting.waiting import Waiting
 from tuner.api.keywords import SearchOptions, path_of, settings_from
-from tuner.planning.places import check_places, check_search
+from tuner.planning.places import check_places
 from tuner.ray.cluster import restored_environment
+from tuner.records.settings import read_settings
 from tuner.settings import DEFAULT_SPACE, SearchSettings
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def resume(
     given |= {"num_cpus": num_cpus, "num_gpus": num_gpus} | ({} if trials is None else {"trials": trials})
     with environment():
         checked = settings_from(DEFAULT_SPACE, given)
-        folder = folder if is_uri(folder) else path_of(folder, "folder")
-        check_search(folder)
+        if not is_uri(folder):
+            folder = path_of(folder, "folder")
+            read_settings(folder)
         load_libraries()
         return continue_from(
             folder,
@@ -173,8 +175,7 @@ def continue_from(
     with _fetch(folder) as (folder, lease):
         if more is None and restore(folder, space=space, lease=lease):
             return load(folder)
-        check = preflight.check_resume if more is None else preflight.check_extension
-        check(folder, space=space)
+        preflight.check_continuation(folder, space=space, is_extended=more is not None)
         resume_search(
             folder,
             more=more,

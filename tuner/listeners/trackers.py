@@ -1,12 +1,13 @@
 """Logs a search to MLflow and Weights & Biases: one run per trial, which a resumed search continues."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from trainable.reporting.tracking import TrackedRun, Tracker, open_tracker
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
-from tuner.records.lines import append_line, complete_lines
+from tuner.records.lines import LineFile, complete_lines
 from tuner.records.recorder import Listener
 
 ENDED = "tracked.txt"
@@ -59,4 +60,5 @@ class TrialTrackers(Listener):
     def _end(self, trial: str) -> None:
         for tracker in self._open.pop(trial):
             tracker.end()
-        append_line(self._folder / ENDED, trial)
+        with closing(LineFile(self._folder / ENDED)) as file:
+            file.append(trial)

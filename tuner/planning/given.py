@@ -35,7 +35,10 @@ def read_given(assignments: Iterable[str], file: Path | None = None) -> tuple[di
         ValueError: it cannot be read, or a name is given twice.
     """
     given = parse_assignments(assignments, parse_given)
-    of_file = {} if file is None else _read(file)
+    of_file: dict[str, Any] = {}
+    if file is not None:
+        content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
+        of_file = {str(name): _of_file(str(name), value, file) for name, value in content.items()}
     for name in given.keys() & of_file.keys():
         raise ValueError(f"--set {name} is in {file} too: leave one of them out")
     given |= of_file
@@ -83,11 +86,6 @@ def _split_at_commas(text: str) -> list[str]:
 
 def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list) else value
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
-    return {str(name): _of_file(str(name), value, file) for name, value in content.items()}
 
 
 def _of_file(name: str, value: Any, file: Path) -> Any:

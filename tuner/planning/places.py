@@ -26,9 +26,3 @@ def check_places(settings: SearchSettings) -> None:
                 check_weights(weights)
     if settings.warm_start not in (None, AUTO):
         read_settings(settings.warm_start)
-
-
-def check_search(folder: str | Path) -> None:
-    """Raises ValueError when a folder of this machine holds no search."""
-    if not is_uri(folder):
-        read_settings(Path(folder))

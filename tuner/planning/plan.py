@@ -58,10 +58,7 @@ class Plan(SpaceAndData):
     @property
     def first_configs(self) -> list[RunConfig]:
         """The configurations of `points_to_evaluate`."""
-        return [self.config_of_answers(point) for point in self.points_to_evaluate]
-
-    def config_of_answers(self, answers: dict[str, Any]) -> RunConfig:
-        return self.config_of(given_or_middle(answers))
+        return [self.config_of(given_or_middle(point)) for point in self.points_to_evaluate]
 
     def config_of(self, trial: Any) -> RunConfig:
         """The configuration that an Optuna trial, or a stub, draws from the space."""

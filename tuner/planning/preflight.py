@@ -5,7 +5,7 @@ from pathlib import Path
 
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.space import longest_warmup_fraction, warmup_ends_by
-from search_spaces.stub_trials import ends_or_inside
+from search_spaces.stub_trials import ends_or_inside, given_or_middle
 from trainable.config import flat_params, section_names
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
@@ -18,7 +18,7 @@ from trainable.workloads.registry import get_workload, read_config
 from tuner import formatting
 from tuner.planning.changed_space import check_space
 from tuner.planning.plan import Plan
-from tuner.records import SETTINGS, SearchRecord, read_search
+from tuner.records import SETTINGS, read_search
 from tuner.settings import SearchSettings
 
 
@@ -39,7 +39,8 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
     """
     workload, given = get_workload(plan.base.workload), {**pinned, **(ranges or {})}
     try:
-        first = [*plan.first_configs, *map(plan.config_of_answers, plan.pinned_space.points_at_ends())]
+        at_ends = map(given_or_middle, plan.pinned_space.points_at_ends())
+        first = [*plan.first_configs, *map(plan.config_of, at_ends)]
         for config in first:
             workload.check(config)
         configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
@@ -94,29 +95,22 @@ def check_limits(plan: Plan, settings: SearchSettings) -> None:
         )
 
 
-def check_resume(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when there is no search to continue, it is finished, or its data or space has
-    changed."""
+def check_continuation(folder: Path, *, space: str | None = None, is_extended: bool = False) -> None:
+    """Raises ValueError when there is no search to continue, it is finished, or its data or space has changed.
+
+    Args:
+        is_extended: it gets more trials, and so must be finished.
+    """
     search = read_search(folder, space=space)
+    if is_extended and search.is_unfinished:
+        raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
     # An extension may have been interrupted before its first event.
-    if search.is_finished and not search.is_unfinished:
+    if not is_extended and search.is_finished and not search.is_unfinished:
         ended, asked = len(search.trials), formatting.count(search.settings.num_trials, "trial")
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} ended; read its report.md, add 20 trials with "
             "--trials +20, or start a new search under another --name."
         )
-    _check_environment(folder, search)
-
-
-def check_extension(folder: Path, *, space: str | None = None) -> None:
-    """Raises ValueError when the search is not finished, or its data or space has changed."""
-    search = read_search(folder, space=space)
-    if search.is_unfinished:
-        raise ValueError(f"{folder} is not finished; continue with --resume alone, and add --trials when it is.")
-    _check_environment(folder, search)
-
-
-def _check_environment(folder: Path, search: SearchRecord) -> None:
     check_trackers(search.settings.track)
     activate(search.settings.references)
     open_data(read_config(search.settings.base_config), search.settings.data_fingerprint)

@@ -229,7 +229,7 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
                 f"{option_of(setting)} is {wanted:g}, but Ray has {there:g} {resource}s here; give at most that, or "
                 "use machines that have more."
             )
-    if not any(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes):
+    if not num_trials_with_room(cpus_per_trial, gpus_per_trial, nodes):
         needed = f"{formatting.count(cpus_per_trial, 'CPU')} and {formatting.count(gpus_per_trial, 'GPU')}"
         raise ValueError(
             f"A trial needs {needed}, but no single machine of the cluster "
@@ -238,21 +238,21 @@ def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Map
 
 
 def num_trials_with_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> int:
-    return sum(_room(cpus_per_trial, gpus_per_trial, node) for node in nodes)
+    """Trials at a time. A share must fit on one GPU: 0.4 fits twice on each, not five times on two."""
+    room = 0
+    for node in nodes:
+        by_cpu = by_gpu = int(node.get("CPU", 0.0) // cpus_per_trial)
+        if gpus_per_trial:
+            gpus = node.get("GPU", 0.0)
+            by_gpu = int(gpus // gpus_per_trial if gpus_per_trial > 1 else gpus * int(1 / gpus_per_trial))
+        room += min(by_cpu, by_gpu)
+    return room
 
 
 def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
     """CPUs per trial that go with its GPUs, on the machine with the fewest CPUs per GPU."""
     shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9)]
     return max(1.0, min(shares)) if gpu and shares else 1.0
-
-
-def _room(cpu: float, gpu: float, node: Mapping[str, float]) -> int:
-    """Trials at a time on one machine. A share must fit on one GPU: 0.4 fits twice on each, not five times on two."""
-    by_cpu = int(node.get("CPU", 0.0) // cpu)
-    gpus = node.get("GPU", 0.0)
-    by_gpu = int(gpus // gpu if gpu > 1 else gpus * int(1 / gpu)) if gpu else by_cpu
-    return min(by_cpu, by_gpu)
 
 
 def _join(address: str, references: Sequence[Reference], **options: Any) -> Any:

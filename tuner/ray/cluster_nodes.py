@@ -10,7 +10,7 @@ from typing import Any
 from trainable.configuration.reference import Reference
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
-from tuner.ray.nodes import NEEDED, call_on_node, modules_of, node_name, what_is_missing
+from tuner.ray.nodes import NEEDED, call_on_node, node_name, what_is_missing
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class ClusterNodes:
 
 def why_it_can_not_train(needs: Needs) -> str | None:
     """Runs on a node, and decodes the data into the cache of that node; None where it can train."""
-    problem = what_is_missing([*NEEDED, *modules_of(needs.references)])
+    problem = what_is_missing(NEEDED, needs.references)
     if problem is not None:
         return problem
     from trainable.run_setup import open_trial_data

@@ -36,9 +36,8 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
     """
     import ray
 
-    modules = [*modules, *modules_of(references)]
     calls = [
-        (node_name(node), call_on_node(node["NodeID"], what_is_missing, modules))
+        (node_name(node), call_on_node(node["NodeID"], what_is_missing, modules, references))
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU")
     ]
@@ -49,11 +48,6 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
             f"{len(problems)} of {len(calls)} nodes can't run a trial: {'; '.join(problems)}. Install there "
             "what is missing, in the versions of this machine."
         )
-
-
-def modules_of(references: Sequence[Reference]) -> list[str]:
-    """The modules that the user's own objects are in."""
-    return [reference.text.partition(":")[0] for reference in references]
 
 
 def node_name(node: Mapping[str, Any]) -> str:
@@ -70,12 +64,13 @@ def call_on_node(node_id: str, function: Callable[..., Any], *arguments: Any) ->
     return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there).remote(*arguments)
 
 
-def what_is_missing(modules: Sequence[str]) -> str | None:
-    """Runs on a node: why one of the modules can't be imported there; None where all can."""
+def what_is_missing(modules: Sequence[str], references: Sequence[Reference]) -> str | None:
+    """Runs on a node: why one of the modules, or of those that the user's own objects are in, can't be imported there;
+    None where all can."""
     import importlib
     import platform
 
-    for module in modules:
+    for module in (*modules, *(reference.text.partition(":")[0] for reference in references)):
         try:
             importlib.import_module(module)
         except Exception as error:  # noqa: BLE001 - a library's import may raise anything

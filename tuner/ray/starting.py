@@ -37,7 +37,7 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     if not _can_keep_password():
         os.environ.setdefault("RAY_AUTH_TOKEN", _PASSWORD)
     for attempt in range(1, ATTEMPTS + 1):
-        before = _own_processes()
+        before = set(psutil.Process().children(recursive=True))
         try:
             # RAY_ADDRESS would send it elsewhere.
             return ray.init(
@@ -49,7 +49,7 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
             )
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
             reason = " ".join(str(error).split()).removesuffix(".")
-            _end(_own_processes() - before)
+            _end(set(psutil.Process().children(recursive=True)) - before)
             logger.warning("Ray did not start, attempt %d of %d: %s", attempt, ATTEMPTS, reason)
     raise ValueError(
         f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory to spare, or give "
@@ -63,10 +63,6 @@ def _can_keep_password() -> bool:
         return True
     existing = next(folder for folder in token_file().parents if folder.exists())
     return existing.is_dir() and os.access(existing, os.W_OK)
-
-
-def _own_processes() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
 
 
 def _end(processes: set[psutil.Process]) -> None:

@@ -30,7 +30,7 @@ def temporary_ray_folder() -> Path:
     parent = Path("/tmp" if is_long else tempfile.gettempdir())
     remove_abandoned(parent)
     try:
-        free_mb = _free_mb(parent)
+        free_mb = shutil.disk_usage(parent).free / 1e6
         if free_mb < START_MB:
             raise ValueError(
                 f"{parent} has {free_mb:.0f} MB left, and Ray needs {START_MB} MB there. Make room, or {_ANOTHER}."
@@ -58,13 +58,9 @@ def full_disk_named(folder: Path) -> Iterator[None]:
 
 def full_disk(folder: Path) -> str | None:
     """A sentence where the disk of Ray's folder is full, which ends Ray's processes sooner or later; else None."""
-    if _free_mb(folder) >= FULL_MB:
+    if shutil.disk_usage(folder).free / 1e6 >= FULL_MB:
         return None
     return f"The disk of {folder}, where Ray keeps its files, is full: make room, or {_ANOTHER}"
-
-
-def _free_mb(folder: Path) -> float:
-    return shutil.disk_usage(folder).free / 1e6
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -19,11 +19,12 @@ def code_version() -> str:
 @cache
 def code_commit() -> str | None:
     """The commit, with `-dirty` if files have changed; None without git or outside a checkout."""
-    if shutil.which("git") is None or _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+    if shutil.which("git") is None:
         return None
-    return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*")
-
-
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    asked = (
+        ("ls-files", "--error-unmatch", Path(__file__).name),
+        ("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"),
+    )
+    commands = [["git", "-C", str(HERE), *arguments] for arguments in asked]
+    tracked, described = (subprocess.run(one, capture_output=True, text=True, check=False) for one in commands)
+    return described.stdout.strip() if tracked.returncode == described.returncode == 0 else None

@@ -1,13 +1,14 @@
 """`confirm.jsonl`: the trainings of the confirmation, one per line."""
 
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from tuner.records.lines import append_line, complete_lines
+from tuner.records.lines import LineFile, complete_lines
 from tuner.records.trial_name import PATTERN, number_of
 from tuner.records.typed_json import STRICT, parse
 
@@ -40,7 +41,8 @@ class ConfirmedRun:
 
 def append_run(folder: Path, run: ConfirmedRun) -> None:
     """Records a training, after removing an incomplete last line."""
-    append_line(folder / CONFIRM, json.dumps(asdict(run), allow_nan=False))
+    with closing(LineFile(folder / CONFIRM)) as file:
+        file.append(json.dumps(asdict(run), allow_nan=False))
 
 
 def read_runs(folder: Path) -> list[ConfirmedRun]:

@@ -14,9 +14,14 @@ def complete_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class LineFile:
-    """Appends whole lines: what does not fit on the disk leaves no part of a line behind."""
+    """Appends whole lines: what does not fit on the disk leaves no part of a line behind.
+
+    Opening it removes an incomplete last line, in place: rewriting would leave the file empty for a moment.
+    """
 
     def __init__(self, path: Path) -> None:
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         self._file = path.open("ab", buffering=0)
 
     def append(self, line: str) -> None:
@@ -32,16 +37,3 @@ class LineFile:
 
     def close(self) -> None:
         self._file.close()
-
-
-def append_line(path: Path, line: str) -> None:
-    """Appends a line, after removing an incomplete one."""
-    cut_torn_line(path)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
-
-
-def cut_torn_line(path: Path) -> None:
-    """Truncates in place: rewriting would leave the file empty for a moment."""
-    if path.exists():
-        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

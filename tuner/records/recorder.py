@@ -28,7 +28,7 @@ from tuner.records.events import (
     TrialStarted,
     read_event,
 )
-from tuner.records.lines import LineFile, complete_lines, cut_torn_line
+from tuner.records.lines import LineFile, complete_lines
 from tuner.records.search_record import SearchRecord, read_search
 from tuner.records.settings import SETTINGS, RecordedSettings, write_settings
 from tuner.records.typed_json import finite_or_none
@@ -108,9 +108,7 @@ class Recorder:
     @classmethod
     def resume(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> Self:
         """Continues a search, after removing an incomplete last line."""
-        record = read_search(folder)
-        cut_torn_line(folder / TRIALS)
-        return cls(folder, record, clock=clock)
+        return cls(folder, read_search(folder), clock=clock)
 
     @property
     def elapsed(self) -> float:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from search_spaces.ranges import OneOf
+from tuner.api.searches import resume
 from tuner.planning.opened_data import open_for_search
-from tuner.planning.places import check_search
 from tuner.search import main
 from tuner.settings import SearchSettings
 
@@ -29,14 +29,17 @@ def test_a_path_that_leads_nowhere_is_told_before_torch_is_imported(tmp_path):
     assert all(line.startswith("error: ") and "nowhere" in line for line in lines)
 
 
-def test_the_latest_search_is_no_path(monkeypatch):
+@pytest.mark.parametrize("options", [["--warm-start", "auto"], ["--resume", "s3://bucket/results/moe/run"]])
+def test_the_latest_search_and_an_address_are_no_paths(monkeypatch, options):
     monkeypatch.setattr("tuner.api.searches.load_libraries", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        main(["--warm-start", "auto"])
+        main(options)
 
 
-def test_an_address_is_left_to_what_fetches_it():
-    check_search("s3://bucket/results/moe/run")
+def test_an_address_is_left_to_what_fetches_it(monkeypatch):
+    monkeypatch.setattr("tuner.api.searches.load_libraries", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        resume("s3://bucket/results/moe/run")
 
 
 @pytest.mark.parametrize("given", [{"pinned": {"max_lrr": 1e-3}}, {"pinned": {"max_lr": 1e-3, "max_lrr": 1e-3}}])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tuner.planning.plan import plan_from_records, plan_search
-from tuner.planning.preflight import check_configurations, check_extension, check_resume
+from tuner.planning.preflight import check_configurations, check_continuation
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
 from tuner.records.events import TRIALS
@@ -50,13 +50,13 @@ def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_res
             recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
         recorder.finish()
     with pytest.raises(ValueError, match=r"is finished, 3 of 3 trials ended"):
-        check_resume(folder)
-    check_extension(folder)
+        check_continuation(folder)
+    check_continuation(folder, is_extended=True)
     with closing(Recorder.resume(folder)) as recorder:
         recorder.change(num_trials=5)
-    check_resume(folder)
+    check_continuation(folder)
     with pytest.raises(ValueError, match=r"is not finished; continue with --resume alone"):
-        check_extension(folder)
+        check_continuation(folder, is_extended=True)
 
 
 def answer_as_the_space_asks(folder: Path) -> None:
