@@ -50,7 +50,7 @@ class StudyCopy(Listener):
         for trial in search.trials:
             self._start(trial.name, trial.answers)
             for result in trial.results.values():
-                self._report(trial.name, result)
+                self._storage.set_trial_intermediate_value(self._ids[trial.name], result.epoch, result.objective)
             if trial.outcome is not None:
                 self._end(trial, trial.outcome)
 
@@ -58,8 +58,8 @@ class StudyCopy(Listener):
         match event:
             case TrialStarted(trial=trial, answers=answers):
                 self._start(trial, answers)
-            case EpochDone(trial=trial):
-                self._report(trial, event)
+            case EpochDone(trial=trial, epoch=epoch, objective=objective):
+                self._storage.set_trial_intermediate_value(self._ids[trial], epoch, objective)
             case TrialEnded(trial=trial, outcome=outcome):
                 self._end(search.by_name[trial], outcome)
 
@@ -73,9 +73,6 @@ class StudyCopy(Listener):
             user_attrs={"trial": trial},
         )
         self._ids[trial] = self._storage.create_new_trial(self._study, template_trial=template)
-
-    def _report(self, trial: str, result: EpochDone) -> None:
-        self._storage.set_trial_intermediate_value(self._ids[trial], result.epoch, result.objective)
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         identity, state = self._ids.pop(trial.name), STATES[outcome]

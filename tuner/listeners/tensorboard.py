@@ -28,7 +28,7 @@ class TensorBoards(Listener):
 
     def __init__(self, folder: Path, search: SearchRecord) -> None:
         self._folder = folder / FOLDER
-        self._compared_epochs = compared_epochs(search.settings)
+        self._tags = objective_tags(search.settings)
         self._writers: dict[str, SummaryWriter] = {}
         """The most recently used one is last."""
         self._epochs: dict[str, int] = {}
@@ -83,9 +83,9 @@ class TensorBoards(Listener):
             readable = {name: value if is_number(value) else str(value) for name, value in trial.params.items()}
             _, *session = hparams(readable, {})
             _add(writer, session)
-        for epoch in self._compared_epochs:
+        for epoch, tag in self._tags.items():
             if (value := trial.objective_at(epoch)) is not None:
-                writer.add_scalar(objective_tag(epoch), value)
+                writer.add_scalar(tag, value)
         self._writers.pop(trial.name).close()
         self._epochs.pop(trial.name, None)
 
@@ -98,13 +98,9 @@ class TensorBoards(Listener):
         return writer
 
 
-def compared_epochs(settings: RecordedSettings) -> list[int]:
-    """The first rung, which nearly all trials reach, and the last epoch: objectives of one epoch can be compared."""
-    return sorted({*settings.rung_epochs[:1], settings.max_epochs})
-
-
-def objective_tag(epoch: int) -> str:
-    return f"objective/at_epoch_{epoch}"
+def objective_tags(settings: RecordedSettings) -> dict[int, str]:
+    """For each epoch at which objectives are compared: the first rung, which nearly all trials reach, and the last."""
+    return {epoch: f"objective/at_epoch_{epoch}" for epoch in sorted({*settings.rung_epochs[:1], settings.max_epochs})}
 
 
 def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:
@@ -123,8 +119,8 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
     # A choice that a trial has as a number would not match: the page would hide the trial.
     words = {name: values for name, values in tried.items() if not any(map(is_number, values))}
     domains = {name: sorted({str(value) for value in values}) for name, values in words.items()}
-    tags = map(objective_tag, reversed(compared_epochs(search.settings)))
-    summary, *_ = hparams(columns, dict.fromkeys(tags, 0.0), domains)
+    tags = objective_tags(search.settings).values()
+    summary, *_ = hparams(columns, dict.fromkeys(reversed(tags), 0.0), domains)
     content = HParamsPluginData.FromString(summary.value[0].metadata.plugin_data.content)
     for rank, column in enumerate(content.experiment.hparam_infos, start=1):
         column.display_name, column.differs = f"{rank}. {column.name}", rank <= PREFERRED

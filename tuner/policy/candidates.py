@@ -38,11 +38,6 @@ class Candidate:
     """The range or the choices of each answer, as in Optuna."""
 
     @property
-    def coordinates(self) -> dict[str, tuple[float, ...]]:
-        """Each answer encoded for a model, relative to its range."""
-        return {name: _encode(distribution, self.answers[name]) for name, distribution in self.distributions.items()}
-
-    @property
     def identity(self) -> frozenset:
         """Equal for equal configurations."""
         return frozenset(self.answers.items())
@@ -100,10 +95,10 @@ class Encoding:
         """Adds coordinates for new parameters; returns whether there were any."""
         before = self.width
         for candidate in candidates:
-            for name, coordinates in candidate.coordinates.items():
+            for name, distribution in candidate.distributions.items():
                 if name not in self.columns:
-                    self.columns[name] = slice(self.width, self.width + len(coordinates))
-                    self.width += len(coordinates)
+                    end = self.width + len(_encode(distribution, candidate.answers[name]))
+                    self.columns[name], self.width = slice(self.width, end), end
         return self.width > before
 
     def encode(self, candidates: Sequence[Candidate]) -> np.ndarray:

@@ -51,7 +51,7 @@ class PromotionRungs:
         return found
 
     def start(self, trial: str) -> None:
-        self.running[trial] = self._next_rung(0)
+        self.running[trial] = self.epochs[0]
 
     def report(self, trial: str, *, epoch: int, value: float) -> bool:
         """Adds one result; a repeated one counts once. Returns whether the trial has reached where it pauses."""
@@ -77,12 +77,7 @@ class PromotionRungs:
         epoch = self.paused.pop(trial)
         if to_epoch is None:
             self._promoted[epoch].add(trial)
-        self.running[trial] = to_epoch or self._next_rung(epoch)
-
-    def end(self, trial: str) -> None:
-        """The trial will not continue: completed, stopped, or failed for a reason outside its configuration."""
-        self.running.pop(trial, None)
-        self.paused.pop(trial, None)
+        self.running[trial] = to_epoch or next(rung for rung in self.epochs if rung > epoch)
 
     def end_with(self, trial: str, outcome: Outcome, *, last: float | None) -> None:
         """The trial has ended; of one that needs no more epochs the last value counts at full length.
@@ -96,8 +91,5 @@ class PromotionRungs:
             for epoch in self.epochs:
                 if epoch <= reached:
                     self.values[epoch][trial] = -math.inf
-        self.end(trial)
-
-    def _next_rung(self, epoch: int) -> int:
-        """The first rung after this epoch; that of a new trial, at epoch 0, is the first of all."""
-        return next(rung for rung in self.epochs if rung > epoch)
+        self.running.pop(trial, None)
+        self.paused.pop(trial, None)

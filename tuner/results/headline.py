@@ -91,8 +91,8 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
         return ""
     rival = max(rivals, key=lambda one: statistics.fmean(one.gains))
     gain = formatting.gain(statistics.fmean(rival.gains))
-    seeds = formatting.count(len(rival.gains), "seed")
-    return f"; on the test split, trial {rival.trial} is {gain} (better on {rival.num_better} of {seeds})"
+    better = f"{sum(gain > 0 for gain in rival.gains)} of {formatting.count(len(rival.gains), 'seed')}"
+    return f"; on the test split, trial {rival.trial} is {gain} (better on {better})"
 
 
 def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 from tuner import formatting
@@ -31,9 +30,9 @@ class Stretch(NamedTuple):
 def stretches(search: SearchRecord) -> list[Stretch]:
     """By slot, then time. A process, and the one that takes its place, is a slot; without one on record, a trial is."""
     done = [result for trial in search.trials for result in trial.results.values()]
-    by_worker = {
-        worker: sorted(epochs, key=_begin) for worker, epochs in groupby(sorted(done, key=_worker), key=_worker)
-    }
+    by_worker: dict[str, list[EpochDone]] = {}
+    for result in sorted(done, key=_begin):
+        by_worker.setdefault(result.process or result.trial, []).append(result)
     slots = _slots(by_worker)
     found = [
         Stretch(epochs[0].trial, slots[worker], _begin(epochs[0]), epochs[-1].time, epochs[0].epoch, epochs[-1].epoch)
@@ -97,10 +96,6 @@ def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
     return f"{words}; {formatting.duration(left)} were left of {given} when it started"
 
 
-def _worker(result: EpochDone) -> str:
-    return result.process or result.trial
-
-
 def _begin(result: EpochDone) -> float:
     return result.time - result.seconds
 
@@ -109,7 +104,7 @@ def _slots(by_worker: dict[str, list[EpochDone]]) -> dict[str, int]:
     """The lowest slot that is free when a worker begins."""
     slots: dict[str, int] = {}
     free_from: list[float] = []
-    for worker, epochs in sorted(by_worker.items(), key=lambda item: _begin(item[1][0])):
+    for worker, epochs in sorted(by_worker.items(), key=lambda item: (_begin(item[1][0]), item[0])):
         begin, end = _begin(epochs[0]), max(epoch.time for epoch in epochs)
         free = (slot for slot, time in enumerate(free_from) if time <= begin + OVERLAP_SECONDS)
         slot = next(free, len(free_from))

@@ -61,12 +61,7 @@ class TrialRow(NamedTuple):
     """From the default, the most important first."""
 
 
-def trial_rows(search: SearchRecord, importance: Importance | None) -> list[TrialRow]:
-    """One for each trial, by number."""
-    return [_row(search, trial, importance) for trial in search.trials]
-
-
-def _row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:
+def trial_row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:
     best = in_search.best_epoch(search, trial)
     changed = [f"{one.parameter} {one.value}" for one in differences(search, trial, importance)]
     more = f" and {len(changed) - SHOWN_DIFFERENCES} more" if len(changed) > SHOWN_DIFFERENCES else ""

@@ -40,11 +40,6 @@ class Confirmation:
         return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
 
     @property
-    def num_better(self) -> int:
-        """On how many seeds it beats the default."""
-        return sum(gain > 0 for gain in self.gains)
-
-    @property
     def interval(self) -> tuple[float, float] | None:
         """95 % confidence interval of the mean gain, over all looks; None for fewer than three seeds."""
         return sequential.interval(self.gains)
@@ -65,8 +60,8 @@ class Confirmation:
             return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval."
         low, high = map(formatting.difference, self.interval)
         evidence = (
-            f"mean of {formatting.count(len(gains), 'seed')}, better on {self.num_better}, 95 % interval of the paired "
-            f"gain {low} to {high}"
+            f"mean of {formatting.count(len(gains), 'seed')}, better on {sum(gain > 0 for gain in gains)}, 95 % "
+            f"interval of the paired gain {low} to {high}"
         )
         doubt = "" if self.is_distinguishable else ", but this may be chance"
         return f"{claim}{doubt} ({evidence})."

@@ -40,32 +40,28 @@ class HandedOver:
         return self.is_confirmed and self.on_test is not None and not self.on_test.is_distinguishable
 
     @property
-    def more_seeds(self) -> int | None:
-        """About how many more would tell it from the default; None where it is decided or where they are too many."""
-        if not self.is_undecided or self.on_test is None:
+    def seeds_to_decide(self) -> tuple[int, int] | None:
+        """The least and the most seeds, about, that would tell it from the default: the value of `--seeds`. None where
+        that is decided or not confirmed, and where they are too many."""
+        if self.choice is None or self.on_test is None or self.on_test.is_distinguishable:
             return None
-        more = sequential.seeds_to_decide(self.on_test.gains)
-        return None if more is None else max(1, more)
-
-    @property
-    def seeds_to_decide(self) -> str | None:
-        """The value of `--seeds` that would decide it."""
-        if self.more_seeds is None or self.on_test is None or self.choice is None:
-            return None
-        return f"{self.choice.num_seeds}..{len(self.on_test.gains) + self.more_seeds}"
+        gains = self.on_test.gains
+        more = sequential.seeds_to_decide(gains)
+        return None if more is None else (self.choice.num_seeds, len(gains) + max(1, more))
 
     @property
     def to_decide(self) -> str | None:
         """What it would take to tell it from the default; None where that is decided or not confirmed."""
-        if not self.is_undecided:
+        if self.on_test is None or not self.is_undecided:
             return None
-        if self.more_seeds is None or self.seeds_to_decide is None:
+        if self.seeds_to_decide is None:
             return f"More than {MOST_SEEDS} seeds would be needed to decide."
-        least, most = self.seeds_to_decide.split("..")
+        least, most = self.seeds_to_decide
+        more = most - len(self.on_test.gains)
         return (
-            f"Undecided: about {formatting.count(self.more_seeds, 'more seed')} would decide it if the "
-            f"gain stays, about {formatting.duration(self.more_seeds * self.pair_seconds)} (at least "
-            f"{least}, at most {most} seeds: --seeds {self.seeds_to_decide})."
+            f"Undecided: about {formatting.count(more, 'more seed')} would decide it if the gain stays, about "
+            f"{formatting.duration(more * self.pair_seconds)} (at least {least}, at most {most} seeds: --seeds "
+            f"{least}..{most})."
         )
 
     @property

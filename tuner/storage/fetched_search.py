@@ -1,6 +1,8 @@
 """Continues a search on another machine than the one that started it: from the copy of its results folder at a URI."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,16 +21,14 @@ _PROBE = ".probe"
 
 def check_store(store: str) -> None:
     """Raises ValueError when a new search can't be copied there: no right to write, or another search is there."""
-    remote = _open(store, "--storage")
-    try:
+    with _reached(store, "--storage"):
+        remote = RemoteFolder(store)
         has_search = SETTINGS in remote.names()
         with TemporaryDirectory() as scratch:
             probe = Path(scratch) / "probe"
             probe.write_text("written by a search that checks whether it may write here\n", encoding="utf-8")
             remote.put(probe, _PROBE)
         remote.remove(_PROBE)
-    except OSError as error:
-        raise ValueError(_unreachable("--storage", store, error)) from error
     if has_search:
         raise ValueError(
             f"{store} already holds a search; continue with --resume {formatting.argument(store)}, or give another "
@@ -49,8 +49,8 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
             they were the same.
     """
     check_uri(store, "--resume")
-    remote = _open(store, "--resume")
-    try:
+    with _reached(store, "--resume"):
+        remote = RemoteFolder(store)
         if SETTINGS not in remote.names():
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
         if lease is not None and (taken_over := lease.take()):
@@ -68,8 +68,6 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
         # The settings last: without them a folder holds no search.
         for name in sorted(names, key=lambda name: name == SETTINGS):
             remote.get(name, folder / name)
-    except OSError as error:
-        raise ValueError(_unreachable("--resume", store, error)) from error
     return folder
 
 
@@ -108,16 +106,14 @@ def _whole_lines(path: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def _open(store: str, option: str) -> RemoteFolder:
+@contextmanager
+def _reached(store: str, option: str) -> Iterator[None]:
+    """Raises ValueError, which names the option, where the store can't be reached inside this context."""
     try:
-        return RemoteFolder(store)
+        yield
     except OSError as error:
-        raise ValueError(_unreachable(option, store, error)) from error
-
-
-def _unreachable(option: str, store: str, error: OSError) -> str:
-    reason = " ".join(str(error).split()).removesuffix(".")
-    return (
-        f"{option} {store} can't be used: {reason}. Check the address, and the credentials and the endpoint in the "
-        "environment."
-    )
+        reason = " ".join(str(error).split()).removesuffix(".")
+        raise ValueError(
+            f"{option} {store} can't be used: {reason}. Check the address, and the credentials and the endpoint in the "
+            "environment."
+        ) from error

@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import record_curve
 from tuner.listeners import tensorboard
-from tuner.listeners.tensorboard import TensorBoards, objective_tag, write_columns
+from tuner.listeners.tensorboard import TensorBoards, write_columns
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder, read_search, trial_name
 
@@ -96,7 +96,7 @@ def test_of_more_trials_than_files_may_be_open_each_has_its_whole_curve(session,
         recorder.end(trial, Outcome.STOPPED_AT_RUNG, numbers={}, epoch=3)
     for trial in trials:
         assert board(folder, trial) == expected(folder, trial)
-        assert board(folder, trial, objective_tag(3)) == [(0, pytest.approx(0.1))]
+        assert board(folder, trial, "objective/at_epoch_3") == [(0, pytest.approx(0.1))]
 
 
 def test_trials_that_ended_in_the_same_moment_are_all_put_right(session, folder):
@@ -143,10 +143,11 @@ def test_the_hparams_page_has_objectives_of_one_epoch_parameters_by_importance_a
     ]
     choices = {one.name: [value.string_value for value in one.domain_discrete.values] for one in columns.hparam_infos}
     assert choices == {"averaging": ["False", "True"], "layers": [], "max_lr": [], "pooling": []}
-    assert [one.name.tag for one in columns.metric_infos] == [objective_tag(6), objective_tag(3)]
+    assert [one.name.tag for one in columns.metric_infos] == ["objective/at_epoch_6", "objective/at_epoch_3"]
     session_info = plugin(folder / "tensorboard" / stopped)["session_start_info"].hparams
     assert (session_info["averaging"].string_value, session_info["layers"].number_value) == ("True", 2.0)
-    assert board(folder, default, objective_tag(3)) == [(0, pytest.approx(0.3))]
-    assert board(folder, default, objective_tag(6)) == [(0, pytest.approx(0.6))]
-    assert board(folder, stopped, objective_tag(3)) == [(0, pytest.approx(0.7))]
-    assert objective_tag(6) not in EventAccumulator(str(folder / "tensorboard" / stopped)).Reload().Tags()["scalars"]
+    assert board(folder, default, "objective/at_epoch_3") == [(0, pytest.approx(0.3))]
+    assert board(folder, default, "objective/at_epoch_6") == [(0, pytest.approx(0.6))]
+    assert board(folder, stopped, "objective/at_epoch_3") == [(0, pytest.approx(0.7))]
+    events = EventAccumulator(str(folder / "tensorboard" / stopped)).Reload()
+    assert "objective/at_epoch_6" not in events.Tags()["scalars"]

@@ -31,13 +31,15 @@ SOURCE = SpaceSource(space)
 
 def test_coordinates_worked_by_hand():
     one = SOURCE.of({"rate": 1e-3, "share": 0.2, "layers": 4, "kind": "mixed", "experts": 8})
-    half = math.sqrt(0.5)
-    assert one.coordinates == {
-        "rate": (pytest.approx(1 / 3),),
-        "share": (pytest.approx(0.4),),
-        "layers": (1.0,),
-        "kind": (0.0, half),
-        "experts": (pytest.approx(0.5),),
+    encoding = Encoding()
+    encoding.extend([one])
+    point = encoding.encode([one])[0]
+    assert {name: point[columns].tolist() for name, columns in encoding.columns.items()} == {
+        "rate": [pytest.approx(1 / 3)],
+        "share": [pytest.approx(0.4)],
+        "layers": [1.0],
+        "kind": [0.0, math.sqrt(0.5)],
+        "experts": [pytest.approx(0.5)],
     }
 
 
@@ -100,9 +102,12 @@ def test_what_is_given_is_kept_to_the_last_bit():
 
 def test_a_configuration_is_the_same_when_it_comes_back_from_its_answers():
     """To the last bit, and through JSON: a resumed search predicts from these coordinates."""
+    encoding = Encoding()
     for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))]):
+        encoding.extend([one])
         again = SOURCE.of(json.loads(json.dumps(one.answers)))
-        assert (again.answers, again.params, again.coordinates) == (one.answers, one.params, one.coordinates)
+        assert (again.answers, again.params) == (one.answers, one.params)
+        assert encoding.encode([again]).tolist() == encoding.encode([one]).tolist()
         assert again.identity == one.identity
 
 

@@ -138,8 +138,8 @@ def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():
     rungs = promotion_rungs()
     for trial, value in (("a", 0.9), ("b", 0.8), ("c", 0.7), ("d", 0.6), ("e", 0.5), ("f", 0.4)):
         arrive(rungs, trial, value)
-    rungs.end("b")
-    rungs.end("c")
+    rungs.end_with("b", Outcome.STOPPED_AT_RUNG, last=0.8)
+    rungs.end_with("c", Outcome.STOPPED_AT_RUNG, last=0.7)
     for trial in ("a", "f"):
         rungs.promote(trial)
         assert rungs.report(trial, epoch=3, value=0.1)

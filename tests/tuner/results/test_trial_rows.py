@@ -7,7 +7,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import read_search, trial_name
 from tuner.results.best_so_far import measured_in_order
 from tuner.results.differences import differences
-from tuner.results.trial_rows import LONGEST_DETAIL, reason_of, trial_rows
+from tuner.results.trial_rows import LONGEST_DETAIL, reason_of, trial_row
 
 LONGEST = 6
 
@@ -17,13 +17,12 @@ def search(finished_folder):
     return read_search(finished_folder)
 
 
-def test_every_trial_has_a_row_with_its_recorded_values(search):
-    rows = trial_rows(search, None)
-    assert [row.name for row in rows] == [trial.name for trial in search.trials]
-    for row, trial in zip(rows, search.trials, strict=True):
+def test_the_row_of_a_trial_has_its_recorded_values(search):
+    for trial in search.trials:
+        row = trial_row(search, trial, None)
         values = [result.objective for result in trial.results.values()]
         assert (row.last, row.best) == (trial.last.objective, max(values))
-        assert row.sentence == trial.sentence
+        assert (row.name, row.sentence) == (trial.name, trial.sentence)
 
 
 def test_a_reason_is_a_few_words_and_tells_the_endings_apart(search):
@@ -41,7 +40,8 @@ def test_the_numbers_behind_an_ending_are_in_words_of_their_own(synthetic_search
         recorder.start(name, params={"number": number}, answers={})
         recorder.result(name, epoch=3, objective=0.5, metrics={}, seconds=1.0)
         recorder.end(name, outcome, numbers=known, epoch=3)
-    stopped, failed, completed = (row.details for row in trial_rows(recorder.record, None))
+    record = recorder.record
+    stopped, failed, completed = (trial_row(record, trial, None).details for trial in record.trials)
     assert stopped == "rank 11 of 14, predicted 0.648"
     assert len(failed) <= LONGEST_DETAIL
     assert completed == ""

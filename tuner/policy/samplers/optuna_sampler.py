@@ -119,7 +119,10 @@ class OptunaSampler(Sampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = self._make(seed)
-            study = self._study(sampler)
+            study = optuna.create_study(direction=self._direction, sampler=sampler)
+            values = [value for told in self._trials.values() for value in told.values.values()]
+            worst = min(values, key=lambda value: self._sign * value, default=None)
+            study.add_trials([self._frozen(told, worst) for told in self._trials.values()])
             try:
                 candidate = candidate_of(self._space, passing_on(study.ask()))
             except (Exception, SystemExit) as error:
@@ -127,13 +130,6 @@ class OptunaSampler(Sampler):
                 raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
         _check_inside(candidate, sampler)
         return candidate, study.get_trials(deepcopy=False)[-1].system_attrs
-
-    def _study(self, sampler: BaseSampler) -> optuna.Study:
-        study = optuna.create_study(direction=self._direction, sampler=sampler)
-        values = [value for told in self._trials.values() for value in told.values.values()]
-        worst = min(values, key=lambda value: self._sign * value, default=None)
-        study.add_trials([self._frozen(told, worst) for told in self._trials.values()])
-        return study
 
     def _frozen(self, told: _ToldTrial, worst: float | None) -> FrozenTrial:
         is_bad = told.outcome is not None and told.outcome.counts_as_bad

@@ -21,7 +21,7 @@ from tuner.policy.samplers.surrogate import (
     GaussianProcess,
     expected_improvement,
     fit_theta,
-    prior_theta,
+    prior,
     standardise,
 )
 
@@ -116,7 +116,7 @@ class GaussianProcessPredictor(Predictor):
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> GaussianProcessPrediction:
         points, scaled, centre, spread = self._observed(rungs)
         # Before the first fit, the mode of the prior.
-        theta = prior_theta(points.shape[1]) if self._theta is None else self._theta
+        theta = prior(points.shape[1])[0] if self._theta is None else self._theta
         process = GaussianProcess.condition(points, scaled, theta)
         process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
@@ -133,9 +133,17 @@ class GaussianProcessPredictor(Predictor):
         )
 
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Points [N, D], scaled values [N], and the centre and spread that they were scaled by."""
-        trials, epochs, values = _latest_values(rungs)
-        return self._at(trials, epochs), *standardise(values)
+        """Points [N, D], scaled values [N], and the centre and spread that they were scaled by.
+
+        The highest rung comes first, and of each rung the latest.
+        """
+        measured = (
+            (trial, epoch, value)
+            for epoch in reversed(rungs.epochs)
+            for trial, value in reversed(list(rungs.values[epoch].items()))
+        )
+        trials, epochs, values = zip(*islice(measured, MAX_VALUES), strict=True)
+        return self._at(trials, epochs), *standardise(np.array(values))
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:
         """Points [N, D] of trials at epochs; the last coordinate is the logarithm of the epoch, 1 at full length."""
@@ -182,17 +190,6 @@ class LastPrediction(Prediction):
         return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
 
     improvement_if_new = improvement
-
-
-def _latest_values(rungs: PromotionRungs) -> tuple[list[str], list[int], np.ndarray]:
-    """Trials, epochs and values [N]: the highest rung first, the latest of each rung first."""
-    measured = (
-        (trial, epoch, value)
-        for epoch in reversed(rungs.epochs)
-        for trial, value in reversed(list(rungs.values[epoch].items()))
-    )
-    trials, epochs, values = zip(*islice(measured, MAX_VALUES), strict=True)
-    return list(trials), list(epochs), np.array(values)
 
 
 def _with_epoch(points: np.ndarray, coordinates: np.ndarray | float) -> np.ndarray:

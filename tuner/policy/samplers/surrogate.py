@@ -71,15 +71,17 @@ class GaussianProcess:
         return mean[: len(points), None] - mean[None, len(points) :], np.sqrt(variance)
 
 
-def prior_theta(num_coordinates: int) -> np.ndarray:
-    """The mode of the prior over scales, amplitude and noise."""
-    mean, _ = _prior(num_coordinates)
-    return mean
+def prior(num_coordinates: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, which is the mode, and standard deviation of the prior over log scales, amplitude and noise [D + 2]."""
+    scale_mean = _SCALE_MEAN + 0.5 * np.log(num_coordinates)
+    mean = np.r_[np.full(num_coordinates, scale_mean), 0.0, _NOISE_MEAN]
+    deviation = np.r_[np.full(num_coordinates, _SCALE_DEVIATION), _AMPLITUDE_DEVIATION, _NOISE_DEVIATION]
+    return mean, deviation
 
 
 def fit_theta(points: np.ndarray, values: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
     """Scales, amplitude and noise for values [N] at points [N, D]: a few steps of MAP estimation from `start`."""
-    begin = prior_theta(points.shape[1]) if start is None else start
+    begin = prior(points.shape[1])[0] if start is None else start
     bounds = [(-4.0, 8.0)] * points.shape[1] + [(-4.0, 4.0), (-12.0, 1.0)]
     found = minimize(
         negative_log_posterior,
@@ -109,7 +111,7 @@ def negative_log_posterior(theta: np.ndarray, points: np.ndarray, values: np.nda
     by_scale = 2.0 * (np.square(scaled).T @ pairs.sum(axis=1) - np.einsum("nd,nd->d", scaled, pairs @ scaled))
     gradient = np.concatenate([by_scale, [np.sum(slope * kernel), noise * np.trace(slope)]])
     value = 0.5 * values @ weights + np.log(np.diag(factor)).sum()
-    mean, deviation = _prior(points.shape[1])
+    mean, deviation = prior(points.shape[1])
     offset = (theta - mean) / deviation
     return float(value + 0.5 * offset @ offset), gradient + offset / deviation
 
@@ -134,13 +136,6 @@ def standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     cut = np.maximum(values, middle - (finite.max() - middle))
     spread = float(cut.std()) or 1.0
     return (cut - cut.mean()) / spread, float(cut.mean()), spread
-
-
-def _prior(num_coordinates: int) -> tuple[np.ndarray, np.ndarray]:
-    scale_mean = _SCALE_MEAN + 0.5 * np.log(num_coordinates)
-    mean = np.r_[np.full(num_coordinates, scale_mean), 0.0, _NOISE_MEAN]
-    deviation = np.r_[np.full(num_coordinates, _SCALE_DEVIATION), _AMPLITUDE_DEVIATION, _NOISE_DEVIATION]
-    return mean, deviation
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:

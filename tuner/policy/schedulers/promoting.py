@@ -64,6 +64,7 @@ class PromotingPolicy(Policy):
 
     def promote(self, promotion: Promote) -> None:
         self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)
+        self.forecast.forget()
         self._changed()
 
     def report(self, trial: str, *, epoch: int, value: float) -> Decision | None:
@@ -146,10 +147,6 @@ class PromotingPolicy(Policy):
     def _refit(self) -> None:
         self.forecast.refit(at_once=self._proposals.are_all_started)
         self._changed()
-
-    def _changed(self) -> None:
-        self.forecast.forget()
-        super()._changed()
 
     def _decide(self) -> Work:
         if len(self.rungs.running) >= self._slots:

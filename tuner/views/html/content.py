@@ -152,7 +152,8 @@ def commands(result: Result) -> dict[str, str]:
     if result.state is State.OVER and not result.confirmations:
         found["Score it on the test split"] = f"python -m tuner.confirm {place}"
     if result.state is State.OVER and result.selected is not None and result.selected.seeds_to_decide is not None:
-        found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {result.selected.seeds_to_decide}"
+        least, most = result.selected.seeds_to_decide
+        found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {least}..{most}"
     if result.state is not State.CONFIRMING:
         found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
         if result.search.settings.images:

@@ -20,7 +20,7 @@ from tuner.results.headline import State
 from tuner.results.importance_text import what_mattered
 from tuner.results.report_text import settings_rows
 from tuner.results.samples import failures, which_judged
-from tuner.results.trial_rows import trial_rows
+from tuner.results.trial_rows import trial_row
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
 from tuner.views.figures.drawing import Drawing, word_of_exported
 from tuner.views.figures.limits import draw_limits
@@ -86,7 +86,7 @@ def render(result: Result) -> str:
         to_measure=more_trials_for_importance(result),
         drawings=drawings,
         figures=markupsafe.Markup(f"{{{safe}}}"),
-        rows=trial_rows(search, result.importance),
+        rows=[trial_row(search, trial, result.importance) for trial in search.trials],
         splits=list(search.settings.images),
         counts=counts_by_split(search.settings),
         found=found_in_data(search.settings),
