@@ -19,7 +19,7 @@ from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
 from tuner.confirmation.wanted import what_is_left
 from tuner.importance.measure import Importance, measure_importance
-from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
+from tuner.records import SearchRecord, lock_folder, read_search
 from tuner.records.atomic_file import replacing
 from tuner.records.lock import is_in_use
 from tuner.records.settings import read_settings
@@ -166,27 +166,25 @@ def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
 
 def results_table(search: SearchRecord) -> pd.DataFrame:
     """One row per trial; a parameter that a trial does not have is missing there."""
-    rows = [_facts(search, trial) | trial.params | {"ending": trial.sentence} for trial in search.trials]
+    rows = []
+    for trial in search.trials:
+        best = in_search.best_epoch(search, trial)
+        facts = (
+            trial.number,
+            trial.name,
+            "unfinished" if trial.outcome is None else str(trial.outcome),
+            trial.last_epoch,
+            trial.last.objective if trial.last else None,
+            None if best is None else trial.objective_at(best),
+            best,
+            round(sum(result.seconds for result in trial.results.values()), 3),
+        )
+        rows.append(dict(zip(_FACTS, facts, strict=True)) | trial.params | {"ending": trial.sentence})
     parameters = list(dict.fromkeys(name for trial in search.trials for name in trial.params))
     return pd.DataFrame(rows, columns=[*_FACTS, *parameters, "ending"])
 
 
 _FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective", "best_epoch", "seconds")
-
-
-def _facts(search: SearchRecord, trial: TrialRecord) -> dict[str, object]:
-    best = in_search.best_epoch(search, trial)
-    values = (
-        trial.number,
-        trial.name,
-        "unfinished" if trial.outcome is None else str(trial.outcome),
-        trial.last_epoch,
-        trial.last.objective if trial.last else None,
-        None if best is None else trial.objective_at(best),
-        best,
-        round(sum(result.seconds for result in trial.results.values()), 3),
-    )
-    return dict(zip(_FACTS, values, strict=True))
 
 
 if __name__ == "__main__":

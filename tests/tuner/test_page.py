@@ -42,12 +42,21 @@ def test_checkpoints_are_those_on_disk_with_their_sizes(trained_folder):
     assert elsewhere.empty
 
 
-def test_the_machine_and_its_gpus_are_told():
+def test_the_load_of_the_machine_is_told():
     assert page_data.machine()["CPUs busy"].endswith(f"of {os.cpu_count()}")
-    table = page_data.gpu_table("NVIDIA A, 37, 1024, 81920\nNVIDIA B, 0, 3, 81920\n")
+
+
+def test_the_gpus_are_told_as_the_driver_knows_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert page_data.gpus().empty
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho NVIDIA A, 37, 1024, 81920\necho NVIDIA B, 0, 3, 81920\n")
+    driver.chmod(0o755)
+    table = page_data.gpus()
     assert table.to_dict("records")[0] == {"GPU": "NVIDIA A", "busy %": "37", "used MiB": "1024", "of MiB": "81920"}
     assert len(table) == 2
-    assert page_data.gpu_table("No devices were found\n").empty
+    driver.write_text("#!/bin/sh\necho No devices were found\n")
+    assert page_data.gpus().empty
 
 
 def test_the_server_listens_on_this_machine_alone_and_sends_nothing(finished_folder, monkeypatch):

@@ -18,6 +18,17 @@ class Difference(NamedTuple):
     """Of the importance; None where it is not known."""
     is_beyond_chance: bool
 
+    @property
+    def log_ratio(self) -> float:
+        """Of numbers its logarithm; another word is as much as a factor of e, and what is not used least."""
+        if NOT_USED in (self.value, self.default):
+            return 0.0
+        try:
+            value, default = float(self.value), float(self.default)
+        except ValueError:
+            return 1.0
+        return abs(math.log(value / default)) if value * default > 0 else 1.0
+
 
 def differences(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> list[Difference]:
     """The most important first, then in the order of the space; empty for the default."""
@@ -31,22 +42,6 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     return [
         Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
     ]
-
-
-def largest_differences(search: SearchRecord, trial: TrialRecord, count: int) -> list[Difference]:
-    """The parameters that differ most from the default's, for a line without room for all."""
-    return sorted(differences(search, trial, None), key=lambda one: -_ratio(one))[:count]
-
-
-def _ratio(difference: Difference) -> float:
-    """Of numbers the logarithm of their ratio; another word is as much as a factor of e, and what is not used least."""
-    if NOT_USED in (difference.value, difference.default):
-        return 0.0
-    try:
-        value, default = float(difference.value), float(difference.default)
-    except ValueError:
-        return 1.0
-    return abs(math.log(value / default)) if value * default > 0 else 1.0
 
 
 def value_in_words(trial: TrialRecord, name: str) -> str:

@@ -18,7 +18,7 @@ from tuner import formatting
 from tuner.budget.time_left import time_left
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
-from tuner.results.differences import largest_differences
+from tuner.results.differences import differences
 from tuner.selection import in_search
 from tuner.views.plain_view import ended_words, heading
 from tuner.views.view import View
@@ -66,9 +66,6 @@ class LiveView(View):
         self._done = progress.epochs_done(search)
         self._left = time_left(search)
         self._body = (_best(search), _running(search, self._console.size), _ended(search))
-
-    def message(self, text: str) -> None:
-        self._console.print(Text(formatting.one_line(text)))
 
     def stop(self) -> None:
         self._hint = ""
@@ -165,7 +162,7 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
         Text("" if gain is None else formatting.difference(gain), style="green" if (gain or 0) >= 0 else "red"),
     ]
     if wide:
-        changed = largest_differences(search, trial, SHOWN_DIFFERENCES)
+        changed = sorted(differences(search, trial, None), key=lambda one: -one.log_ratio)[:SHOWN_DIFFERENCES]
         words = ", ".join(f"{one.parameter} {one.value}" for one in changed) or "the default"
         row.append(Text(formatting.one_line(words), style="dim", no_wrap=True, overflow="ellipsis"))
     return row

@@ -27,6 +27,3 @@ class NotebookView(View):
         self._table.update(search)
         if self._shown is not None:
             self._shown.update(self._table.draw())
-
-    def message(self, text: str) -> None:
-        self._table.message(text)

@@ -77,13 +77,9 @@ def machine() -> dict[str, str]:
 
 def gpus() -> pd.DataFrame:
     """One row per GPU of this machine, from its driver; torch would allocate memory on each."""
-    if shutil.which("nvidia-smi") is None:
-        return gpu_table("")
-    command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader,nounits"]
-    return gpu_table(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
-
-
-def gpu_table(answer: str) -> pd.DataFrame:
-    """Parses the driver's output, one line per GPU."""
+    answer = ""
+    if shutil.which("nvidia-smi") is not None:
+        command = ["nvidia-smi", f"--query-gpu={','.join(_GPU_COLUMNS)}", "--format=csv,noheader,nounits"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
     return pd.DataFrame([row for row in rows if len(row) == len(_GPU_COLUMNS)], columns=list(_GPU_COLUMNS.values()))

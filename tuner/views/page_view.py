@@ -95,7 +95,8 @@ def _show_progress(search: SearchRecord, folder: Path, selected: HandedOver | No
 
 def _show_configuration(search: SearchRecord, exported: TrialRecord | None) -> None:
     first = 0 if exported is None else search.trials.index(exported)
-    trial = st.selectbox("trial", search.trials, index=first, format_func=_named)
+    names = {one.name: f"trial {one.name}" + (" (the default)" if one.number == 0 else "") for one in search.trials}
+    trial = st.selectbox("trial", search.trials, index=first, format_func=lambda one: names[one.name])
     if trial is None:
         return
     st.caption(trial.sentence)
@@ -106,10 +107,6 @@ def _show_configuration(search: SearchRecord, exported: TrialRecord | None) -> N
         return
     only = st.toggle("only what differs from the default", value=bool(table["differs"].any()))
     st.dataframe(table[table["differs"]] if only else table)
-
-
-def _named(trial: TrialRecord) -> str:
-    return f"trial {trial.name}" + (" (the default)" if trial.number == 0 else "")
 
 
 def show_machine() -> None:

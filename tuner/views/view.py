@@ -12,8 +12,5 @@ class View:
     def update(self, search: SearchRecord) -> None:
         """The search has changed."""
 
-    def message(self, text: str) -> None:
-        """A line for the terminal."""
-
     def stop(self) -> None:
         """The last state stays as it is."""

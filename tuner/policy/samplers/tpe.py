@@ -72,7 +72,11 @@ class TpeSampler(Sampler):
             self._study.add_trials(self._told.values())
         study = self._study
         for _ in range(TRIES):
-            study.sampler = _sampler(generator.getrandbits(32))
+            seed = generator.getrandbits(32)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                # Multivariate over each group of parameters that occur together, which a conditional space needs.
+                study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
             trial = study.ask()
             candidate = candidate_of(self._space, passing_on(trial))
             # A draw may be rejected; it becomes a trial only when it starts.
@@ -142,10 +146,3 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
             return IntDistribution(low, high, log=log, step=step)
         case FloatRange(low=low, high=high, step=step, log=log):
             return FloatDistribution(low, high, log=log, step=step)
-
-
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Multivariate over each group of parameters that occur together, which a conditional space needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)

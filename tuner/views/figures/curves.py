@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from tuner import formatting
 from tuner.policy.decision import STOP
 from tuner.records import SearchRecord, TrialRecord
-from tuner.records.events import EpochDone
 from tuner.results.best_so_far import Measured, measured_in_order
 from tuner.views.figures.drawing import (
     DEFAULT,
@@ -74,11 +73,11 @@ def _curves(
     symbols: list[str] = []
     is_named = trials[0] in (exported, search.default_trial)
     for trial in trials:
-        epochs = sorted(trial.results)
-        x += [*epochs, None]
-        y += [*(_value(trial.results[epoch], metric) for epoch in epochs), None]
-        names += [*[trial.name] * len(epochs), None]
-        symbols += [*["circle"] * (len(epochs) - 1), "circle" if trial.may_win else "x", "circle"]
+        results = [trial.results[epoch] for epoch in sorted(trial.results)]
+        x += [*(one.epoch for one in results), None]
+        y += [*(one.objective if metric is None else one.metrics.get(metric) for one in results), None]
+        names += [*[trial.name] * len(results), None]
+        symbols += [*["circle"] * (len(results) - 1), "circle" if trial.may_win else "x", "circle"]
     is_last_of_curve = [following is None for following in [*x[1:], None]]
     ends = [
         9 if symbol == "x" else 4 if is_last else 0 for symbol, is_last in zip(symbols, is_last_of_curve, strict=True)
@@ -95,10 +94,6 @@ def _curves(
         opacity=1.0 if is_named or kind == "completed" else 0.6,
         hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4f}<extra></extra>",
     )
-
-
-def _value(result: EpochDone, metric: str | None) -> float | None:
-    return result.objective if metric is None else result.metrics.get(metric)
 
 
 def _rungs(search: SearchRecord) -> str:

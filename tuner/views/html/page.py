@@ -60,7 +60,8 @@ def write_page(result: Result, output: Path) -> Path:
 def render(result: Result) -> str:
     """The page as HTML."""
     search, exported = result.search, result.exported
-    drawings = _drawings(result)
+    is_live = result.state in (State.RUNNING, State.CONFIRMING)
+    drawings = _drawings(result, is_live=is_live)
     figures = {one.name: one.figure for section in drawings.values() for one in section if one.figure is not None}
     written = ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items())
     # JSON that can't end its script element, whatever the texts in it.
@@ -69,7 +70,7 @@ def render(result: Result) -> str:
         title=f"{search.settings.space}/{search.settings.name}",
         result=result,
         state=str(result.state),
-        is_live=is_live(result.state),
+        is_live=is_live,
         headline=headline_words(result.headline),
         notes=notes(result),
         facts=facts(result),
@@ -95,11 +96,7 @@ def render(result: Result) -> str:
     )
 
 
-def is_live(state: State) -> bool:
-    return state in (State.RUNNING, State.CONFIRMING)
-
-
-def _drawings(result: Result) -> Mapping[str, Sequence[Drawing]]:
+def _drawings(result: Result, *, is_live: bool) -> Mapping[str, Sequence[Drawing]]:
     """By section."""
     search, exported = result.search, result.exported
     return {
@@ -109,9 +106,7 @@ def _drawings(result: Result) -> Mapping[str, Sequence[Drawing]]:
             *draw_best_so_far(search, exported),
             draw_timeline(search, exported),
         ],
-        "parameters": [MEASURED_LATER]
-        if is_live(result.state)
-        else draw_parameters(search, exported, result.importance),
+        "parameters": [MEASURED_LATER] if is_live else draw_parameters(search, exported, result.importance),
         "techniques": draw_techniques(exported),
         "limits": draw_limits(search, exported),
     }
