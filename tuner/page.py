@@ -45,7 +45,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
-    return os.execv(sys.executable, server_command(folder))
+    # The script by its whole path: the server works from any folder.
+    script = TRAINING_SCRIPT if is_training(folder) else SCRIPT
+    options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options, "--", str(folder)]
+    return os.execv(sys.executable, command)
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
@@ -54,13 +58,6 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         "folder", type=Path, help="results/<space>/<run> of a search, or the --output of trainable.train"
     )
     return parser
-
-
-def server_command(folder: Path) -> list[str]:
-    """The command line of the server; it works from any working folder."""
-    script = TRAINING_SCRIPT if is_training(folder) else SCRIPT
-    options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(script), *options, "--", str(folder)]
 
 
 if __name__ == "__main__":

@@ -164,6 +164,9 @@ def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
     return lines if warning is None else [f"{'Caution':<12}{warning}", *lines]
 
 
+_FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective", "best_epoch", "seconds")
+
+
 def results_table(search: SearchRecord) -> pd.DataFrame:
     """One row per trial; a parameter that a trial does not have is missing there."""
     rows = []
@@ -182,9 +185,6 @@ def results_table(search: SearchRecord) -> pd.DataFrame:
         rows.append(dict(zip(_FACTS, facts, strict=True)) | trial.params | {"ending": trial.sentence})
     parameters = list(dict.fromkeys(name for trial in search.trials for name in trial.params))
     return pd.DataFrame(rows, columns=[*_FACTS, *parameters, "ending"])
-
-
-_FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective", "best_epoch", "seconds")
 
 
 if __name__ == "__main__":

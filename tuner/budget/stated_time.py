@@ -10,6 +10,7 @@ Cost: none. Off: no stated time.
 
 import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuner.records import SearchRecord, TrialRecord
@@ -77,21 +78,19 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
     """Until what runs and another new trial have paused, and the default and one beside it have their full length."""
     settings = search.settings
-    new = in_search.full_seconds(search, default) * _leg_end(search, 0) / settings.max_epochs
-    running = [_left(search, trial, _leg_end(search, trial.last_epoch)) for trial in progress.running(search)]
+    # Without promotions a trial may go on to its full length.
+    rungs = settings.rung_epochs if settings.scheduler == "asha" else ()
+    new = in_search.full_seconds(search, default) * next(iter(rungs), settings.max_epochs) / settings.max_epochs
+    running = [_seconds_to_pause(search, trial, rungs) for trial in progress.running(search)]
     is_full = [trial.last_epoch >= settings.max_epochs for trial in search.trials if trial is not default]
-    last = [] if default.outcome is not None else [_left(search, default, settings.max_epochs)]
+    last = [] if default.outcome is not None else [_seconds_to_pause(search, default, ())]
     if settings.rung_epochs and not any(is_full):
         last.append(in_search.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs))
     return max([new, *running]) + math.fsum(last)
 
 
-def _left(search: SearchRecord, trial: TrialRecord, end: int) -> float:
-    return in_search.full_seconds(search, trial) * max(0, end - trial.last_epoch) / search.settings.max_epochs
-
-
-def _leg_end(search: SearchRecord, last: int) -> int:
-    """Where a trial pauses that runs after epoch `last`; without promotions it may go on to its full length."""
-    settings = search.settings
-    rungs = settings.rung_epochs if settings.scheduler == "asha" else ()
-    return next((epoch for epoch in rungs if epoch > last), settings.max_epochs)
+def _seconds_to_pause(search: SearchRecord, trial: TrialRecord, rungs: Sequence[int]) -> float:
+    """Until the next of these epochs, or until the trial has its full length."""
+    max_epochs = search.settings.max_epochs
+    end = next((epoch for epoch in rungs if epoch > trial.last_epoch), max_epochs)
+    return in_search.full_seconds(search, trial) * max(0, end - trial.last_epoch) / max_epochs

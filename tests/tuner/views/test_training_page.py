@@ -14,7 +14,7 @@ from trainable.reporting.output_folder import read_curve
 from trainable.train import main as train_main
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from tuner import page
-from tuner.page import TRAINING_SCRIPT, server_command
+from tuner.page import TRAINING_SCRIPT
 from tuner.views import training_data
 from tuner.views.training_data import delete_checkpoint, read_training
 
@@ -121,8 +121,12 @@ def test_the_last_checkpoint_of_a_training_that_goes_on_stays(training):
         delete_checkpoint(read_training(training.folder), "checkpoint.pt")
 
 
-def test_the_server_draws_a_training_with_its_own_page(training):
-    command = server_command(training.folder)
+def test_the_server_draws_a_training_with_its_own_page(training, monkeypatch):
+    started = []
+    monkeypatch.setattr(page.os, "execv", lambda program, command: started.append(command))
+    monkeypatch.setattr(page, "find_spec", lambda name: True)
+    page.main([str(training.folder)])
+    (command,) = started
     assert str(TRAINING_SCRIPT) in command
     assert command[-2:] == ["--", str(training.folder)]
 
