@@ -45,9 +45,7 @@ class Importance:
 
 def measure_importance(search: SearchRecord) -> Importance | None:
     """None if there are too few trials or no parameter varied."""
-    epoch = first_common_epoch(search)
-    measured = search.measured_at(epoch)
-    ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]
+    epoch, measured, ended = usable_trials(search)
     trials = measured + ended
     distributions = distributions_of(trials)
     if len(trials) < MIN_TRIALS or len(measured) < BEST_SHARE * len(trials) or not distributions:
@@ -65,10 +63,13 @@ def measure_importance(search: SearchRecord) -> Importance | None:
     )
 
 
-def first_common_epoch(search: SearchRecord) -> int:
-    """The first rung, before any trial is stopped: the epoch of the earliest decision."""
+def usable_trials(search: SearchRecord) -> tuple[int, list[TrialRecord], list[TrialRecord]]:
+    """The first rung, before any trial is stopped, which is the epoch of the earliest decision; the trials measured
+    there; and those that count as bad."""
     rungs = [decided.decision.epoch for decided in search.decisions if decided.decision.rung is not None]
-    return min(rungs, default=search.comparison_epoch or 1)
+    epoch = min(rungs, default=search.comparison_epoch or 1)
+    ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]
+    return epoch, search.measured_at(epoch), ended
 
 
 def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:

@@ -1,7 +1,7 @@
 """The importance of the parameters in words."""
 
 from tuner import formatting
-from tuner.importance.measure import BEST_SHARE, MIN_TRIALS, Importance, first_common_epoch
+from tuner.importance.measure import BEST_SHARE, MIN_TRIALS, Importance, usable_trials
 from tuner.records import SearchRecord
 from tuner.results.report_text import table
 
@@ -28,18 +28,13 @@ def mattered_most(importance: Importance | None) -> str | None:
     return ", ".join(first) or "nothing beyond chance"
 
 
-def num_missing(search: SearchRecord) -> int:
-    """Trials that a measurement of the importance still needs, as `measure_importance` counts them."""
-    num_bad = sum(trial.outcome is not None and trial.outcome.counts_as_bad for trial in search.trials)
-    return MIN_TRIALS - len(search.measured_at(first_common_epoch(search))) - num_bad
-
-
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:
     """How it was measured and what is beyond chance; why there is none where it was not measured."""
     if importance is None:
+        _, measured, ended_badly = usable_trials(search)
         return (
             f"Left out: needs {MIN_TRIALS} trials with different parameters at the first rung; this search has "
-            f"{MIN_TRIALS - num_missing(search)}."
+            f"{len(measured) + len(ended_badly)}."
         )
     ended = importance.num_ended_before
     worst = (

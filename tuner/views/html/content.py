@@ -8,14 +8,14 @@ from pathlib import Path
 from tuner import formatting
 from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import is_over, what_is_left
-from tuner.importance.measure import Importance
+from tuner.importance.measure import MIN_TRIALS, Importance, usable_trials
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.trivial import PROBE, TRIVIAL, Split
 from tuner.results import progress
 from tuner.results.above_trivial import warning_of_nothing_learned
 from tuner.results.baselines import Row, in_words, rows_of
 from tuner.results.headline import Headline, State, headline_of
-from tuner.results.importance_text import mattered_most, num_missing
+from tuner.results.importance_text import mattered_most
 from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, time_in_words
 from tuner.selection import in_search
@@ -166,7 +166,8 @@ def more_trials_for_importance(result: Result) -> str | None:
     """The command that continues a search until importance can be measured; None where it is, or can't be."""
     if result.importance is not None or result.state is not State.OVER or result.search.taken_over is not None:
         return None
-    missing = num_missing(result.search)
+    _, measured, ended_badly = usable_trials(result.search)
+    missing = MIN_TRIALS - len(measured) - len(ended_badly)
     place = formatting.argument(formatting.path(result.folder))
     return f"python -m tuner.search --resume {place} --trials +{missing}" if missing > 0 else None
 
