@@ -21,9 +21,11 @@ from search_spaces.stub_trials import (
     FloatRange,
     IntRange,
     StubTrial,
+    ask,
     ends_or_inside,
     given_or_middle,
     in_words,
+    middle,
 )
 
 NUM_DRAWS = 200
@@ -124,13 +126,13 @@ class PinnedSpace:
             if name in self._pins:
                 return _checked(name, self._pins[name], distribution)
             one = self._ranges.get(name)
-            return distribution.passed_on(trial, name) if one is None else one.drawn(name, trial)
+            return ask(trial, name, distribution) if one is None else one.drawn(name, trial)
 
         return StubTrial(answer)
 
     def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
         if name not in self._ranges:
-            value = values.get(name, distribution.middle)
+            value = values.get(name, middle(distribution))
             if not is_answer(value, distribution):
                 raise ValueError(
                     f"the default or recommended {name} is {value!r:.80}, but the space asks for "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from search_spaces.space import Trial
-from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange
+from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange, ask, middle, nearest
 
 Number = int | float
 
@@ -83,7 +83,7 @@ class SearchedRange:
 
     def drawn(self, name: str, trial: Trial) -> Any:
         """The value that the trial suggests."""
-        answer = self.distribution.passed_on(trial, name)
+        answer = ask(trial, name, self.distribution)
         return json.loads(answer) if isinstance(answer, str) and answer.startswith("[") else answer
 
     def nearest(self, value: Any) -> Any:
@@ -92,9 +92,9 @@ class SearchedRange:
         if isinstance(distribution, Choices):
             numbers = [choice for choice in distribution.values if is_number(choice)]
             if value in distribution.values or not (is_number(value) and numbers):
-                return value if value in distribution.values else distribution.middle
+                return value if value in distribution.values else middle(distribution)
             return min(numbers, key=lambda choice: abs(choice - value))
-        return distribution.nearest(value) if is_number(value) else distribution.middle
+        return nearest(distribution, value) if is_number(value) else middle(distribution)
 
     def __str__(self) -> str:
         if self.choices is not None:

@@ -7,6 +7,8 @@ Its answers come from a function of a parameter's name and distribution: its ran
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from search_spaces.space import Params, Trial
@@ -20,19 +22,6 @@ class FloatRange(NamedTuple):
     step: float | None = None
     log: bool = False
 
-    @property
-    def middle(self) -> float:
-        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
-        return self.nearest(middle)
-
-    def nearest(self, value: float) -> float:
-        """The answer that comes nearest to the value."""
-        stepped = value if self.step is None else self.low + self.step * round((value - self.low) / self.step)
-        return min(max(stepped, self.low), self.high)
-
-    def passed_on(self, trial: Trial, name: str) -> float:
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
-
 
 class IntRange(NamedTuple):
     """The distribution of a whole number: its range."""
@@ -42,33 +31,44 @@ class IntRange(NamedTuple):
     step: int = 1
     log: bool = False
 
-    @property
-    def middle(self) -> int:
-        middle = math.isqrt(self.low * self.high) if self.log else (self.low + self.high) // 2
-        return self.low + (middle - self.low) // self.step * self.step
-
-    def nearest(self, value: float) -> int:
-        stepped = self.low + self.step * round((value - self.low) / self.step)
-        return min(max(stepped, self.low), self.high)
-
-    def passed_on(self, trial: Trial, name: str) -> int:
-        return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
-
 
 class Choices(NamedTuple):
     """The distribution of one of these."""
 
     values: Sequence[Any]
 
-    @property
-    def middle(self) -> Any:
-        return self.values[0]
-
-    def passed_on(self, trial: Trial, name: str) -> Any:
-        return trial.suggest_categorical(name, self.values)
-
 
 Distribution = FloatRange | IntRange | Choices
+
+
+def ask(trial: Trial, name: str, distribution: Distribution) -> Any:
+    """The trial's answer to the question that has this distribution."""
+    match distribution:
+        case Choices(values=values):
+            return trial.suggest_categorical(name, values)
+        case IntRange(low=low, high=high, step=step, log=log):
+            return trial.suggest_int(name, low, high, step=step, log=log)
+        case FloatRange(low=low, high=high, step=step, log=log):
+            return trial.suggest_float(name, low, high, step=step, log=log)
+
+
+def nearest(distribution: FloatRange | IntRange, value: float) -> float:
+    """The answer that comes nearest to the value."""
+    low, high, step, _ = distribution
+    stepped = value if step is None else low + step * round((value - low) / step)
+    return min(max(stepped, low), high)
+
+
+def middle(distribution: Distribution) -> Any:
+    """The answer in the middle of a range, of its logarithm where that is searched; the first choice."""
+    match distribution:
+        case Choices(values=values):
+            return values[0]
+        case IntRange(low=low, high=high, step=step, log=log):
+            half_way = math.isqrt(low * high) if log else (low + high) // 2
+            return low + (half_way - low) // step * step
+        case FloatRange(low=low, high=high, log=log):
+            return nearest(distribution, math.sqrt(low * high) if log else (low + high) / 2)
 
 
 def in_words(distribution: Distribution) -> str:
@@ -83,18 +83,15 @@ def in_words(distribution: Distribution) -> str:
     return f"{low:g}..{high:g}{steps}{' (logarithmic)' if log else ''}"
 
 
+@dataclass(eq=False)
 class StubTrial:
-    """Asks for each answer once, and keeps it and its distribution by name.
+    """Asks for each answer once, and keeps it and its distribution by name."""
 
-    Args:
-        answer: of a parameter's name and distribution; what it returns is not checked here.
-    """
-
-    def __init__(self, answer: Callable[[str, Distribution], Any]) -> None:
-        self._answer = answer
-        self.params: Params = {}
-        """The answers by name, in the order in which they were asked for."""
-        self.distributions: dict[str, Distribution] = {}
+    answer: Callable[[str, Distribution], Any]
+    """Of a parameter's name and distribution; what it returns is not checked here."""
+    params: Params = field(default_factory=dict, init=False)
+    """The answers by name, in the order in which they were asked for."""
+    distributions: dict[str, Distribution] = field(default_factory=dict, init=False)
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> Any:
         return self._ask(name, FloatRange(low, high, step, log))
@@ -115,14 +112,14 @@ class StubTrial:
     def _ask(self, name: str, distribution: Distribution) -> Any:
         if name in self.params:
             return self.params[name]
-        answer = self.params[name] = self._answer(name, distribution)
+        answer = self.params[name] = self.answer(name, distribution)
         self.distributions[name] = distribution
         return answer
 
 
 def given_or_middle(given: Mapping[str, Any]) -> StubTrial:
     """Answers with the given values, else with the middle of the range or the first choice."""
-    return StubTrial(lambda name, distribution: given.get(name, distribution.middle))
+    return StubTrial(lambda name, distribution: given.get(name, middle(distribution)))
 
 
 def ends_or_inside(seed: int) -> StubTrial:
@@ -137,7 +134,7 @@ def drawn_answers(seed: int) -> Callable[[str, Distribution], Any]:
     def draw(name: str, distribution: Distribution) -> Any:
         if isinstance(distribution, Choices):
             return generator.choice(distribution.values)
-        inside = distribution.nearest(generator.uniform(distribution.low, distribution.high))
+        inside = nearest(distribution, generator.uniform(distribution.low, distribution.high))
         return generator.choice((distribution.low, distribution.high, inside))
 
     return draw
@@ -145,7 +142,7 @@ def drawn_answers(seed: int) -> Callable[[str, Distribution], Any]:
 
 def passing_on(trial: Trial) -> StubTrial:
     """Answers as the trial does, and remembers the distributions."""
-    return StubTrial(lambda name, distribution: distribution.passed_on(trial, name))
+    return StubTrial(partial(ask, trial))
 
 
 def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Params] | None:
@@ -164,12 +161,12 @@ def configurations(space: Callable[[Any], Params], *, at_most: int) -> list[Para
     return found if turns is None and len(found) <= at_most else None
 
 
+@dataclass(eq=False)
 class _AnswersByTurn:
     """Answers with the alternatives of the given turns, and with the first one beyond them."""
 
-    def __init__(self, turns: list[int]) -> None:
-        self._turns = list(turns)
-        self._counts: list[float] = []
+    _turns: list[int]
+    _counts: list[float] = field(default_factory=list, init=False)
 
     def __call__(self, name: str, distribution: Distribution) -> Any:
         index = len(self._counts)

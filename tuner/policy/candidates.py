@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial
+from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, nearest
 
 NUM_RANDOM, NUM_NEAR = 200, 100
 """Configurations drawn for one decision: anywhere, and near good ones."""
@@ -138,7 +138,7 @@ class _DrawnAnswers:
         else:
             fraction = self._generator.random()
         value = low * (high / low) ** fraction if log else low + fraction * (high - low)
-        return value if step is None and low <= value <= high else distribution.nearest(value)
+        return value if step is None and low <= value <= high else nearest(distribution, value)
 
 
 def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribution) -> Any:
