@@ -14,7 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -38,7 +38,7 @@ from trainable.prediction.folder import TABLE, PredictionFolder
 from trainable.reporting.output_folder import CONFIG, WEIGHTS
 from trainable.run_setup import chosen_device
 from trainable.supervision.base import Forward
-from trainable.tasks.registry import get_task
+from trainable.tasks.registry import fresh_network
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.workloads.exported_config import read_exported_config
 from trainable.workloads.registry import task_of
@@ -162,10 +162,7 @@ def load_trained_model(config: TrialConfig, weights: Path) -> nn.Module:
         raise ValueError(
             f"{weights} is not a file; give the weights.pt that was written with the configuration as --weights."
         )
-    # All weights come from the file: nothing is fetched or frozen before.
-    scratch = {"weights": "scratch", "freeze_batch_norm": False}
-    own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
-    model = get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
+    model = fresh_network(config)
     try:
         model.load_state_dict(named_as(model.state_dict(), read_state_dict(weights)))
     except (RuntimeError, ValueError) as error:

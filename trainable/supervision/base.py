@@ -42,6 +42,9 @@ class EvaluatedBatch(NamedTuple):
 class Supervision(nn.Module, ABC):
     """Computes losses and scores of a batch. Its parameters, if any, are trained and saved with the model's."""
 
+    repeats_backward: bool = False
+    """Whether `losses` takes gradients itself, so that a training step has more than one backward pass."""
+
     @abstractmethod
     def losses(self, forward: Forward, images: Any, targets: Any) -> Losses:
         """The loss of a training batch."""
@@ -49,11 +52,6 @@ class Supervision(nn.Module, ABC):
     @abstractmethod
     def evaluate(self, forward: Forward, images: Any, targets: Any) -> EvaluatedBatch:
         """Scores and losses of an evaluation batch, without gradients and unaugmented."""
-
-    @property
-    def repeats_backward(self) -> bool:
-        """Whether `losses` takes gradients itself, so that a training step has more than one backward pass."""
-        return False
 
     def attach(self, model: nn.Module) -> None:
         """Receives the model before its first batch; what you keep of it must not become a submodule."""

@@ -15,7 +15,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,18 +36,16 @@ Scores = Callable[[Tensor, Any], Any]
 """From the features and the targets of a batch, of which only the size counts, to scores for the metrics."""
 
 
-@runtime_checkable
-class HasFeatures(Protocol):
-    """A network with the features that its head reads, (B, D) of images (B, 3, H, W) in [0, 1]."""
-
-    def features(self, images: Tensor) -> Tensor: ...
-
-
 def features_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Raises ValueError for a network that does not say which of its layers are features."""
-    if not isinstance(model, HasFeatures):
+    """From images (B, 3, H, W) in [0, 1] to the features that the network's head reads, (B, D).
+
+    Raises:
+        ValueError: the network does not say which of its layers are features.
+    """
+    features = getattr(model, "features", None)
+    if features is None:
         raise ValueError(f"No linear probe: {type(model).__name__} has no method features(images) that returns (B, D).")
-    return model.features
+    return features
 
 
 @dataclass(frozen=True)
@@ -70,29 +68,22 @@ class FeatureProbe(LinearProbe):
 
 
 @dataclass(frozen=True)
-class ClassProbe(LinearProbe):
-    """A regression on labels (B,); the scores are probabilities (B, K)."""
-
-    num_classes: int
-
-    def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
-        features, labels = encode_images(self.encode, thin(train, num_images))
-        heads = fit_heads(features, labels, num_classes=self.num_classes)
-        return [head.probabilities for head in heads]
-
-
-@dataclass(frozen=True)
-class GradeProbe(LinearProbe):
-    """A regression for each task on labels (B, T), -1 where one is missing; all with one strength."""
+class LabelProbe(LinearProbe):
+    """A regression on labels (B,), with probabilities (B, K) as its scores; or one for each task on labels (B, T), -1
+    where one is missing, all with one strength, with a tuple of such probabilities.
+    """
 
     num_classes: Sequence[int]
+    """Of each task."""
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
         features, labels = encode_images(self.encode, thin(train, num_images))
         by_task = []
-        for own, num_classes in zip(labels.T, self.num_classes, strict=True):
+        for own, num_classes in zip(labels.reshape(len(labels), -1).T, self.num_classes, strict=True):
             known = own != MISSING
             by_task.append([head.probabilities for head in fit_heads(features[known], own[known], num_classes)])
+        if labels.ndim == 1:
+            return by_task[0]
         return [_of_each_task(heads) for heads in zip(*by_task, strict=True)]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +34,6 @@ class MultiTaskLossConfig(ClassificationLossConfig):
         return [replace(self, class_counts=own).build() for own in counts]
 
 
-@runtime_checkable
-class SharesLayers(Protocol):
-    """A network with a last layer that all tasks share."""
-
-    def last_shared_weights(self) -> nn.Parameter: ...
-
-
 class MultiTaskSupervision(Supervision):
     """Targets are labels (B, T), -1 where one is missing; the model's logits are those of all tasks, (B, K1 + K2 ...).
 
@@ -60,24 +52,22 @@ class MultiTaskSupervision(Supervision):
         self.criteria = nn.ModuleList(loss.criteria(list(num_classes.values())))
         self.labelled_shares = loss.labelled_shares or (1.0,) * len(num_classes)
         self.weighting = weighting
+        # GradNorm takes the gradient of each task.
+        self.repeats_backward = weighting.follows_gradients
         # In a tuple: as an attribute of its own it would become a parameter of this module.
         self._shared: tuple[nn.Parameter, ...] = ()
-
-    @property
-    def repeats_backward(self) -> bool:
-        """GradNorm takes the gradient of each task."""
-        return self.weighting.follows_gradients
 
     def attach(self, model: nn.Module) -> None:
         """Raises ValueError when the weighting needs gradients and the network has no `last_shared_weights`."""
         if not self.weighting.follows_gradients:
             return
-        if not isinstance(model, SharesLayers):
+        last_shared_weights = getattr(model, "last_shared_weights", None)
+        if last_shared_weights is None:
             raise ValueError(
                 f"weighting is gradnorm, but {type(model).__name__} has no method last_shared_weights(); add one that "
                 "returns the weights of the last layer that all tasks share, or take another weighting."
             )
-        self._shared = (model.last_shared_weights(),)
+        self._shared = (last_shared_weights(),)
 
     def losses(self, forward: Forward, images: Tensor, targets: Tensor) -> Losses:
         """Returns the total, and of each task the loss, accuracy, current weight and, if needed, the gradient norm."""

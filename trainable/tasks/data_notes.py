@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from trainable.data.io.findings import Finding, format_summary, note
+from trainable.data.io.findings import MOST_SHOWN, Finding, format_table, note
 from trainable.data.io.splits import Splits
 
 logger = logging.getLogger(__name__)
+_MOST_LINES = 15
 AnySplits = TypeVar("AnySplits", bound=Splits)
 
 
@@ -21,7 +22,14 @@ def of_folders_alone(data: Any, names: Sequence[str], *, drawn: str) -> list[Fin
 
 
 def with_findings(splits: AnySplits, findings: Sequence[Finding]) -> AnySplits:
-    """The splits with the findings, which are logged."""
+    """The splits with the findings, which are logged in a few lines: fewer files of each kind, then the first kinds."""
+    lines: list[str] = []
+    for max_rows in range(MOST_SHOWN, 0, -1):
+        lines = format_table(findings, max_rows=max_rows).splitlines()
+        if len(lines) <= _MOST_LINES:
+            break
+    else:
+        lines[_MOST_LINES - 1 :] = [f"and more: {len(findings)} findings in all"]
     if findings:
-        logger.info("%s", format_summary(findings))
+        logger.info("%s", "\n".join(lines))
     return replace(splits, findings=tuple(findings))

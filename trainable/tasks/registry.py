@@ -6,6 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any
 
+from torch import nn
+
 from trainable.config import TrialConfig
 from trainable.configuration.fields import unknown_name
 from trainable.configuration.reference import is_reference, load
@@ -49,6 +51,13 @@ def get_task(name: str) -> Task[Any]:
 def installed_tasks() -> Mapping[str, EntryPoint]:
     """The workloads of other installed packages, by name."""
     return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in TASKS}
+
+
+def fresh_network(config: TrialConfig) -> nn.Module:
+    """The network of a configuration with fresh weights: trained ones are neither fetched nor frozen."""
+    scratch = {"weights": "scratch", "freeze_batch_norm": False}
+    own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
+    return get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))
 
 
 def default_config(workload: str, source: str | None = None) -> TrialConfig:

@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
 from trainable.models.output import as_model_output
-from trainable.tasks.registry import get_task
+from trainable.tasks.registry import fresh_network, get_task
 from trainable.techniques.memory import forget_peak, peak_gib
 from trainable.techniques.parallel.random_streams import seed_everything
 
@@ -46,12 +45,12 @@ def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: 
 def num_parameters(config: TrialConfig) -> int:
     """Of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return sum(parameter.numel() for parameter in _fresh_network(config).parameters())
+        return sum(parameter.numel() for parameter in fresh_network(config).parameters())
 
 
 @torch.no_grad()
 def _latency_ms(config: TrialConfig, splits: Any, device: torch.device) -> float:
-    network = _fresh_network(config).to(device).eval()
+    network = fresh_network(config).to(device).eval()
     image = torch.rand((1, 3, *splits.train.images.shape[1:3]), device=device)
     seconds = []
     for _ in range(WARMUP_PASSES + TIMED_PASSES):
@@ -75,10 +74,3 @@ def _peak_gib(config: TrialConfig, splits: Any, device: torch.device) -> float:
     losses.total.backward()
     trainer.optimizer.step()
     return peak_gib(device)
-
-
-def _fresh_network(config: TrialConfig) -> nn.Module:
-    """Fresh weights: trained ones have the same size and speed."""
-    scratch = {"weights": "scratch", "freeze_batch_norm": False}
-    own = {name: value for name, value in scratch.items() if hasattr(config.model, name)}
-    return get_task(config.workload).build_model(replace(config, model=replace(config.model, **own)))

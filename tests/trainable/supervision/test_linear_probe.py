@@ -19,8 +19,7 @@ from trainable.metrics.grading import GradingMetrics
 from trainable.models.backbones.backbone import Backbone
 from trainable.supervision.linear_probe import (
     STRENGTHS,
-    ClassProbe,
-    GradeProbe,
+    LabelProbe,
     features_of,
     fit_heads,
     measure_probe,
@@ -70,7 +69,7 @@ def classes_measured(train, validation, test, *, on_test):
         return batches(clusters(labels, seed=seed, spread=2.0), torch.from_numpy(labels))
 
     return measure_probe(
-        ClassProbe(lambda features: features, 3),
+        LabelProbe(lambda features: features, [3]),
         train=split(train, 1),
         num_images=len(train),
         validation=split(validation, 2),
@@ -112,7 +111,7 @@ def test_a_missing_grade_teaches_nothing_and_each_task_has_its_own_layer():
     accuracy = {}
     for name, taught in (("known", known), ("wrong", wrong)):
         measured = measure_probe(
-            GradeProbe(lambda features: features, [2, 3]),
+            LabelProbe(lambda features: features, [2, 3]),
             train=batches(features, torch.from_numpy(taught)),
             num_images=80,
             validation=batches(features, torch.from_numpy(labels)),

@@ -128,12 +128,3 @@ def _by_kind(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[Fin
             if finding.severity is severity:
                 kinds.setdefault((severity, finding.action), []).append(finding)
     return kinds
-
-
-def format_summary(findings: Sequence[Finding], *, max_lines: int = 15) -> str:
-    """As `format_table`, in so few lines: fewer files of each kind, then fewer kinds, the last first."""
-    for max_rows in range(MOST_SHOWN, 0, -1):
-        text = format_table(findings, max_rows=max_rows)
-        if text.count("\n") < max_lines:
-            return text
-    return "\n".join([*text.splitlines()[: max_lines - 1], f"and more: {len(findings)} findings in all"])
