@@ -188,8 +188,7 @@ class Trainer(Resumable):
             terms = {name: terms[name] + share for name, share in shares.items()} if terms else shares
         if self.ranks is None:
             return terms
-        self.ranks.sum_gradients(p for group in self.optimizer.param_groups for p in group["params"])
-        return self.ranks.sum_terms(terms)
+        return self.ranks.sum_update((p for group in self.optimizer.param_groups for p in group["params"]), terms)
 
     def _end_epoch(self) -> dict[str, object]:
         """What the techniques say of the epoch; a collapse of the experts is acted on."""

@@ -239,10 +239,9 @@ class TrainingRun:
             try:
                 return trained()
             except MemoryShortage:
-                if not self.micro_batches.can_be_halved:
+                if not self.micro_batches.halve(epoch=self.epoch + 1):
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
-            self.micro_batches.halve(epoch=self.epoch + 1)
             self._replace_batches()
             # A copy again: the optimizer goes on with the tensors that it is given.
             self.trainer.load_state_dict(memory.copy_to_cpu(before))

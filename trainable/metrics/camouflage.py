@@ -128,25 +128,20 @@ class CamouflageMetrics:
             self._sums[name] = self._sums.get(name, 0.0) + values.sum(0)
 
 
-def mean_absolute_error(histogram: LevelHistogram) -> Tensor:
-    """Mean absolute difference of the stretched prediction and the mask, shape (B,)."""
-    outside, inside = histogram.by_level.unbind(1)
-    differences = outside * histogram.values + inside * (1 - histogram.values)
-    return differences.sum(1) / (outside + inside).sum(1)
-
-
 def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
     """Values of shape (B,), and the two curves of shape (B, 256)."""
     decisions = histogram.decisions()
     pixels = decisions.pixels
     e_values, f_values = e_measure(decisions), f_measure(decisions)
+    outside, inside = histogram.by_level.unbind(1)
+    differences = outside * histogram.values + inside * (1 - histogram.values)
     return {
         "s_measure": s_measure(histogram),
         "e_measure": e_values[:, EVERY_THRESHOLD],
         "e_measure_adaptive": e_values[:, ADAPTIVE],
         "f_measure": f_values[:, EVERY_THRESHOLD],
         "f_measure_adaptive": f_values[:, ADAPTIVE],
-        "mae": mean_absolute_error(histogram),
+        "mae": differences.sum(1) / (outside + inside).sum(1),
         "iou": iou(decisions)[:, ONE_HALF],
         "dice": dice(decisions)[:, ONE_HALF],
         "num_empty_masks": (decisions.objects[:, ONE_HALF] == 0).double(),

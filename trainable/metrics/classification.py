@@ -19,6 +19,7 @@ Cost: two histograms of a batch, kept on the device and read once.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -82,11 +83,11 @@ class ClassificationMetrics(SummedBatches):
         return {name: float(value) for name, value in values.items()}
 
 
+@dataclass(eq=False)
 class SeveralClassifications:
     """Classifications of the same images, by name."""
 
-    def __init__(self, parts: Mapping[str, ClassificationMetrics]) -> None:
-        self.parts = parts
+    parts: Mapping[str, ClassificationMetrics]
 
     def state_dict(self) -> dict[str, Any]:
         return {name: metrics.state_dict() for name, metrics in self.parts.items()}

@@ -1,16 +1,17 @@
 """Means over samples, summed on the device and read once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 
+@dataclass(eq=False)
 class RunningMeans:
     """Sample-weighted means of named scalars; a batch counts by its samples, for the names that it has."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor | float] = {}
-        self._counts: dict[str, int] = {}
+    _sums: dict[str, Tensor | float] = field(default_factory=dict, init=False)
+    _counts: dict[str, int] = field(default_factory=dict, init=False)
 
     def add(self, means: Mapping[str, Tensor | float], num_samples: int) -> None:
         """Adds the means of a batch of `num_samples`, each a number or a scalar tensor."""

@@ -10,10 +10,9 @@ import shutil
 import sys
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import torch
@@ -36,8 +35,7 @@ HOST = "127.0.0.1"
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus:
+class RunStatus(NamedTuple):
     """Where a run stands; ranks report it with each result."""
 
     epoch: int
@@ -108,27 +106,19 @@ class RankedRun:
         folder = mkdtemp(prefix="ranks-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._saved = Path(folder) / "state.pt"
-        self._status: RunStatus
+        self.epoch: int
+        self.ending: Ending | None
         self._begin()
-
-    @property
-    def epoch(self) -> int:
-        return self._status.epoch
-
-    @property
-    def ending(self) -> Ending | None:
-        return self._status.ending
 
     def run_epoch(self) -> EpochResult:
         """Like `TrainingRun`'s, on all ranks."""
         while True:
             try:
-                result, self._status = self._actors.call("run_epoch")
+                result, (self.epoch, self.ending) = self._actors.call("run_epoch")
                 break
             except MemoryShortage:
-                if not self.micro_batches.can_be_halved:
+                if not self.micro_batches.halve(epoch=self.epoch + 1):
                     raise
-            self.micro_batches.halve(epoch=self.epoch + 1)
             self._begin()
         self._actors.call("save", self._saved)
         return result
@@ -144,14 +134,14 @@ class RankedRun:
             shutil.copyfile(path, self._saved)
         except FileNotFoundError as error:
             raise CheckpointError(f"{path} is not a file; give the checkpoint that a training run wrote.") from error
-        self._status = self._actors.call("restore", self._saved)
+        self.epoch, self.ending = self._actors.call("restore", self._saved)
 
     def _begin(self) -> None:
         """Restores ranks to the end of the last complete epoch, all with the same micro-batches."""
         self._actors = self._living_ranks()
-        self._status = self._actors.call("begin", self.micro_batches.config)
+        self.epoch, self.ending = self._actors.call("begin", self.micro_batches.config)
         if self._saved.exists():
-            self._status = self._actors.call("restore", self._saved)
+            self.epoch, self.ending = self._actors.call("restore", self._saved)
 
 
 class _Rank:

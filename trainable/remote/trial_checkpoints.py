@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,25 +22,19 @@ LONGEST_PAUSE_SECONDS = 30.0
 """Between two attempts. So long a store that is away is left alone where it can wait: one that fails may take 6 s."""
 
 
+@dataclass(eq=False)
 class TrialCheckpoints:
-    """Saves and finds the checkpoints of a trial.
+    """Saves and finds the checkpoints of a trial."""
 
-    Args:
-        folder: in the results folder of the search, which this machine may not see.
-        store: URI of the same folder in a store; None where every machine sees the results folder.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        store: str | None,
-        *,
-        pause: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._folder, self._store, self._pause, self._clock = folder, store, pause, clock
-        self._next_attempt = -math.inf
-        self._opened: RemoteFolder | None = None
+    folder: Path
+    """In the results folder of the search, which this machine may not see."""
+    store: str | None
+    """URI of the same folder in a store; None where every machine sees the results folder."""
+    _: KW_ONLY
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _next_attempt: float = field(default=-math.inf, init=False)
+    _opened: RemoteFolder | None = field(default=None, init=False)
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
         """Has a checkpoint written, and copies it to the store.
@@ -50,15 +45,15 @@ class TrialCheckpoints:
         Raises:
             OSError: the disk is full, or the store can't be reached.
         """
-        if self._store is None or self._folder.is_dir():
-            write(self._folder / name)
-            if self._store is None or self._clock() < self._next_attempt:
+        if self.store is None or self.folder.is_dir():
+            write(self.folder / name)
+            if self.store is None or self.clock() < self._next_attempt:
                 return
             try:
-                self._remote.put(self._folder / name, name)
+                self._remote.put(self.folder / name, name)
             except OSError as error:
-                self._next_attempt = self._clock() + LONGEST_PAUSE_SECONDS
-                logger.warning("%s has not been copied to %s yet: %s", name, self._store, error)
+                self._next_attempt = self.clock() + LONGEST_PAUSE_SECONDS
+                logger.warning("%s has not been copied to %s yet: %s", name, self.store, error)
             return
         with TemporaryDirectory(prefix="checkpoint-") as scratch:
             write(Path(scratch) / name)
@@ -71,10 +66,10 @@ class TrialCheckpoints:
         Raises:
             OSError: the store can't be reached.
         """
-        if self._store is None or self._folder.is_dir():
-            if self._store is not None and not (self._folder / name).is_file():
-                self._remote.get(name, self._folder / name)
-            yield self._folder / name
+        if self.store is None or self.folder.is_dir():
+            if self.store is not None and not (self.folder / name).is_file():
+                self._remote.get(name, self.folder / name)
+            yield self.folder / name
             return
         with TemporaryDirectory(prefix="checkpoint-") as scratch:
             self._remote.get(name, Path(scratch) / name)
@@ -83,8 +78,8 @@ class TrialCheckpoints:
     @property
     def _remote(self) -> RemoteFolder:
         if self._opened is None:
-            assert self._store is not None, "there is no store"
-            self._opened = RemoteFolder(self._store)
+            assert self.store is not None, "there is no store"
+            self._opened = RemoteFolder(self.store)
         return self._opened
 
     def _put_patiently(self, file: Path) -> None:
@@ -98,9 +93,9 @@ class TrialCheckpoints:
                 logger.warning(
                     "%s waits: %s can't be reached, next attempt in %g s: %s",
                     platform.node(),
-                    self._store,
+                    self.store,
                     pause,
                     error,
                 )
-            self._pause(pause)
+            self.pause(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE_SECONDS)

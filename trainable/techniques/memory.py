@@ -165,12 +165,10 @@ class MicroBatches:
         """The configuration with the sizes that are in use."""
         return replace(self._configured, batch_size=self.size, accumulation_steps=self.accumulation_steps)
 
-    @property
-    def can_be_halved(self) -> bool:
-        return can_be_halved(self.size, self._configured.min_batch_size)
-
-    def halve(self, *, epoch: int) -> None:
-        """After a shortage in this epoch, which starts again."""
+    def halve(self, *, epoch: int) -> bool:
+        """After a shortage in this epoch, which starts again; False where the micro-batches can't be smaller."""
+        if not can_be_halved(self.size, self._configured.min_batch_size):
+            return False
         former = self.size
         self.size, self.accumulation_steps = halve_micro_batch(former, self.accumulation_steps)
         self.evaluated = min(self.evaluated, self.size)
@@ -182,6 +180,7 @@ class MicroBatches:
             self.size,
             self.accumulation_steps,
         )
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """The size where it is smaller than configured: what depends on the micro-batch goes on as it was."""

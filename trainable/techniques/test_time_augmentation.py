@@ -87,7 +87,10 @@ class MaskViewsConfig:
         def average(images: Tensor) -> ModelOutput:
             size, outputs, logits = images.shape[-2:], [], []
             for scale in self.tta_scales:
-                scaled = _scale(images, scale)
+                scaled = images
+                if scale != 1:
+                    sides = tuple(round(scale * side) for side in size)
+                    scaled = F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)
                 outputs.append(forward(scaled))
                 logits.append(resize_logits(outputs[-1].predictions.float(), size))
                 if self.tta_flips:
@@ -123,13 +126,6 @@ class AveragedViews(Supervision):
 
     def evaluate(self, forward: Forward, images: Tensor, targets: Any) -> EvaluatedBatch:
         return self.supervision.evaluate(self.average_views(forward), images, targets)
-
-
-def _scale(images: Tensor, scale: float) -> Tensor:
-    if scale == 1:
-        return images
-    height, width = (round(scale * side) for side in images.shape[-2:])
-    return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _corner(images: Tensor, share: float, corner: tuple[str, str]) -> Tensor:

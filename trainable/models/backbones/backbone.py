@@ -1,10 +1,10 @@
 """What every backbone is: four stages in a row. With checkpointing, the backward pass computes their maps again."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,35 +83,28 @@ def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
 
 def _contexts(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
     """Of a forward pass, and of the one that the backward pass repeats."""
-    return nullcontext(), _Recomputation(stage)
+    return nullcontext(), _StatisticsKept(stage)
 
 
-class _Recomputation(AbstractContextManager):
-    """Keeps the statistics each time it is entered: a graph that is walked for each task is recomputed for each."""
+@dataclass(eq=False)
+class _StatisticsKept(AbstractContextManager):
+    """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice.
 
-    def __init__(self, stage: nn.Module) -> None:
-        self._stage = stage
+    May be entered several times: a graph that is walked for each task is recomputed for each.
+    """
+
+    stage: nn.Module
 
     def __enter__(self) -> None:
-        self._kept = _running_statistics_kept(self._stage)
-        self._kept.__enter__()
+        layers = batch_norms(self.stage)
+        self._momenta = [(layer, layer.momentum) for layer in layers]
+        counts = [layer.num_batches_tracked for layer in layers]
+        self._counts = [(count, count.clone()) for count in counts if count is not None]
+        for layer in layers:
+            layer.momentum = 0.0
 
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._kept.__exit__(*error)
-
-
-@contextmanager
-def _running_statistics_kept(stage: nn.Module) -> Iterator[None]:
-    """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice."""
-    layers = batch_norms(stage)
-    momenta = [layer.momentum for layer in layers]
-    counts = [(count, count.clone()) for layer in layers if (count := layer.num_batches_tracked) is not None]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
+    def __exit__(self, *error: object) -> None:
+        for layer, momentum in self._momenta:
             layer.momentum = momentum
-        for count, before in counts:
+        for count, before in self._counts:
             count.copy_(before)

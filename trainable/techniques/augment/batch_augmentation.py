@@ -4,6 +4,7 @@ of a batch, which leave the input unchanged and write each image once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
@@ -39,26 +40,18 @@ class BatchAugmentation(ABC):
         self.generator.set_state(state["generator"].cpu())
 
 
+@dataclass(eq=False)
 class RampedAugmentation(BatchAugmentation):
-    """Its strength rises during `transition_duration` epochs from `transition_epoch` on.
+    """Its strength rises during `transition_duration` epochs from `transition_epoch` on."""
 
-    Args:
-        generator: one for each process, with a seed of its own.
-    """
-
-    def __init__(
-        self,
-        initial_strength: float,
-        max_strength: float,
-        transition_epoch: float,
-        transition_duration: float,
-        *,
-        generator: torch.Generator,
-    ) -> None:
-        self.initial_strength, self.max_strength = initial_strength, max_strength
-        self.transition_epoch, self.transition_duration = transition_epoch, transition_duration
-        self.generator = generator
-        self._has_seen_pixels = False
+    initial_strength: float
+    max_strength: float
+    transition_epoch: float
+    transition_duration: float
+    _: KW_ONLY
+    generator: torch.Generator
+    """On the CPU, one for each process with a seed of its own."""
+    _has_seen_pixels: bool = field(default=False, init=False)
 
     @property
     def current_strength(self) -> float:

@@ -28,22 +28,12 @@ from trainable.saved_state import SavedState
 
 Shape = Callable[[float], float]
 """Maps a fraction from 0 to 1 to a share of the highest rate."""
-_ROUNDING = 1e-9
-
-
-def constant(fraction: float) -> float:
-    """Constantly the highest rate."""
-    return 1.0
+ROUNDING = 1e-9
 
 
 def cosine(fraction: float, *, floor: float) -> float:
     """Half a cosine from 1 to the floor."""
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, fraction)))
-
-
-def exponential(fraction: float, *, floor: float) -> float:
-    """The same factor in every stretch of equal length; reaches the floor, which must be above 0, at the end."""
-    return floor ** min(1.0, fraction)
 
 
 def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: float) -> float:
@@ -55,30 +45,15 @@ def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: 
     """
     start, length = 0.0, first_cycle
     # No new cycle begins at the end of the budget: it would raise the rate for the last update.
-    while start + length < min(fraction + _ROUNDING, 1.0 - _ROUNDING):
+    while start + length < min(fraction + ROUNDING, 1.0 - ROUNDING):
         start, length = start + length, length * growth
     return cosine(max(0.0, fraction - start) / length, floor=floor)
 
 
-def steps(fraction: float, *, floor: float, length: float, factor: float) -> float:
-    """Steps: the rate is multiplied by `factor` after every `length` of the budget, never below the floor."""
-    return max(floor, factor ** int(min(1.0, fraction) / length + _ROUNDING))
-
-
-def warmup_stable_decay(fraction: float, *, floor: float, decay: float) -> float:
-    """The highest rate, then a straight line to the floor over the last `decay` of the budget."""
-    left = max(0.0, 1.0 - fraction)
-    return 1.0 if left >= decay else floor + (1.0 - floor) * left / decay
-
-
-def linear_rise(fraction: float, *, start: float) -> float:
-    """A straight line from `start` to 1: the warm-up of all kinds but one."""
-    return start + (1.0 - start) * fraction
-
-
-def cosine_rise(fraction: float, *, start: float) -> float:
-    """Half a cosine from `start` to 1: the first part of one cycle."""
-    return start + (1.0 - start) * 0.5 * (1.0 - math.cos(math.pi * fraction))
+def rise(fraction: float, *, start: float, is_cosine: bool = False) -> float:
+    """From `start` to 1 in the warm-up: a straight line, or half a cosine, the first part of one cycle."""
+    risen = 0.5 * (1.0 - math.cos(math.pi * fraction)) if is_cosine else fraction
+    return start + (1.0 - start) * risen
 
 
 def warmup_cosine(epoch: float, *, warmup_epochs: float, total_epochs: float, min_lr: float, max_lr: float) -> float:
@@ -251,7 +226,7 @@ class PlateauSchedule(Schedule):
     def lr_at(self, epoch: float) -> float:
         """Rate after `epoch` epochs if nothing more is observed until then."""
         if epoch < self.warmup_epochs:
-            return self.max_lr * linear_rise(epoch / self.warmup_epochs, start=self.floor)
+            return self.max_lr * rise(epoch / self.warmup_epochs, start=self.floor)
         return self.max_lr * max(self.floor, self.factor**self.reductions)
 
     def observe(self, objective: float, *, epochs: int = 1) -> None:

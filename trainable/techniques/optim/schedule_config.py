@@ -1,14 +1,21 @@
 """Which learning rate schedule a training follows, as fractions of the planned budget."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from torch.optim import Optimizer
 
 from trainable.configuration.fields import unknown_name
-from trainable.techniques.optim import schedule as shapes
-from trainable.techniques.optim.schedule import CosineAnnealingWithWarmup, PlateauSchedule, Schedule, ShapedSchedule
+from trainable.techniques.optim.schedule import (
+    ROUNDING,
+    CosineAnnealingWithWarmup,
+    PlateauSchedule,
+    Schedule,
+    ShapedSchedule,
+    cosine,
+    rise,
+    warm_restarts,
+)
 
 KINDS = ("cosine", "one_cycle", "plateau", "warm_restarts", "exponential", "warmup_stable_decay", "step", "constant")
 _FRACTIONS = (
@@ -79,29 +86,33 @@ class ScheduleConfig:
                 patience_epochs=self.plateau_patience_fraction * total_epochs,
                 mode=mode,
             )
-        rise = partial(shapes.linear_rise, start=self.min_lr_ratio)
-        if self.schedule_kind == "one_cycle":
-            rise = partial(shapes.cosine_rise, start=self.start_lr_ratio)
+        is_one_cycle = self.schedule_kind == "one_cycle"
+        start = self.start_lr_ratio if is_one_cycle else self.min_lr_ratio
+        warmup = partial(rise, start=start, is_cosine=is_one_cycle)
         lengths = {"warmup_epochs": warmup_epochs, "total_epochs": total_epochs}
-        return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=rise, shape=self._shape())
+        return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=warmup, shape=self._shape)
 
-    def _shape(self) -> Callable[[float], float]:
-        """The shape after the warm-up, whose fraction runs over what is left of the budget."""
+    def _shape(self, fraction: float) -> float:
+        """The share of the highest rate after the warm-up, at a fraction of what is left of the budget."""
         floor, left = self.min_lr_ratio, 1.0 - self.warmup_fraction
-        by_kind: dict[str, Callable[[float], float]] = {
-            "one_cycle": partial(shapes.cosine, floor=floor),
-            "warm_restarts": partial(
-                shapes.warm_restarts,
-                floor=floor,
-                first_cycle=self.first_cycle_fraction / left,
-                growth=self.cycle_growth,
-            ),
-            "exponential": partial(shapes.exponential, floor=floor),
-            "warmup_stable_decay": partial(shapes.warmup_stable_decay, floor=floor, decay=self.decay_fraction / left),
-            "step": partial(shapes.steps, floor=floor, length=self.step_fraction / left, factor=self.step_factor),
-            "constant": shapes.constant,
-        }
-        return by_kind[self.schedule_kind]
+        match self.schedule_kind:
+            case "one_cycle":
+                return cosine(fraction, floor=floor)
+            case "warm_restarts":
+                first_cycle = self.first_cycle_fraction / left
+                return warm_restarts(fraction, floor=floor, first_cycle=first_cycle, growth=self.cycle_growth)
+            case "exponential":
+                # The same factor in every stretch of equal length; reaches the floor at the end.
+                return floor ** min(1.0, fraction)
+            case "warmup_stable_decay":
+                # The highest rate, then a straight line to the floor over the last part of the budget.
+                remaining, decay = max(0.0, 1.0 - fraction), self.decay_fraction / left
+                return 1.0 if remaining >= decay else floor + (1.0 - floor) * remaining / decay
+            case "step":
+                num_steps = int(min(1.0, fraction) / (self.step_fraction / left) + ROUNDING)
+                return max(floor, self.step_factor**num_steps)
+        assert self.schedule_kind == "constant", self.schedule_kind
+        return 1.0
 
     def _check_kind(self) -> None:
         if self.cycle_growth < 1.0:

@@ -91,8 +91,11 @@ class Ranks:
             own_weights.append(weight * share)
         return taken, own_weights
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """The sum over ranks in place; a parameter that no rank has a gradient for keeps none."""
+    def sum_update(self, parameters: Iterable[nn.Parameter], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Sums over ranks what an update rests on: the gradients in place, and each named scalar.
+
+        A parameter that no rank has a gradient for keeps none.
+        """
         parameters = [parameter for parameter in parameters if parameter.requires_grad]
         # On the CPU, where reading it does not wait for the device.
         has_gradient = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.uint8)
@@ -107,9 +110,6 @@ class Ranks:
             totals = flat.split([gradient.numel() for gradient in bucket])
             for gradient, total in zip(bucket, totals, strict=True):
                 gradient.copy_(total.view(gradient.shape))
-
-    def sum_terms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each named scalar summed over ranks."""
         total = torch.stack([value.float() for value in terms.values()])
         distributed.all_reduce(total)
         return dict(zip(terms, total.unbind(), strict=True))
