@@ -128,7 +128,7 @@ def from_params(params: Mapping[str, object], base: Config) -> Config:
     """
     check_size(params)
     params = _with_network_params(params, base)
-    sections = _sections(base)
+    sections = sections_of(base)
     owners = {inner.name: name for name, kind in sections.items() for inner in fields(kind)}
     own = {outer.name for outer in fields(base)} - set(sections)
     known = parameter_names(base)
@@ -160,7 +160,7 @@ class Parameter(NamedTuple):
 
 def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     """Everything that `from_params` takes, also of parts that are off in `base`."""
-    sections, hints = _sections(base), get_type_hints(type(base))
+    sections, hints = sections_of(base), get_type_hints(type(base))
     found = {
         outer.name: Parameter(None, bool, is_switch=True)
         if outer.name in sections
@@ -196,20 +196,15 @@ def flat_params(config: RunConfig) -> dict[str, object]:
     """The configuration under the flat names of `from_params`, without sections that are off."""
     params = {outer.name: getattr(config, outer.name) for outer in fields(config)}
     params |= {} if config.free_params is None else params.pop(config.free_params)
-    for section in _sections(config):
+    for section in sections_of(config):
         inner = params.pop(section)
         params |= {} if inner is None else {field.name: getattr(inner, field.name) for field in fields(inner)}
     return params
 
 
-def section_names(config: RunConfig) -> set[str]:
-    """The names that switch a part of the configuration on or off as a whole."""
-    return set(_sections(config))
-
-
 def parameter_names(config: RunConfig) -> set[str]:
     """All flat names of `from_params`, those of sections that are off included."""
-    inner = {field.name for kind in _sections(config).values() for field in fields(kind)}
+    inner = {field.name for kind in sections_of(config).values() for field in fields(kind)}
     return inner | {outer.name for outer in fields(config)}
 
 
@@ -225,7 +220,7 @@ def from_dict(data: Mapping[str, object], base: Config) -> Config:
     Raises:
         ValueError: a name is unknown or missing, or a value is not of its field's type or range.
     """
-    sections, data = _sections(base), as_written_now(data, [outer.name for outer in fields(base)])
+    sections, data = sections_of(base), as_written_now(data, [outer.name for outer in fields(base)])
     inner = {
         name: built(sections[name], value, name) if name in sections and value is not None else value
         for name, value in data.items()
@@ -234,8 +229,8 @@ def from_dict(data: Mapping[str, object], base: Config) -> Config:
     return built(type(base), inner, "the configuration")
 
 
-def _sections(base: RunConfig) -> dict[str, type]:
-    """The dataclass of each section, also of those that are off in `base`."""
+def sections_of(base: RunConfig) -> dict[str, type]:
+    """The dataclass of each section, also of those that are off in `base`; its name switches it as a whole."""
     found: dict[str, type] = {}
     for name, hint in get_type_hints(type(base)).items():
         value = getattr(base, name)

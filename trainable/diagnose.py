@@ -122,24 +122,18 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
     ]
 
 
-def check_answers(last: Mapping[str, float]) -> list[Finding]:
-    """Whether the last epoch of a training, given as metrics by name, answers every image alike."""
-    return [
+def check_curve(last: Mapping[str, float]) -> list[Finding]:
+    """Whether the last epoch of a training, given as metrics by name, answers every image alike, or overfits."""
+    findings = [
         _found(name, f"is {share:.2f}: predictions are constant", f"{ADVICE.capitalize()}.", Severity.WARNING)
         for name, share in constant_shares(last).items()
     ]
-
-
-def check_curve(last: Mapping[str, float]) -> list[Finding]:
-    """Whether the last epoch of a training, given as metrics by name, overfits."""
-    if not {"train/accuracy", "val/accuracy"} <= last.keys():
-        return []
-    gap = last["train/accuracy"] - last["val/accuracy"]
+    gap = last.get("train/accuracy", 0.0) - last.get("val/accuracy", 1.0)
     if gap <= OVERFITTING_GAP:
-        return []
+        return findings
     action = "It overfits: dropout, weight_decay, mixing, label_smoothing, early_stopping; preset regularised has all."
     shown = f"training accuracy {last['train/accuracy']:.3f}, validation {last['val/accuracy']:.3f}"
-    return [_found("curve", shown, action, Severity.WARNING)]
+    return [*findings, _found("curve", shown, action, Severity.WARNING)]
 
 
 def _found(what: str, problem: str, action: str, severity: Severity = Severity.ERROR) -> Finding:
@@ -161,8 +155,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             return 0
         findings = diagnose(exported)
         if options.curve is not None:
-            last = read_curve(options.curve)[-1]["metrics"]
-            findings += check_answers(last) + check_curve(last)
+            findings += check_curve(read_curve(options.curve)[-1]["metrics"])
     except (ValueError, OSError) as error:
         logger.error("error: %s", error)
         return 2

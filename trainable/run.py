@@ -57,9 +57,8 @@ class HandedOver(NamedTuple):
 class EpochRun(Protocol):
     """What trains epoch after epoch, and goes on from a checkpoint."""
 
-    @property
-    def epoch(self) -> int:
-        """Epochs completed."""
+    epoch: int
+    """Epochs completed."""
 
     @property
     def ending(self) -> Ending | None:
@@ -83,17 +82,14 @@ class EpochRun(Protocol):
 class Run(EpochRun, Protocol):
     """One that is also tested and handed over."""
 
+    objective: str
+    """The metric that is compared, such as `val/accuracy`."""
+    monitor: "Monitor"
+    """The metric that decides about its end and its best epoch."""
+
     @property
     def config(self) -> "RunConfig":
         """The complete configuration."""
-
-    @property
-    def objective(self) -> str:
-        """The metric that is compared, such as `val/accuracy`."""
-
-    @property
-    def monitor(self) -> "Monitor":
-        """The metric that decides about its end and its best epoch."""
 
     @property
     def summary(self) -> str:

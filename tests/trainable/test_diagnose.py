@@ -12,7 +12,6 @@ from trainable.data.generated.leaf_pictures import LeafPictureConfig
 from trainable.data.io.findings import Severity
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.diagnose import (
-    check_answers,
     check_batches,
     check_classes,
     check_curve,
@@ -98,8 +97,8 @@ def test_a_training_far_better_than_its_validation_is_called_overfitted():
 
 
 def test_a_training_that_answers_every_image_alike_is_warned_of():
-    assert check_answers({"val/constant_share": 0.7, "val/accuracy": 0.7}) == []
-    (finding,) = check_answers({"val/edema_constant_share": 1.0})
+    assert check_curve({"val/constant_share": 0.7, "val/accuracy": 0.7}) == []
+    (finding,) = check_curve({"val/edema_constant_share": 1.0})
     assert (finding.file, finding.severity) == ("val/edema_constant_share", Severity.WARNING)
     assert "precision=fp32" in finding.action
 

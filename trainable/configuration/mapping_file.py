@@ -19,7 +19,7 @@ class _YamlLoader(yaml.SafeLoader):
     """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text. A name may stand once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        _check_once([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        _unique([(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)])
         return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -32,15 +32,13 @@ class _YamlLoader(yaml.SafeLoader):
 _YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
 
 
-def _check_once(names: list[str]) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise _TwiceError(f"{name} is given twice; leave one of them out")
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    _check_once([name for name, _ in pairs])
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _TwiceError(f"{name} is given twice; leave one of them out")
+        found[name] = value
+    return found
 
 
 def read_mapping(path: Path, *, wanted: str) -> Mapping[str, Any]:

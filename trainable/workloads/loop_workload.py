@@ -19,7 +19,7 @@ from trainable.tasks.presets.preset import Preset
 from trainable.techniques.best_epoch import Monitor
 from trainable.techniques.memory import MicroBatchCaps
 from trainable.techniques.parallel.data_parallel import Ranks
-from trainable.workloads.workload import DEFAULT, DataFacts, Progress, Workload
+from trainable.workloads.workload import DEFAULT, Progress, Workload
 
 
 @runtime_checkable
@@ -50,14 +50,11 @@ class LoopWorkload(Workload[LoopConfig]):
 
     def __init__(self, loop: Loop, *, name: str) -> None:
         self.name, self.objective, self.mode = name, loop.objective, loop.mode
+        self.presets = {DEFAULT: Preset(params=dict(loop.defaults))}
         self._loop = loop
 
     def default_config(self, source: str | None = None) -> LoopConfig:
         return LoopConfig(workload=self.name, max_epochs=self._loop.max_epochs, data=LoopData(source=source))
-
-    @property
-    def presets(self) -> Mapping[str, Preset]:
-        return {DEFAULT: Preset(params=dict(self._loop.defaults))}
 
     def open_data(
         self, config: LoopConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None
@@ -72,12 +69,6 @@ class LoopWorkload(Workload[LoopConfig]):
         lines = (f"{one} {(path / one).stat().st_size}\n" for one in files if (path / one).is_file())
         listing = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
         return LoopFiles(path=path, fingerprint={"all": listing})
-
-    def adapt_to_data(self, config: LoopConfig, data: LoopFiles) -> LoopConfig:
-        return config
-
-    def facts(self, config: LoopConfig, data: LoopFiles) -> DataFacts:
-        return DataFacts()
 
     def check(self, config: LoopConfig) -> None:
         self._params(config)

@@ -1,6 +1,6 @@
 """A task as a workload: its loop is the trainer's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,10 @@ class TaskWorkload(Workload[TrialConfig]):
     def __init__(self, task: Task[Any], *, name: str) -> None:
         """`name` is that of the task, or the reference by which it was found."""
         self._task, self.name, self.objective, self.mode = task, name, task.objective, task.mode
+        self.presets = {DEFAULT: Preset(params={}), **task.presets}
 
     def default_config(self, source: str | None = None) -> TrialConfig:
         return default_config(self.name, source)
-
-    @property
-    def presets(self) -> Mapping[str, Preset]:
-        return {DEFAULT: Preset(params={}), **self._task.presets}
 
     def open_data(
         self, config: TrialConfig, *, cache_dir: Path | None = None, on_progress: Progress | None = None

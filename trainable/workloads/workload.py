@@ -55,27 +55,24 @@ class Workload(ABC, Generic[Config]):
     """`max` or `min`: whether a higher or a lower objective is better."""
     can_use_ranks: bool
     """Several processes may train one trial together."""
+    presets: Mapping[str, Preset]
+    """Configurations by name, for training without a search; DEFAULT is one of each workload."""
 
     @abstractmethod
     def default_config(self, source: str | None = None) -> Config:
         """The configuration that parameters override, for the data at `source`."""
 
-    @property
-    @abstractmethod
-    def presets(self) -> Mapping[str, Preset]:
-        """Configurations by name, for training without a search; DEFAULT is one of each workload."""
-
     @abstractmethod
     def open_data(self, config: Config, *, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Any:
         """The data with its `fingerprint`; raises ValueError when it cannot be trained on."""
 
-    @abstractmethod
     def adapt_to_data(self, config: Config, data: Any) -> Config:
-        """The configuration with what only the opened data can tell."""
+        """The configuration with what only the opened data can tell; nothing unless overridden."""
+        return config
 
-    @abstractmethod
     def facts(self, config: Config, data: Any) -> DataFacts:
-        """What a plan and a report need to know of the opened data."""
+        """What a plan and a report need to know of the opened data; nothing unless overridden."""
+        return DataFacts()
 
     def trivial_floor(self, config: Config, data: Any, split: str) -> TrivialFloor | None:
         """What a prediction scores on a split that looks at no image; None where nobody can tell."""

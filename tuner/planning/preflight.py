@@ -6,7 +6,7 @@ from pathlib import Path
 from search_spaces.pinning import NUM_DRAWS
 from search_spaces.space import longest_warmup_fraction, warmup_ends_by
 from search_spaces.stub_trials import ends_or_inside, given_or_middle
-from trainable.config import flat_params, section_names
+from trainable.config import flat_params, sections_of
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
 from trainable.reporting.output_folder import check_writable
@@ -53,7 +53,7 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
 
 
 def _check_pins_hold(pins: Mapping[str, object], config: RunConfig) -> None:
-    became = flat_params(config) | {name: getattr(config, name) is not None for name in section_names(config)}
+    became = flat_params(config) | {name: getattr(config, name) is not None for name in sections_of(config)}
     for name, value in became.items():
         if name in pins and pins[name] != value:
             raise ValueError(
