@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.io.epoch_batches import EpochBatches
+from trainable.data.io.epoch_batches import EpochBatches, OrderedBatches
 from trainable.data.io.pixels import as_images, place_pixels, take
 from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 
@@ -45,22 +45,16 @@ class LabelledTrainingBatches(EpochBatches):
             yield as_images(take(self._images, (rows,))), take(self._labels, (rows,))
 
 
-class LabelledEvaluationBatches:
+class LabelledEvaluationBatches(OrderedBatches):
     """All images in order and unchanged, in the form of the training batches."""
 
     def __init__(self, data: LabelledImages, *, batch_size: int, device: torch.device) -> None:
-        self._images, self._labels = place_pixels(data.images, device), place_pixels(data.labels, device)
-        self._rows = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in self._rows:
-            yield as_images(take(self._images, (rows,))), take(self._labels, (rows,))
+        images, labels = place_pixels(data.images, device), place_pixels(data.labels, device)
+        groups = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
+        super().__init__(groups, lambda rows: (as_images(take(images, (rows,))), take(labels, (rows,))))
 
 
-class ViewPairBatches:
+class ViewPairBatches(OrderedBatches):
     """Two fixed views of each image of a split, to measure how well one finds the other.
 
     Views (B, 2, 3, H, W) in [0, 1] of all images in order, with their row numbers (B,); the same in every epoch.
@@ -69,14 +63,13 @@ class ViewPairBatches:
     """
 
     def __init__(self, images: np.ndarray, views: TwoViewsConfig, *, batch_size: int, device: torch.device) -> None:
-        self._images, self._views = place_pixels(images, device), views
-        self._rows = np.array_split(np.arange(len(images)), max(1, len(images) // batch_size))
+        pixels = place_pixels(images, device)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for number, rows in enumerate(self._rows):
+        def batch(group: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
+            number, rows = group
             # A batch's views depend on its number alone, so that ranks which divide the batches see the same.
-            views = TwoViews(self._views, generator=torch.Generator().manual_seed(number))
-            yield views.apply(as_images(take(self._images, (rows,))), torch.from_numpy(rows))
+            draws = TwoViews(views, generator=torch.Generator().manual_seed(number))
+            return draws.apply(as_images(take(pixels, (rows,))), torch.from_numpy(rows))
+
+        rows = np.array_split(np.arange(len(images)), max(1, len(images) // batch_size))
+        super().__init__(list(enumerate(rows)), batch)

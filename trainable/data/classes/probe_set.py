@@ -1,6 +1,5 @@
 """Images to measure features on: a bank whose labels a probe may use, and queries whose labels it has to find."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.classes.labelled_images import LabelledImages
+from trainable.data.io.epoch_batches import OrderedBatches
 from trainable.data.io.pixels import as_images, place_pixels, take
 
 
@@ -22,25 +22,24 @@ class ProbeSet:
         return len(self.queries)
 
 
-class ProbeBatches:
+class ProbeBatches(OrderedBatches):
     """The bank and then the queries, in order and unchanged: images, and targets with `label` and `is_query` (B,).
 
     No batch is smaller than `batch_size` unless there are fewer images: a contrastive loss needs company.
     """
 
     def __init__(self, data: ProbeSet, *, batch_size: int, device: torch.device) -> None:
-        self._parts = []
-        for images, is_query in ((data.bank, False), (data.queries, True)):
-            rows = np.array_split(np.arange(len(images)), max(1, len(images) // batch_size))
-            self._parts.append(
-                (place_pixels(images.images, device), place_pixels(images.labels, device), is_query, rows)
-            )
+        groups = []
+        for part, is_query in ((data.bank, False), (data.queries, True)):
+            images, labels = place_pixels(part.images, device), place_pixels(part.labels, device)
+            for rows in np.array_split(np.arange(len(part)), max(1, len(part) // batch_size)):
+                groups.append((images, labels, is_query, rows))
+        super().__init__(groups, _probe_batch)
 
-    def __len__(self) -> int:
-        return sum(len(rows) for *_, rows in self._parts)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        for images, labels, is_query, batches in self._parts:
-            for rows in batches:
-                targets = {"label": take(labels, (rows,)), "is_query": torch.full((len(rows),), is_query)}
-                yield as_images(take(images, (rows,))), targets
+def _probe_batch(
+    group: tuple[np.ndarray | Tensor, np.ndarray | Tensor, bool, np.ndarray],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    images, labels, is_query, rows = group
+    targets = {"label": take(labels, (rows,)), "is_query": torch.full((len(rows),), is_query)}
+    return as_images(take(images, (rows,))), targets

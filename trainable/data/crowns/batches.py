@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainable.data.crowns.crown_set import CrownSet
-from trainable.data.io.epoch_batches import EpochBatches
+from trainable.data.io.epoch_batches import EpochBatches, OrderedBatches
 from trainable.techniques.progressive_resolution import ProgressiveResolution
 
 Target = dict[str, Tensor]
@@ -42,19 +42,12 @@ class CrownTrainingBatches(EpochBatches):
             yield batch if side == tile_px else resize_batch(batch, side)
 
 
-class CrownEvaluationBatches:
+class CrownEvaluationBatches(OrderedBatches):
     """All tiles in order, as they are."""
 
     def __init__(self, data: CrownSet, *, batch_size: int) -> None:
-        self._data, self._batch_size = data, batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self._data) // self._batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self._data), self._batch_size):
-            rows = np.arange(start, min(start + self._batch_size, len(self._data)))
-            yield gather_tiles(self._data, rows, orientations=np.zeros(len(rows), np.int64))
+        groups = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
+        super().__init__(groups, lambda rows: gather_tiles(data, rows, orientations=np.zeros(len(rows), np.int64)))
 
 
 def gather_tiles(data: CrownSet, rows: np.ndarray, *, orientations: np.ndarray) -> Batch:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
-from trainable.data.io.epoch_batches import EpochBatches
+from trainable.data.io.epoch_batches import EpochBatches, OrderedBatches
 from trainable.data.io.pixels import as_images, place_pixels, take
 
 
@@ -94,30 +94,27 @@ class TrainingBatches(EpochBatches):
         return corners[:, 0], corners[:, 1]
 
 
-class EvaluationBatches:
+class EvaluationBatches(OrderedBatches):
     """Whole images in order, each with its mask at the mask's own resolution; a batch holds one mask size.
 
     Masks are unpacked from the shared map batch by batch, so that trials hold none of their own.
     """
 
     def __init__(self, data: ImageMaskSet, *, batch_size: int, device: torch.device) -> None:
-        self._images = place_pixels(data.images, device)
+        images = place_pixels(data.images, device)
         sizes: dict[tuple[int, ...], list[int]] = {}
         for index, size in enumerate(data.native_table[:, 1:].tolist()):
             sizes.setdefault(tuple(size), []).append(index)
-        self._groups: list[np.ndarray] = []
+        groups: list[np.ndarray] = []
         for group in sizes.values():
             # Parts as equal as can be: a last batch of one image takes the time of several.
-            self._groups += np.array_split(group, -(-len(group) // batch_size))
-        self._data = data
+            groups += np.array_split(group, -(-len(group) // batch_size))
 
-    def __len__(self) -> int:
-        return len(self._groups)
+        def batch(group: np.ndarray) -> tuple[Tensor, Tensor]:
+            masks = np.stack([data.native_mask(index) for index in group])
+            return as_images(take(images, (group,))), torch.from_numpy(masks).unsqueeze(1).float()
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for group in self._groups:
-            masks = np.stack([self._data.native_mask(index) for index in group])
-            yield as_images(take(self._images, (group,))), torch.from_numpy(masks).unsqueeze(1).float()
+        super().__init__(groups, batch)
 
 
 class _ForegroundPixels:

@@ -1,4 +1,8 @@
-"""The batches of one epoch after another, whatever they hold."""
+"""The batches of one epoch after another, whatever they hold: shuffled to train on, in order to evaluate on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 
 class EpochBatches:
@@ -27,3 +31,19 @@ class EpochBatches:
     def set_epoch(self, epoch: int) -> None:
         """Chooses order, crops and turns of epoch `epoch`."""
         self._epoch = epoch
+
+
+@dataclass(eq=False)
+class OrderedBatches:
+    """The batches of a split in order, the same in every epoch."""
+
+    groups: Sequence[Any]
+    """What each batch is made of, such as its rows."""
+    batch_of: Callable[[Any], tuple[Any, Any]]
+    """From a group to images and targets."""
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return map(self.batch_of, self.groups)
