@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from trainable.console.command_line import error_line, run_main
-from trainable.data.classes.dirty_variants import DirtyVariantsConfig, variant_name, variant_rng
-from trainable.data.drawing.dirt import SEVERITIES, soil
+from trainable.data.classes.dirty_variants import DirtyVariantsConfig, draw_variant
+from trainable.data.drawing.dirt import SEVERITIES
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
@@ -57,10 +57,8 @@ def soil_folder(clean: Path, out: Path, config: DirtyVariantsConfig) -> Counter[
         except BadFileError as error:
             raise ValueError(f"{file} {error.problem}. {error.action}") from error
         for variation in range(config.variations_per_image):
-            rng = variant_rng(file.name, variation)
-            severity = str(rng.choice(list(SEVERITIES), p=config.shares))
-            variant = soil(pixels, rng, severity=severity)
-            Image.fromarray(variant).save(out / f"{variant_name(file.stem, severity, variation)}.jpg", quality=95)
+            name, severity, variant = draw_variant(file.name, pixels, variation, config.shares)
+            Image.fromarray(variant).save(out / f"{name}.jpg", quality=95)
             counts[severity] += 1
     return counts
 

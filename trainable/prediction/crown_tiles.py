@@ -26,11 +26,6 @@ class TileCut:
     overlap_px: int
 
     @property
-    def corners(self) -> list[tuple[int, int]]:
-        """Top and left of each tile."""
-        return tile_corners(self.size, self.tile_px, self.overlap_px)
-
-    @property
     def owned(self) -> list[tuple[slice, slice]]:
         """Rows and columns that each tile counts, in its own frame: up to the middle of the overlaps.
 
@@ -61,7 +56,7 @@ def predict_tiles(
     forward: Forward, pixels: np.ndarray, cut: TileCut, *, batch_size: int, on_progress: Progress | None = None
 ) -> Iterator[TilePrediction]:
     """Every tile of a picture (H, W, 3); beyond the picture a tile is black, as in training."""
-    side, corners, owned = cut.tile_px, cut.corners, cut.owned
+    side, owned, corners = cut.tile_px, cut.owned, tile_corners(cut.size, cut.tile_px, cut.overlap_px)
     for start in range(0, len(corners), batch_size):
         some = slice(start, start + batch_size)
         tiles = [fill_tile(pixels[top : top + side, left : left + side], side, 0) for top, left in corners[some]]

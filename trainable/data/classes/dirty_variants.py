@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainable.data.classes.labelled_images import LabelledImages, LabelledSample, open_labelled, write_labelled
 from trainable.data.drawing import dirt
@@ -106,34 +107,29 @@ def no_variants(class_names: Sequence[str]) -> Finding:
     )
 
 
-def variant_rng(parent: str, variation: int) -> np.random.Generator:
-    """The random numbers of one variant, which depend on its parent's name and its number alone."""
-    return np.random.default_rng([_seed(parent), variation])
+def draw_variant(
+    parent: str, image: NDArray[np.uint8], variation: int, shares: Sequence[float]
+) -> tuple[str, str, NDArray[np.uint8]]:
+    """Name, severity and pixels of one variant, which depend on its parent and its number alone.
 
-
-def variant_name(parent: str, severity: str, variation: int) -> str:
-    """A name that goes on after the parent's, by which the two are known to belong together."""
-    return f"{parent}_dirty_{severity}_{variation:02d}"
+    Its name goes on after the parent's, by which the two are known to belong together.
+    """
+    rng = np.random.default_rng([_seed(parent), variation])
+    severity = str(rng.choice(list(SEVERITIES), p=shares))
+    name = f"{PurePosixPath(parent).with_suffix('')}_dirty_{severity}_{variation:02d}"
+    return name, severity, soil(image, rng, severity=severity)
 
 
 def _variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig) -> Iterator[LabelledSample]:
-    """As many as are missing; every clean image once before any a second time.
-
-    Each depends on its parent and its number alone.
-    """
+    """As many as are missing; every clean image once before any a second time."""
     counts = train.class_counts()
     missing = round(counts[clean] / config.clean_per_dirty) - counts[dirty]
     number = min(max(missing, 0), config.variations_per_image * counts[clean])
     parents = sorted(np.flatnonzero(train.labels == clean), key=lambda row: _seed(train.names[row]))
     for index in range(number):
         row, variation = parents[index % len(parents)], index // len(parents)
-        rng = variant_rng(train.names[row], variation)
-        severity = str(rng.choice(list(SEVERITIES), p=config.shares))
-        yield LabelledSample(
-            name=variant_name(str(PurePosixPath(train.names[row]).with_suffix("")), severity, variation),
-            image=soil(np.asarray(train.images[row]), rng, severity=severity),
-            label=dirty,
-        )
+        name, _, image = draw_variant(train.names[row], np.asarray(train.images[row]), variation, config.shares)
+        yield LabelledSample(name=name, image=image, label=dirty)
 
 
 def _reached(train: LabelledImages, num_real: int, clean: int, dirty: int, config: DirtyVariantsConfig) -> Finding:

@@ -1,7 +1,7 @@
 """Which form an annotation file has, by its ending and its content; formats/ reads each of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 from trainable.data.crowns.formats.coco import SECTIONS, read_coco
 from trainable.data.crowns.formats.createml import is_createml, read_createml
 from trainable.data.crowns.formats.cvat import read_cvat
-from trainable.data.crowns.formats.label_studio import is_label_studio, read_label_studio
-from trainable.data.crowns.formats.labelme import is_labelme, read_labelme
+from trainable.data.crowns.formats.label_studio import read_label_studio
+from trainable.data.crowns.formats.labelme import read_labelme
 from trainable.data.crowns.formats.reading import MAP_COORDINATES, AnnotationFile, OtherFileError
 from trainable.data.crowns.formats.rows import read_rows
-from trainable.data.crowns.formats.supervisely import is_supervisely, read_supervisely
+from trainable.data.crowns.formats.supervisely import read_supervisely
 from trainable.data.crowns.formats.via import is_via, read_via
 from trainable.data.crowns.formats.voc import read_voc
 from trainable.data.io.findings import BadFileError
@@ -48,37 +48,39 @@ def _read_json(path: Path) -> AnnotationFile:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BadFileError(f"cannot be read as annotations: it is not JSON ({error})", _REPAIR) from error
-    if isinstance(content, list):
-        return _read_list(content)
-    if not isinstance(content, dict):
-        raise OtherFileError(f"holds a JSON {type(content).__name__}, not {_KNOWN}")
-    if is_labelme(content):
-        return read_labelme(content, path.with_suffix("").name)
-    if is_via(content):
-        return read_via(content)
-    if is_supervisely(content):
-        return read_supervisely(content, path.with_suffix("").name)
-    _refuse_other_coco(content.get("annotations"))
-    if sum(section in content for section in SECTIONS) >= 2:
-        return read_coco(content)
-    if "features" in content:
-        raise OtherFileError(MAP_COORDINATES)
-    keys = ", ".join(sorted(content)[:5]) or "nothing"
-    raise OtherFileError(f"is JSON with {keys}, not {_KNOWN}")
+    own_name = path.with_suffix("").name
+    match content:
+        case list():
+            return _read_list(content)
+        case {"shapes": list(), "imagePath": _}:
+            return read_labelme(content, own_name)
+        case dict() if is_via(content):
+            return read_via(content)
+        case {"objects": list(), "size": dict()}:
+            return read_supervisely(content, own_name)
+        case dict():
+            return _read_coco(content)
+    raise OtherFileError(f"holds a JSON {type(content).__name__}, not {_KNOWN}")
 
 
-def _refuse_other_coco(entries: object) -> None:
-    """Raises OtherFileError for annotations that are no crowns."""
+def _read_coco(content: Mapping[str, Any]) -> AnnotationFile:
+    """Raises OtherFileError for what is not COCO, or has annotations that are no crowns."""
+    entries = content.get("annotations")
     listed = entries if isinstance(entries, list) else []
     keys = {key for entry in listed if isinstance(entry, dict) for key in entry}
     if "caption" in keys:
         raise OtherFileError("holds captions of pictures")
     if "segments_info" in keys:
         raise OtherFileError("is COCO panoptic json, whose crowns lie in png files; convert it to COCO instances")
+    if sum(section in content for section in SECTIONS) >= 2:
+        return read_coco(content)
+    if "features" in content:
+        raise OtherFileError(MAP_COORDINATES)
+    raise OtherFileError(f"is JSON with {', '.join(sorted(content)[:5]) or 'nothing'}, not {_KNOWN}")
 
 
 def _read_list(content: Sequence[Any]) -> AnnotationFile:
-    if is_label_studio(content):
+    if any(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content):
         return read_label_studio(content)
     if is_createml(content):
         return read_createml(content)

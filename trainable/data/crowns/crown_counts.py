@@ -11,8 +11,10 @@ from trainable.data.crowns.sources import CrownImage
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import Finding, Severity
 
+CountedCrown = tuple[CrownImage, CrownShape, str]
+"""A crown with its picture and why it is counted, in the plural."""
 ONE_KIND = "crown"
-_DROPPED = "No tile shows these crowns; they are left out."
+DROPPED = "No tile shows these crowns; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
 _CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
 _NOT_LEARNED = (
@@ -38,7 +40,7 @@ def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Seque
         (image, shape, "have no name") for image in images for shape in image.shapes or () if shape.label == UNNAMED
     ]
     kept = [_with_shapes(image, [one for one in image.shapes or () if one.label != UNNAMED]) for image in images]
-    return kept, _counted(problems, images, _UNNAMED)
+    return kept, count_crowns(problems, images, _UNNAMED)
 
 
 def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
@@ -79,42 +81,28 @@ def check_edges(images: Sequence[CrownImage]) -> list[Finding]:
             is_whole = min(left, top) >= -_SLACK_PX and right <= width + _SLACK_PX and bottom <= height + _SLACK_PX
             if not is_outside and not is_whole:
                 beyond.append((image, shape, "reach beyond their picture"))
-    return _counted(beyond, images, _CUT)
+    return count_crowns(beyond, images, _CUT)
 
 
-class DroppedCrowns:
-    """The crowns that no tile shows, as they are found."""
-
-    def __init__(self) -> None:
-        self._dropped: list[tuple[CrownImage, CrownShape, str]] = []
-
-    def add(self, image: CrownImage, shape: CrownShape, reason: str) -> None:
-        self._dropped.append((image, shape, reason))
-
-    def findings(self, images: Sequence[CrownImage]) -> list[Finding]:
-        return _counted(self._dropped, images, _DROPPED)
-
-    def nothing_left(self, root: Path, images: Sequence[CrownImage]) -> str:
-        """Why there is no tile, with an example of a coordinate beside the size of its picture."""
-        if not self._dropped:
-            return f"Not one of {len(images)} annotated pictures of {root} has a crown that can be used."
-        image, shape, _ = self._dropped[0]
-        left, top, right, bottom = shape.box
-        hint = " They look like fractions of the sides: give pixels." if max(map(abs, shape.box)) <= 1 else ""
-        return (
-            f"No crown lies on any picture of {root}: {shape.place} of {image.annotated_in} reaches from "
-            f"({left:g}, {top:g}) to ({right:g}, {bottom:g}), and {image.file.as_posix()} is "
-            f"{image.size[1]}x{image.size[0]} pixels.{hint}"
-        )
+def nothing_left(root: Path, images: Sequence[CrownImage], dropped: Sequence[CountedCrown]) -> str:
+    """Why there is no tile, with an example of a coordinate beside the size of its picture."""
+    if not dropped:
+        return f"Not one of {len(images)} annotated pictures of {root} has a crown that can be used."
+    image, shape, _ = dropped[0]
+    left, top, right, bottom = shape.box
+    hint = " They look like fractions of the sides: give pixels." if max(map(abs, shape.box)) <= 1 else ""
+    return (
+        f"No crown lies on any picture of {root}: {shape.place} of {image.annotated_in} reaches from "
+        f"({left:g}, {top:g}) to ({right:g}, {bottom:g}), and {image.file.as_posix()} is "
+        f"{image.size[1]}x{image.size[0]} pixels.{hint}"
+    )
 
 
 def _with_shapes(image: CrownImage, shapes: Sequence[CrownShape]) -> CrownImage:
     return image if image.shapes is None else replace(image, shapes=tuple(shapes))
 
 
-def _counted(
-    crowns: Sequence[tuple[CrownImage, CrownShape, str]], images: Sequence[CrownImage], action: str
-) -> list[Finding]:
+def count_crowns(crowns: Sequence[CountedCrown], images: Sequence[CrownImage], action: str) -> list[Finding]:
     """One warning for each file and reason, with the crowns of the file beside."""
     totals = Counter({image.annotated_in: 0 for image in images})
     for image in images:

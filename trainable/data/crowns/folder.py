@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.crowns.crown_counts import (
+    DROPPED,
     ONE_KIND,
-    DroppedCrowns,
+    CountedCrown,
     check_edges,
     check_splits,
+    count_crowns,
     describe_crowns,
     named_crowns,
+    nothing_left,
 )
 from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
 from trainable.data.crowns.formats.shapes import CrownShape
@@ -113,7 +116,7 @@ def _build(
     label_images = [image.label_image for image in images if image.label_image is not None]
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
-    tick, dropped = Ticker(len(images), on_progress), DroppedCrowns()
+    tick, dropped = Ticker(len(images), on_progress), list[CountedCrown]()
     shown: dict[str, set[str]] = {split: set() for split in SPLIT_NAMES}
 
     def tiles(split: str) -> Iterator[Tile]:
@@ -125,19 +128,18 @@ def _build(
             if isinstance(result, BadFileError):
                 findings.append(result.finding(image.file.as_posix()))
                 continue
-            for shape, reason in result.dropped:
-                dropped.add(image, shape, reason)
+            dropped.extend((image, shape, reason) for shape, reason in result.dropped)
             for tile in result.tiles:
                 shown[split] |= tile.shown(kinds, classes)
                 yield tile
 
     cut_tiles = {split: tiles(split) for split in SPLIT_NAMES}
     num_tiles = write_tiles(folder, cut_tiles, kinds=kinds, semantic_classes=classes)
-    findings += [*dropped.findings(images), *check_splits(shown)]
+    findings += [*count_crowns(dropped, images, DROPPED), *check_splits(shown)]
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
     if not num_tiles:
-        raise DataError(dropped.nothing_left(sources.root, images), findings)
+        raise DataError(nothing_left(sources.root, images, dropped), findings)
     write_findings(folder, findings)
 
 

@@ -53,6 +53,8 @@ class FundusSource:
     tables: list[GradeTable]
     findings: list[Finding]
     digests: dict[Path, str]
+    tasks: tuple[int, ...]
+    """Indices of those that some photograph has a grade of."""
     options: FundusFolderOptions
 
     @classmethod
@@ -84,6 +86,7 @@ class FundusSource:
         names = [plain_name(file.stem) for file in files]
         if options.group_pattern is None:
             names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
+        tasks = tuple(task for task in range(len(TASK_NAMES)) if any(own[task] != MISSING for own in labels))
         return cls(
             root=root,
             files=files,
@@ -91,15 +94,11 @@ class FundusSource:
             groups=group_ids(names, [digests[file] for file in files], options.group_pattern),
             splits=splits,
             tables=tables,
-            findings=findings + _untrained_tasks(labels),
+            findings=findings + _untrained_tasks(tasks),
             digests=digests,
+            tasks=tasks,
             options=options,
         )
-
-    @property
-    def tasks(self) -> tuple[int, ...]:
-        """Indices of the tasks that some photograph has a grade of."""
-        return _graded_tasks(self.labels)
 
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
@@ -137,13 +136,9 @@ def _agreed(rows: Sequence[Grades]) -> list[Grades]:
     return [tuple(next(iter(grades), MISSING) for grades in stated)]
 
 
-def _graded_tasks(labels: Sequence[Grades]) -> tuple[int, ...]:
-    return tuple(task for task in range(len(TASK_NAMES)) if any(own[task] != MISSING for own in labels))
-
-
-def _untrained_tasks(labels: Sequence[Grades]) -> list[Finding]:
+def _untrained_tasks(tasks: Sequence[int]) -> list[Finding]:
     """A set with one of the grades is a set for one task."""
-    graded = " and ".join(TASK_NAMES[task] for task in _graded_tasks(labels))
+    graded = " and ".join(TASK_NAMES[task] for task in tasks)
     return [
         Finding(
             file="grades",
@@ -152,7 +147,7 @@ def _untrained_tasks(labels: Sequence[Grades]) -> list[Finding]:
             severity=Severity.WARNING if graded else Severity.ERROR,
         )
         for task, name in enumerate(TASK_NAMES)
-        if task not in _graded_tasks(labels)
+        if task not in tasks
     ]
 
 

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -24,16 +25,18 @@ MOST_PIXELS_WAITING = 250_000_000
 """Of pictures that are decoded at once, or wait to be taken: more threads than fit do not take more memory."""
 
 
+@dataclass(slots=True)
 class Ticker:
     """Calls `on_progress(done, total)` once for every call of its own."""
 
-    def __init__(self, total: int, on_progress: Callable[[int, int], None] | None) -> None:
-        self._done, self._total, self._on_progress = 0, total, on_progress
+    total: int
+    on_progress: Callable[[int, int], None] | None
+    done: int = 0
 
     def __call__(self) -> None:
-        self._done += 1
-        if self._on_progress is not None:
-            self._on_progress(self._done, self._total)
+        self.done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
 
 
 def in_parallel(

@@ -11,7 +11,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,8 +83,12 @@ class Table:
         return [row for row in self.rows[1:] if not self._fits(row)]
 
     def _fits(self, row: Row) -> bool:
-        named = len(_without_empty_end(self.header))
-        return named <= len(row.cells) and len(_without_empty_end(row.cells)) <= len(self.header)
+        """Empty cells at the end of the header or of the row are left out of account."""
+        named, filled = (
+            max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
+            for cells in (self.header, row.cells)
+        )
+        return named <= len(row.cells) and filled <= len(self.header)
 
 
 def read_table(path: Path) -> Table:
@@ -216,7 +219,9 @@ def _split(text: str, separator: str, max_rows: int = sys.maxsize) -> Iterator[t
         for number, line in enumerate(text.splitlines()[:max_rows], start=1):
             yield number, tuple(line.split())
         return
-    with _cells_of_any_length():
+    # Python's own limit of 131072 characters is less than the outline of a large crown takes.
+    own_limit = csv.field_size_limit(sys.maxsize)
+    try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
         first_line = 1
         for count, cells in enumerate(reader):
@@ -224,6 +229,8 @@ def _split(text: str, separator: str, max_rows: int = sys.maxsize) -> Iterator[t
                 return
             yield first_line, tuple(cell.strip() for cell in cells)
             first_line = reader.line_num + 1
+    finally:
+        csv.field_size_limit(own_limit)
 
 
 def _rows_of_objects(text: str) -> Iterator[Row]:
@@ -271,20 +278,3 @@ def _as_cell(value: Any) -> str:
     if isinstance(value, bool | int | float | list | dict):
         return json.dumps(value, default=str)
     return str(value).strip()
-
-
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    """Python's own limit of 131072 characters is less than the outline of a large crown takes."""
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _without_empty_end(cells: Sequence[str]) -> Sequence[str]:
-    end = len(cells)
-    while end and not cells[end - 1]:
-        end -= 1
-    return cells[:end]

@@ -5,7 +5,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,26 +26,26 @@ class Stored:
     shape: tuple[int, ...]
 
 
+@dataclass(eq=False)
 class ArrayFile:
     """Arrays of bytes one after another in an open file. Threads may append and read at once."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._num_bytes = 0
-        self._lock = threading.Lock()
+    descriptor: int
+    num_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def append(self, array: np.ndarray) -> Stored:
         """Keeps an array of uint8."""
         with self._lock:
-            stored = Stored(self._num_bytes, array.shape)
-            self._num_bytes += array.nbytes
-        os.pwrite(self._descriptor, np.ascontiguousarray(array, np.uint8).data, stored.first_byte)
+            stored = Stored(self.num_bytes, array.shape)
+            self.num_bytes += array.nbytes
+        os.pwrite(self.descriptor, np.ascontiguousarray(array, np.uint8).data, stored.first_byte)
         return stored
 
     def read(self, stored: Stored) -> np.ndarray:
         """uint8, of the shape that was appended."""
         num_bytes = int(np.prod(stored.shape))
-        data = os.pread(self._descriptor, num_bytes, stored.first_byte)
+        data = os.pread(self.descriptor, num_bytes, stored.first_byte)
         return np.frombuffer(data, np.uint8).reshape(stored.shape)
 
 

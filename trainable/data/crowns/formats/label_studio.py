@@ -1,6 +1,7 @@
 """Label Studio's json: a list of tasks, each with a picture and its regions in percent of the sides."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import radians
 from typing import Any
@@ -31,11 +32,6 @@ _KINDS = {
     "keypointlabels": "keypoint",
     "brushlabels": "brush",
 }
-
-
-def is_label_studio(content: Sequence[Any]) -> bool:
-    """Whether the entries of a json list are tasks."""
-    return any(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content)
 
 
 def read_label_studio(content: Sequence[Any]) -> AnnotationFile:
@@ -145,16 +141,17 @@ def decode_brush(rle: object, size: tuple[int, int]) -> np.ndarray:
     return covered
 
 
+@dataclass(slots=True)
 class _Bits:
     """Whole numbers from bits, the highest first."""
 
-    def __init__(self, content: bytes) -> None:
-        self._content, self._position = content, 0
+    content: bytes
+    position: int = 0
 
     def take(self, number: int) -> int:
-        first, self._position = self._position // 8, self._position + number
-        last = -(-self._position // 8)
-        if last > len(self._content):
+        first, self.position = self.position // 8, self.position + number
+        last = -(-self.position // 8)
+        if last > len(self.content):
             raise CrownError("have a damaged brush", "it ends too soon")
-        around = int.from_bytes(self._content[first:last])
-        return around >> 8 * last - self._position & (1 << number) - 1
+        around = int.from_bytes(self.content[first:last])
+        return around >> 8 * last - self.position & (1 << number) - 1

@@ -27,10 +27,6 @@ from trainable.data.io.counted import counted
 _NUM_RIM_POINTS = 32
 
 
-def is_labelme(content: Mapping[str, Any]) -> bool:
-    return isinstance(content.get("shapes"), list) and "imagePath" in content
-
-
 def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
     """Shapes of one label and one group_id are parts of one crown.
 

@@ -24,10 +24,6 @@ from trainable.data.crowns.formats.shapes import (
 )
 
 
-def is_supervisely(content: Mapping[str, Any]) -> bool:
-    return isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict)
-
-
 def read_supervisely(content: Mapping[str, Any], picture: str) -> AnnotationFile:
     """Holes in an outline (`interior`) are not cut out.
 

@@ -40,7 +40,9 @@ def read_via(content: Mapping[str, Any]) -> AnnotationFile:
     entries = [entry for entry in content.get(_METADATA, content).values() if isinstance(entry, dict)]
     regions: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
-        regions.setdefault(str(entry.get("filename")), []).extend(_listed(entry.get("regions")))
+        own = entry.get("regions")
+        listed = own.values() if isinstance(own, dict) else own if isinstance(own, list) else ()
+        regions.setdefault(str(entry.get("filename")), []).extend(one for one in listed if isinstance(one, dict))
     attribute = _label_attribute([region for own in regions.values() for region in own])
     for name, own in regions.items():
         found.picture(name)
@@ -77,11 +79,6 @@ def read_via_rows(table: Table) -> AnnotationFile:
     return found
 
 
-def _listed(regions: object) -> list[Mapping[str, Any]]:
-    entries = regions.values() if isinstance(regions, dict) else regions if isinstance(regions, list) else ()
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
 def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
     names = sorted({name for region in regions for name in _mapping(region, "region_attributes")})
     if len(names) > 1:
@@ -91,7 +88,11 @@ def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
 
 
 def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> CrownShape:
-    label = _label(_mapping(region, "region_attributes").get(attribute))
+    written = _mapping(region, "region_attributes").get(attribute)
+    if isinstance(written, dict):
+        # The choices that are ticked.
+        written = " ".join(sorted(str(name) for name, ticked in written.items() if ticked))
+    label = label_text(written)
     at = _mapping(region, "shape_attributes")
     kind = at.get("name")
     if kind in ("polygon", "polyline"):
@@ -114,10 +115,3 @@ def _mapping(region: Mapping[str, Any], name: str) -> Mapping[Any, Any]:
     """Empty for anything else that stands there."""
     found = region.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _label(value: object) -> str:
-    """A text, or the choices that are ticked."""
-    if isinstance(value, dict):
-        return label_text(" ".join(sorted(str(name) for name, ticked in value.items() if ticked)))
-    return label_text(value)
