@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,10 @@ class LegTrainable(tune.Trainable):
     def _run_or_begin(self) -> EpochRun:
         """A trial with a lost or damaged checkpoint starts over."""
         if self._run is None:
+            # Ray shows a process under the name of the search; its log says which trial it trains.
+            begins = f"goes on after epoch {self._leg.from_epoch}" if self._leg.from_epoch else "starts"
+            sys.stdout.write(f"trial {self._leg.trial} {begins}\n")
+            sys.stdout.flush()
             self._run = self._begun()
             if self._leg.from_epoch:
                 try:

@@ -131,7 +131,7 @@ def _train(
         ((trial, seed), (_carried_config(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo
     )
     # One process in any case: the same batch, so the same training as of several.
-    for (trial, seed), training in run_tasks(_train_and_test, calls, resources, on_wait=on_wait):
+    for (trial, seed), training in run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait):
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)
@@ -148,6 +148,11 @@ def _train(
             seconds=trained.seconds,
         )
         yield (trial.name, seed), run
+
+
+def _name(training: Training) -> str:
+    trial, seed = training
+    return f"trial {trial.name}, seed {seed}"
 
 
 def _carried_config(record: SearchRecord, trial: TrialRecord, seed: int) -> CarriedConfig:

@@ -20,6 +20,7 @@ def run_tasks(
     resources: TrialResources,
     *,
     in_new_processes: bool = False,
+    name: Callable[[Key], str] | None = None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Key, Future[Result]]]:
     """Runs each call in a process with what one rank of a trial gets, as many at a time as trials.
@@ -27,6 +28,7 @@ def run_tasks(
     Args:
         calls: a key and the arguments of each; taken one by one, as slots come free.
         in_new_processes: each call gets a process of its own, and is not repeated where that dies.
+        name: what a call is called on Ray's dashboard and in the list of processes; None is the function's name.
         on_wait: called every second, and before each wait; what it raises is raised here.
 
     Yields:
@@ -41,7 +43,8 @@ def run_tasks(
     running: dict[Any, Key] = {}
     while True:
         for key, arguments in islice(waiting, resources.concurrent - len(running)):
-            running[task.remote(*arguments)] = key
+            named = task if name is None else task.options(name=name(key))
+            running[named.remote(*arguments)] = key
         if not running:
             return
         on_wait()

@@ -64,6 +64,20 @@ def folder(tmp_path):
     return tmp_path / "000-0123abcd"
 
 
+def test_the_log_of_a_process_says_which_trial_it_trains_from_where(begin, next_leg, capsys):
+    process = begin(QUIET)
+    next_report(process)
+    next_report(process)
+    next_report(next_leg(process, QUIET, trial="001-0123abcd"))
+    next_report(next_leg(process, QUIET, from_epoch=2))
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")]
+    assert said == [
+        "trial 000-0123abcd starts",
+        "trial 001-0123abcd starts",
+        "trial 000-0123abcd goes on after epoch 2",
+    ]
+
+
 def test_a_leg_reports_each_epoch_with_its_process_and_with_the_last_one_that_the_trial_is_complete(begin):
     reports = reports_of(begin(QUIET))
     assert all(isinstance(report, LegReport) and isinstance(report.result, EpochResult) for report in reports)

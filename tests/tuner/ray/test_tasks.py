@@ -4,6 +4,7 @@ import os
 import threading
 
 import pytest
+import ray
 
 from tuner.ray import tasks
 from tuner.ray.cluster import ray_running
@@ -48,6 +49,14 @@ def test_a_call_whose_process_dies_leaves_the_others_alone():
     ended = dict(run_tasks(leave, [("well", (0,)), ("ill", (3,))], ONE_CPU, in_new_processes=True))
     assert ended["well"].result() == 1
     assert ended["ill"].exception() is not None
+
+
+def test_a_call_has_its_name_on_rays_dashboard():
+    def own_name():
+        return ray.get_runtime_context().get_task_name()
+
+    ended = run_tasks(own_name, [((7, 1001), ())], ONE_CPU, name=lambda key: f"trial {key[0]}, seed {key[1]}")
+    assert [call.result() for _, call in ended] == ["trial 7, seed 1001"]
 
 
 def test_no_more_calls_are_taken_than_there_are_slots():
