@@ -71,6 +71,6 @@ def test_ending_a_step_twice_is_allowed(lines):
     assert lines.messages == ["Starting Ray ..."]
 
 
-@pytest.mark.parametrize(("is_terminal", "pauses"), [(True, [5, 5, 5, 5, 5, 5]), (False, [5, 10, 20, 30, 30, 30])])
+@pytest.mark.parametrize(("is_terminal", "pauses"), [(True, [4, 4, 4, 4, 4, 4]), (False, [5, 10, 20, 30, 30, 30])])
 def test_in_a_file_or_a_pipe_the_lines_come_more_and_more_seldom(is_terminal, pauses):
     assert list(islice(pauses_of(SimpleNamespace(isatty=lambda: is_terminal)), 6)) == pauses

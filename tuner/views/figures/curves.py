@@ -1,6 +1,6 @@
 """The objective over epochs, time and epochs trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import plotly.graph_objects as go
@@ -12,10 +12,13 @@ from tuner.results.best_so_far import Measured, measured_in_order
 from tuner.views.figures.drawing import (
     DEFAULT,
     EXPORTED,
+    SERIES,
     STOPPED,
     Drawing,
+    as_text,
     by_kind,
     colour_of,
+    epochs_between_ticks,
     hover_of,
     new_figure,
     time_unit,
@@ -42,9 +45,7 @@ def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, 
     for epoch in search.settings.rung_epochs:
         figure.add_vline(epoch, line={"width": 1, "dash": "dot", "color": STOPPED})
     max_epochs = search.settings.max_epochs
-    # At most about twelve ticks, at whole epochs.
-    step = next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
-    figure.update_xaxes(range=[0.7, max_epochs + 0.3], dtick=step)
+    figure.update_xaxes(range=[0.7, max_epochs + 0.3], dtick=epochs_between_ticks(max_epochs))
     caption = (
         "Validation split. A curve that ends early was stopped at a rung, an epoch at which trials are compared "
         "(dotted); a cross is a bad ending."
@@ -79,8 +80,10 @@ def _curves(
         names += [*[trial.name] * len(results), None]
         symbols += [*["circle"] * (len(results) - 1), "circle" if trial.may_win else "x", "circle"]
     is_last_of_curve = [following is None for following in [*x[1:], None]]
+    is_alone = [is_last and previous is None for is_last, previous in zip(is_last_of_curve, [None, *x], strict=False)]
     ends = [
-        9 if symbol == "x" else 4 if is_last else 0 for symbol, is_last in zip(symbols, is_last_of_curve, strict=True)
+        9 if symbol == "x" else 7 if alone else 4 if is_last else 0
+        for symbol, is_last, alone in zip(symbols, is_last_of_curve, is_alone, strict=True)
     ]
     colour = colour_of(search, trials[0], exported)
     return go.Scatter(
@@ -89,7 +92,7 @@ def _curves(
         customdata=names,
         name=kind,
         mode="lines+markers",
-        line={"color": colour, "width": 3.2 if is_named else 1.4},
+        line={"color": colour, "width": 3.2 if is_named else 1.4, "dash": "dot" if kind == "not finished" else None},
         marker={"color": colour, "size": ends, "symbol": symbols, "line": {"width": 0}},
         opacity=1.0 if is_named or kind == "completed" else 0.6,
         hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4f}<extra></extra>",
@@ -176,5 +179,28 @@ def _measured_dots(
         customdata=[one.trial.name for one in measured],
         text=[hover_of(one.trial) for one in measured],
         name="a trial",
+        showlegend=False,
         hovertemplate="%{text}<br><b>%{y:.4f}</b><extra></extra>",
+    )
+
+
+def draw_searches(searches: Mapping[str, SearchRecord]) -> Drawing:
+    """The best so far of several searches of one objective, by name, against the epochs that each trained."""
+    name, title = "searches", "Best so far of each search"
+    measured = {run: found for run, search in searches.items() if (found := measured_in_order(search))}
+    if not measured:
+        return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
+    first = next(iter(searches.values())).settings
+    figure = new_figure(x="epochs trained by all trials", y=first.metric)
+    ends = []
+    for number, (run, found) in enumerate(measured.items()):
+        best = list(accumulate((one.value for one in found), max if first.mode == "max" else min))
+        line = {"shape": "hv", "color": SERIES[number % len(SERIES)], "width": 2.4}
+        x = [one.epochs for one in found]
+        figure.add_trace(go.Scatter(x=x, y=best, mode="lines+markers", line=line, name=as_text(run), showlegend=True))
+        ends.append(f"{run} {formatting.number(best[-1])}")
+    figure.update_xaxes(rangemode="tozero")
+    caption = "Validation split, one seed. Each search compares its trials at its own last epoch."
+    return Drawing(
+        name=name, title=title, caption=caption, description=f"Best values: {', '.join(ends)}.", figure=figure
     )

@@ -112,6 +112,11 @@ def hover_of(trial: TrialRecord) -> str:
     return f"<b>trial {trial.name}</b><br>{as_text(ending_of(trial))}"
 
 
+def epochs_between_ticks(max_epochs: int) -> int:
+    """For at most about twelve ticks, at whole epochs."""
+    return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
+
+
 def time_unit(seconds: float) -> tuple[float, str]:
     """Seconds of the unit that suits an axis of this length, and its name."""
     if seconds < 180:

@@ -30,7 +30,8 @@ from tuner.views.figures.importance import draw_importance
 MAX_SLICES, MIN_SLICES = 12, 3
 MAX_AXES = 7
 """Of the parallel coordinates, the objective not counted."""
-MAX_TICKS = 8
+MAX_TICKS, FEW_TICKS = 8, 4
+"""So many values all have a label; of more about so few."""
 MISSING = "not used"
 
 
@@ -56,6 +57,7 @@ def draw_slice(
     figure = new_figure(x=parameter, y=f"{search.settings.metric} at epoch {epoch}", height_px=300, showlegend=False)
     values = [trial.params[parameter] for trial in search.trials if parameter in trial.params]
     are_numbers = all(type(value) in (int, float) for value in values)
+    drawn = [one.params[parameter] for one in search.measured_at(epoch) if parameter in one.params]
     for kind, trials in by_kind(search, exported).items():
         here = [one for one in trials if parameter in one.params and one.objective_at(epoch) is not None]
         is_exported, is_default = trials[0] is exported, trials[0] is search.default_trial
@@ -76,7 +78,7 @@ def draw_slice(
                 hovertemplate="%{text}<br>%{x}: <b>%{y:.4f}</b><extra></extra>",
             )
         )
-    figure.update_xaxes(**_axis(values) if are_numbers else {"type": "category"})
+    figure.update_xaxes(**_axis(drawn) if are_numbers else {"type": "category"})
     return Drawing(
         name=f"slice-{number}",
         title=f"{search.settings.metric} against {parameter}",
@@ -204,14 +206,14 @@ def _dimension(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
 
 
 def ticks_of(values: Sequence[float]) -> list[float]:
-    """Values that were tried where these are few, else round ones between the least and the greatest."""
+    """Values that were tried, from the least to the greatest, so far apart that their labels have room."""
     tried = sorted(set(values))
-    low, high = tried[0], tried[-1]
-    if len(tried) <= MAX_TICKS:
-        return tried
-    if is_logarithmic(values):
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        return [factor * 10.0**power for power in powers for factor in (1, 3) if low <= factor * 10.0**power <= high]
-    step = 10 ** math.floor(math.log10((high - low) / 2))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 5)
-    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    is_log = is_logarithmic(values)
+    places = [math.log10(value) if is_log else value for value in tried]
+    room = (places[-1] - places[0]) / (FEW_TICKS if len(tried) > MAX_TICKS else 3 * MAX_TICKS)
+    kept = [0]
+    for number, place in enumerate(places[1:], start=1):
+        has_room_behind = places[-1] - place >= room or number == len(tried) - 1
+        if place - places[kept[-1]] >= room and has_room_behind:
+            kept.append(number)
+    return [tried[number] for number in kept]

@@ -5,7 +5,7 @@ import re
 import plotly.graph_objects as go
 
 from tuner.records import TrialRecord
-from tuner.views.figures.drawing import BLUE, SERIES, TEAL, Drawing, new_figure
+from tuner.views.figures.drawing import BLUE, SERIES, TEAL, Drawing, epochs_between_ticks, new_figure
 
 CURVES = {
     "aug_strength": ("augmentation", "Augmentation strength", "strength", TEAL),
@@ -39,6 +39,7 @@ def _experts(trial: TrialRecord) -> Drawing | None:
                 hovertemplate="epoch %{x}: %{y:.1%}",
             )
         )
+    figure.update_xaxes(dtick=epochs_between_ticks(max(usage)))
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
     last = usage[max(usage)]
     shares_in_words = ", ".join(f"expert {expert} {share:.0%}" for expert, share in enumerate(last))
@@ -76,6 +77,7 @@ def _curve(trial: TrialRecord, metric: str) -> Drawing | None:
     figure.add_trace(
         go.Scatter(x=list(values), y=list(values.values()), mode="lines+markers", line={"color": colour, "width": 2.4})
     )
+    figure.update_xaxes(dtick=epochs_between_ticks(max(values)))
     lowest, highest = min(values.values()), max(values.values())
     return Drawing(
         name=name,

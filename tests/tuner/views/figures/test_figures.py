@@ -6,7 +6,8 @@ from tuner.importance.measure import measure_importance
 from tuner.records import read_search
 from tuner.selection.comparison import Confirmation
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
-from tuner.views.figures.parameters import draw_parameters, ticks_of
+from tuner.views.figures.drawing import epochs_between_ticks
+from tuner.views.figures.parameters import MAX_TICKS, draw_parameters, ticks_of
 from tuner.views.figures.seeds import draw_seeds
 from tuner.views.figures.techniques import draw_techniques, usage_by_epoch
 from tuner.views.figures.timeline import draw_timeline
@@ -118,15 +119,37 @@ def test_the_parallel_axes_have_every_trial_and_words_as_words(search, parameter
 
 
 @pytest.mark.parametrize(
-    ("values", "ticks"),
+    "values",
     [
-        ([8, 16, 16, 32, 8], [8, 16, 32]),
-        ([10 ** (-4 + number / 10) for number in range(31)], [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]),
-        ([number / 20 for number in range(1, 19)], [0.2, 0.4, 0.6, 0.8]),
+        [8, 16, 16, 32, 8],
+        [5.0],
+        [1e-4, 1.01e-4, 1e-1],
+        [10 ** (-4 + 3 * (number / 40) ** 2) for number in range(41)],
+        [number / 20 for number in range(1, 19)],
+        list(range(1, 13)),
     ],
 )
-def test_ticks_are_values_that_were_tried_or_round_ones_between_them(values, ticks):
-    assert ticks_of(values) == pytest.approx(ticks)
+def test_ticks_are_values_that_were_tried_from_the_least_to_the_greatest_and_not_many(values):
+    ticks = ticks_of(values)
+    assert set(ticks) <= set(values)
+    assert ticks == sorted(set(ticks))
+    assert (ticks[0], ticks[-1]) == (min(values), max(values))
+    assert len(ticks) <= MAX_TICKS
+
+
+def test_few_values_are_all_ticks_unless_their_labels_would_lie_upon_each_other():
+    assert ticks_of([4, 8, 16, 64]) == [4, 8, 16, 64]
+    assert ticks_of([0.2, 0.2001, 0.3, 0.9]) == [0.2, 0.3, 0.9]
+
+
+@pytest.mark.parametrize(("epochs", "step"), [(4, 1), (12, 1), (13, 2), (24, 2), (100, 10), (20_000, 1000)])
+def test_axes_of_epochs_have_at_most_about_twelve_ticks_at_whole_ones(epochs, step):
+    assert epochs_between_ticks(epochs) == step
+
+
+def test_a_slice_has_ticks_where_it_has_dots(search, parameters):
+    figure = parameters["slice-1"].figure
+    assert set(figure.layout.xaxis.tickvals) <= {trial.params["max_lr"] for trial in search.measured_at(3)}
 
 
 def test_too_few_trials_have_a_sentence_instead_of_figures(synthetic_search):

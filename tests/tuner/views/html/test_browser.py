@@ -189,6 +189,30 @@ def test_nothing_sticks_out_on_a_narrow_screen(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+OUT_OF_THEIR_CARDS = """() =>
+  [...document.querySelectorAll('section p, section span, section dd, section li, header p')]
+  .filter((one) => one.offsetParent && !one.closest('.scroll, .visually-hidden, code'))
+  .filter((one) => {
+    const card = one.closest('section, header').getBoundingClientRect();
+    return [...one.getClientRects()].some((text) => text.right > card.right + 0.5 || text.left < card.left - 0.5);
+  }).map((one) => one.textContent.trim())"""
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1200])
+def test_no_text_sticks_out_of_its_card_where_it_is_undecided_and_interrupted(opened, folder, tmp_path, width):
+    undecided = Path(shutil.copytree(folder, tmp_path / "results" / "moe" / "a-name-of-a-run-that-is-rather-long"))
+    search = read_search(undecided)
+    (undecided / "confirm.jsonl").unlink()
+    for trial, values in ((search.default_trial, (0.80, 0.81, 0.82)), (search.leader, (0.805, 0.86, 0.83))):
+        for seed, value in enumerate(values):
+            append_run(undecided, ConfirmedRun(trial=trial.name, seed=seed, objective=value, validation=value, test={}))
+    for state in (State.OVER, State.INTERRUPTED):
+        page = opened(
+            write_page(read_result(undecided, search, state), tmp_path), viewport={"width": width, "height": 740}
+        )
+        assert page.evaluate(OUT_OF_THEIR_CARDS) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_the_contrast_that_reading_needs(opened, scheme):
     page = opened(color_scheme=scheme)
