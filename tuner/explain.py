@@ -14,14 +14,14 @@ from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from tuner import formatting
-from tuner.confirmation.wanted import what_is_left
+from tuner.confirmation.wanted import interruption
 from tuner.importance.measure import measure_importance
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
-from tuner.records.lock import is_in_use
 from tuner.results import progress
 from tuner.results.differences import differences
+from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
 from tuner.selection.handed_over import handed_over
 
@@ -54,8 +54,10 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     """How the trials ended, which one is exported and why, and whether it beats the default on new data."""
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
-    lines = [f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.elapsed)}: {counts}."]
-    left = None if is_in_use(folder) else what_is_left(folder, search)
+    lines = [
+        f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search_seconds(search))}: {counts}."
+    ]
+    left = interruption(folder, search)
     lines = lines if left is None else [left, *lines]
     selected = handed_over(folder, search)
     if selected is None:
@@ -133,7 +135,7 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
 
 
 def _differences(search: SearchRecord, trial: TrialRecord) -> list[str]:
-    """Parameters that differ from the default's, the most important first where importance is known."""
+    """Parameters that differ from the default's, the most important first, or the largest difference."""
     if trial is search.default_trial:
         return []
     importance = measure_importance(search)
@@ -142,8 +144,8 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> list[str]:
         return []
     shown = [f"{one.parameter} {one.value} ({one.default})" for one in found[:MOST_PARAMETERS]]
     more = f" and {len(found) - MOST_PARAMETERS} more" if len(found) > MOST_PARAMETERS else ""
-    order = "" if importance is None else ", the most important first"
-    return [f"Differs from the default{order}: {', '.join(shown)}{more}."]
+    order = "the largest difference first" if importance is None else "the most important first"
+    return [f"Differs from the default, {order}: {', '.join(shown)}{more}."]
 
 
 _ACTIONS = {

@@ -21,6 +21,7 @@ from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
 from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
+from trainable.console.visible_text import visible
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import EpochResult, run_epochs
@@ -29,6 +30,7 @@ from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_ove
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
+from tuner.confirmation.wanted import interrupted_at, what_is_left
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.records.checkpoints import last_checkpoint, trial_folder
 from tuner.records.settings import read_settings
@@ -64,7 +66,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
         with lock_folder(options.folder):
             best = export(options.folder)
+            left = what_is_left(options.folder, read_search(options.folder))
             forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
+        if left is not None:
+            sys.stderr.write(f"{visible(left)}\n")
         exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
         exported |= {form.path.name: str(form.path) for form in forms}
         if options.json:
@@ -145,9 +150,10 @@ def export(folder: Path) -> Path:
     trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
     probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
     beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
-    measured = _metrics(selected) | beside
+    left = interrupted_at(folder, record)
+    measured = ({} if left is None else {"interrupted": left}) | _metrics(selected) | beside
     (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
-    card = model_card(record, selected.trial, read_confirmations(folder, record))
+    card = model_card(record, selected.trial, read_confirmations(folder, record), left)
     (folder / NEW / CARD).write_text(card, encoding="utf-8")
     # The folder is replaced, not its files: a kill can't leave an old configuration beside new weights.
     if (folder / FOLDER).exists():

@@ -40,6 +40,19 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def about(seconds: float) -> str:
+    """A duration in a sentence, in whole units.
+
+    >>> about(8), about(370), about(9000)
+    ('8 seconds', '6 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return count(max(1, round(seconds)), "second")
+    if seconds < 5400:
+        return count(round(seconds / 60), "minute")
+    return count(round(seconds / 1800) / 2, "hour")
+
+
 def metric(name: str) -> str:
     """A metric's name without its split: `s_measure` for `val/s_measure`."""
     return name.rpartition("/")[2]

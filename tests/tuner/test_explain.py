@@ -82,7 +82,9 @@ def test_the_search_tells_how_trials_ended_why_one_is_exported_and_by_how_much(f
     assert led + "on one seed;" in told
     assert f"trial {NAMES[0]} is 0.100 behind." in told
     assert "At epoch 3: 0.800, default 0.700; 0.100 better." in told
-    assert "Differs from the default: max_lr 0.005 (0.001), averaging True (False)." in told
+    assert (
+        "Differs from the default, the largest difference first: max_lr 0.005 (0.001), averaging True (False)." in told
+    )
 
 
 def test_a_leader_that_plateaued_is_told_with_its_own_epoch(folder):
@@ -134,8 +136,8 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
             append_run(folder, run)
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
-        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810, "
-        f"default 0.710; better on 3 of 3 seeds. Trial {NAMES[1]} 0.800; better on 2 of 3 seeds."
+        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810; "
+        f"better than the default (0.710) on 3, than trial {NAMES[1]} (0.800) on 2 of 3 seeds."
     ) in told
     assert (
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "

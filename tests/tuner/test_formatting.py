@@ -18,6 +18,22 @@ def test_durations(seconds, words):
     assert formatting.duration(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1 second"),
+        (8.4, "8 seconds"),
+        (89, "89 seconds"),
+        (90, "2 minutes"),
+        (370, "6 minutes"),
+        (5400, "1.5 hours"),
+        (7200, "2 hours"),
+    ],
+)
+def test_a_duration_in_a_sentence_has_its_unit(seconds, words):
+    assert formatting.about(seconds) == words
+
+
 def test_a_gain_is_said_in_words():
     assert (formatting.gain(0.0314), formatting.gain(-0.2)) == ("0.031 better", "0.200 worse")
     assert formatting.gain(0.0) == "no better"

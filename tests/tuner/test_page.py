@@ -1,5 +1,6 @@
 """The page on a search: its tables hold what is on record, and it is drawn without an error."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tuner import page
-from tuner.records import read_search
+from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.views import page_data
+from tuner.views.figures.curves import draw_searches
 
 
 def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
@@ -82,6 +84,54 @@ def test_what_the_page_needs_is_read_before_the_server_starts(finished_folder, t
     assert "confirm.jsonl, line 1 is damaged, restore the file from a copy" in capsys.readouterr().err
 
 
+@pytest.fixture
+def two_searches(finished_folder, tmp_path):
+    """A finished search, and an interrupted copy of it with another seed in the folder of another space."""
+    first = Path(shutil.copytree(finished_folder, tmp_path / "results" / "moe" / "first"))
+    second = Path(shutil.copytree(finished_folder, tmp_path / "results" / "other" / "second"))
+    settings = json.loads((second / "settings.json").read_text())
+    (second / "settings.json").write_text(json.dumps(settings | {"seed": 7, "num_trials": 50}))
+    return first, second
+
+
+def test_other_searches_of_the_objective_are_offered_and_those_of_another_or_damaged_ones_are_not(two_searches):
+    first, second = two_searches
+    for name, changes in (("loss", {"mode": "min"}), ("damaged", {"mode": 3})):
+        folder = shutil.copytree(first, first.parent / name)
+        settings = json.loads((folder / "settings.json").read_text())
+        (folder / "settings.json").write_text(json.dumps(settings | changes))
+    assert page_data.others(first, read_search(first)) == [second.resolve()]
+
+
+def test_searches_stand_side_by_side_with_what_each_exports_and_where_their_settings_differ(two_searches):
+    first, second = two_searches
+    searches = [read_search(folder) for folder in two_searches]
+    winner, default = searches[0].leader, searches[0].default_trial
+    for trial, value in ((winner, 0.9), (default, 0.8)):
+        for seed in range(3):
+            append_run(first, ConfirmedRun(trial=trial.name, seed=seed, objective=value, validation=value, test={}))
+    table = page_data.side_by_side(two_searches, searches)
+    row = table.loc[str(first)]
+    assert row[["exported", "gain on test", "seeds", "trials"]].tolist() == [
+        winner.name,
+        pytest.approx(0.1),
+        3,
+        "40 of 40",
+    ]
+    assert table.loc[str(second), "left"].startswith("Interrupted: 40 of 50 trials ended")
+    differing = page_data.differing_settings(two_searches, searches)
+    assert {"seed", "trials asked for"} <= set(differing.index)
+    assert "space" not in differing.index
+
+
+def test_the_figure_of_several_searches_has_a_line_for_each_that_ends_at_its_best_value(two_searches):
+    search = read_search(two_searches[0])
+    figure = draw_searches({"<b>first</b>": search, "second": search}).figure
+    assert [line.name for line in figure.data] == ["&lt;b&gt;first&lt;/b&gt;", "second"]
+    best = max(trial.measured(search.comparison_epoch).objective for trial in search.measured_at(12))
+    assert {line.y[-1] for line in figure.data} == {best}
+
+
 def needs_streamlit(test):
     reason = "streamlit is an extra: pip install 'vision-tuner[page]'"
     return pytest.mark.filterwarnings("ignore")(pytest.mark.skipif(find_spec("streamlit") is None, reason=reason)(test))
@@ -103,6 +153,21 @@ def test_the_page_is_drawn_and_another_trial_is_looked_at(trained_folder):
     assert not drawn.exception
     (checkpoints,) = [table.value for table in drawn.dataframe if "path" in table.value]
     assert Path(checkpoints.loc[search.trials[2].name, "path"]).name == "epoch_0002.pt"
+
+
+@needs_streamlit
+def test_an_interrupted_search_says_so_first_and_others_are_chosen_to_compare_with(two_searches):
+    from streamlit.testing.v1 import AppTest
+
+    first, second = two_searches
+    drawn = AppTest.from_function(draw, args=(str(second),)).run(timeout=60)
+    assert not drawn.exception
+    first_words = next(one.value for one in drawn.main if hasattr(one, "value"))
+    assert first_words.startswith("Interrupted: 40 of 50 trials ended")
+    drawn.multiselect[0].select(first.resolve()).run()
+    assert not drawn.exception
+    assert {"Best so far of each search", "Every seed on the test split"} <= {one.value for one in drawn.subheader}
+    assert [str(first.resolve())] == [name for name in drawn.dataframe[-1].value.columns if name.endswith("first")]
 
 
 @needs_streamlit

@@ -156,13 +156,19 @@ class SearchResult:
         return TrainedModel.read(self.folder / FOLDER, device)
 
     def summary(self) -> dict[str, Any]:
-        """The result as plain data, as `vision-tuner search --json` prints it."""
+        """The result as plain data, as `vision-tuner search --json` prints it.
+
+        `interrupted` says what is left to do and how, and is None where nothing is or a process is at work on it.
+        """
+        from tuner.confirmation.wanted import interruption
+
         best = self.best
         return {
             "folder": str(self.folder),
             "space": self.search.settings.space,
             "objective": self.objective,
             "is_over": self.is_over,
+            "interrupted": interruption(self.folder, self.search),
             "trials": {"ended": len(self.trials) - len(self.search.unfinished), "of": self.search.settings.num_trials},
             "best": None
             if best is None

@@ -109,16 +109,18 @@ def _train_batch(
 
 
 def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, seeds: ConfirmSeeds) -> str:
-    """What is trained and why, such as `undecided after 4 seeds: 2 trainings`."""
-    trainings, first = formatting.count(len(todo), "training"), first_round(record, top, seeds.first)
+    """What is trained and why, such as `not decided yet, 2 more trainings`."""
+    first = first_round(record, top, seeds.first)
     if todo[0] not in first:
-        return f"confirming: not decided yet, {trainings} more on other seeds, of at most {seeds.last}"
+        more = formatting.count(len(todo), "more training")
+        return f"confirming: not decided yet, {more}, on at most {formatting.count(seeds.last, 'seed')} each"
     more = ""
     if seeds.last > seeds.first:
         more = f" (up to {seeds.last} for the exported one and the default while undecided)"
     return (
         f"confirming: retraining the default and the best {len(first) // seeds.first - 1} on "
-        f"{formatting.count(seeds.first, 'seed')} each{more}, then scoring them on the test split: {trainings}"
+        f"{formatting.count(seeds.first, 'seed')} each{more}, then scoring them on the test split: "
+        f"{formatting.count(len(todo), 'training')}"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tuner import formatting
 from tuner.budget.time_left import time_left
 from tuner.records import ConfirmSeeds, SearchRecord, TrialRecord
+from tuner.records.lock import is_in_use
 from tuner.selection import in_search
 from tuner.selection.comparison import confirmed_runs
 from tuner.selection.handed_over import handed_over
@@ -75,6 +76,13 @@ def is_over(folder: Path, search: SearchRecord) -> bool:
 def what_is_left(folder: Path, search: SearchRecord) -> str | None:
     """The first sentence about a search that ended early: what it did, what is left, and which command does it, or who
     does it elsewhere; None when nothing is left."""
+    interrupted = interrupted_at(folder, search)
+    resume = f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it"
+    return None if interrupted is None else f"{interrupted}; {search.taken_over or resume}."
+
+
+def interrupted_at(folder: Path, search: SearchRecord) -> str | None:
+    """What a search did that ended early, and what is left, wherever its folder lies; None when nothing is left."""
     if is_over(folder, search):
         return None
     settings = search.settings
@@ -86,8 +94,12 @@ def what_is_left(folder: Path, search: SearchRecord) -> str | None:
         left.append("the confirmation" if not confirmed_runs(folder, search) else "the rest of the confirmation")
     seconds = time_left(search) if search.is_unfinished else None
     about = "" if seconds is None else f", {seconds}"
-    resume = f"python -m tuner.search --resume {formatting.argument(formatting.path(folder))} does it"
     return (
         f"Interrupted: {ended} of {formatting.count(settings.num_trials, 'trial')} ended in "
-        f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}; {search.taken_over or resume}."
+        f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}"
     )
+
+
+def interruption(folder: Path, search: SearchRecord) -> str | None:
+    """`what_is_left`, for a reader of the folder: None also while a process is at work on it."""
+    return None if is_in_use(folder) else what_is_left(folder, search)

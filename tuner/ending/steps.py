@@ -103,17 +103,18 @@ def live_page(folder: Path, state: State = State.RUNNING) -> Dispensable:
 
 
 def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> list[str]:
-    """The last lines on the terminal: an interruption first; then the headline of the page, the values on both splits,
-    the files, and some commands.
+    """The last lines on the terminal: an interruption first; then the headline of the page, what would decide it, the
+    values on both splits, the files, and some commands.
 
     Args:
         not_exported: why nothing is exported; None where it is.
     """
     from tuner.report import outcome_lines
-    from tuner.views.html.content import commands, read_result
+    from tuner.views.html.content import commands, read_result, to_decide
     from tuner.views.html.page import PAGE
 
     result, left = read_result(folder, search), what_is_left(folder, search)
+    decides = to_decide(result)
     exported = f"none: {not_exported}." if not_exported else formatting.path(folder / FOLDER / CONFIG)
     usable = {name: one for name, one in commands(result).items() if not (not_exported and f"/{CONFIG}" in one)}
     shown = list(usable.items())[:NUM_COMMANDS]
@@ -121,6 +122,7 @@ def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> lis
     return [
         *([] if left is None else [left]),
         f"{'Result':{_WIDTH}}{result.headline.sentence}",
+        *([] if decides is None else [f"{'':{_WIDTH}}{decides}"]),
         *outcome_lines(folder, search),
         f"{'Exported':{_WIDTH}}{exported}",
         f"{'Page':{_WIDTH}}{formatting.path(folder / PAGE)}",
@@ -140,5 +142,5 @@ def _hand_over(folder: Path, search: SearchRecord) -> str | None:
     except ValueError as error:
         return str(error).rstrip(".")
     finally:
-        mark_exported(folder, selected.trial, selected.remark)
+        mark_exported(folder, selected.trial, remark=selected.remark, left=what_is_left(folder, search))
     return None

@@ -81,14 +81,19 @@ class StudyCopy(Listener):
         self._storage.set_trial_state_values(identity, state, values)
 
 
-def mark_exported(folder: Path, trial: TrialRecord, remark: str | None) -> None:
+def mark_exported(folder: Path, trial: TrialRecord, *, remark: str | None, left: str | None) -> None:
     """Adds to the study which trial is exported, as `exported_number`, `exported_trial` and, if any, `remark`.
 
-    Nothing where a search has dropped its copy.
+    What an interrupted search would still do is `interrupted`. Nothing where a search has dropped its copy.
     """
     if not (folder / FILE).exists():
         return
-    facts = {"exported_number": trial.number, "exported_trial": trial.name, "remark": remark}
+    facts = {
+        "interrupted": left,
+        "exported_number": trial.number,
+        "exported_trial": trial.name,
+        "remark": remark,
+    }
     try:
         storage = JournalStorage(_OneWriter(folder / FILE))
         # Optuna logs a name that it finds by itself.

@@ -31,7 +31,7 @@ class Difference(NamedTuple):
 
 
 def differences(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> list[Difference]:
-    """The most important first, then in the order of the space; empty for the default."""
+    """The most important first, where importance is not known the largest difference; empty for the default."""
     default = search.default_trial
     if default is None:
         return []
@@ -39,9 +39,10 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     beyond = [] if importance is None else importance.beyond_chance
     names = sorted({**default.params, **trial.params}, key=lambda name: -shares.get(name, 0.0))
     both = [(name, value_in_words(trial, name), value_in_words(default, name)) for name in names]
-    return [
+    found = [
         Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
     ]
+    return found if importance is not None else sorted(found, key=lambda one: -one.log_ratio)
 
 
 def value_in_words(trial: TrialRecord, name: str) -> str:

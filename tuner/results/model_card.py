@@ -14,8 +14,14 @@ model = TrainedModel.read("best")                     # this folder
 print(model.predict("picture.jpg").in_words())        # model.network is the torch module"""
 
 
-def model_card(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> str:
-    """The page as Markdown; what comes from a user, such as the data's name, is shown as code."""
+def model_card(
+    search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation], left: str | None = None
+) -> str:
+    """The page as Markdown; what comes from a user, such as the data's name, is shown as code.
+
+    Args:
+        left: what an interrupted search did and would still do, a sentence without its stop; comes first.
+    """
     settings, result = search.settings, handed_over_result(search, trial)
     objective = settings.metric
     facts = [
@@ -30,6 +36,7 @@ def model_card(search: SearchRecord, trial: TrialRecord, confirmations: Sequence
     return "\n\n".join(
         [
             f"# {settings.space}: trial {trial.name}",
+            *([] if left is None else [f"**{left}.**"]),
             table(("", ""), facts),
             "## On the test split",
             _tested(trial, search, confirmations),

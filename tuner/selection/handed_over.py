@@ -59,9 +59,8 @@ class HandedOver:
         least, most = self.seeds_to_decide
         more = most - len(self.on_test.gains)
         return (
-            f"Undecided: about {formatting.count(more, 'more seed')} would decide it if the gain stays, about "
-            f"{formatting.duration(more * self.pair_seconds)} (at least {least}, at most {most} seeds: --seeds "
-            f"{least}..{most})."
+            f"Undecided: about {formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}, would "
+            f"decide it if the gain stays (at least {least}, at most {most} seeds: --seeds {least}..{most})."
         )
 
     @property

@@ -162,7 +162,7 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
         Text("" if gain is None else formatting.difference(gain), style="green" if (gain or 0) >= 0 else "red"),
     ]
     if wide:
-        changed = sorted(differences(search, trial, None), key=lambda one: -one.log_ratio)[:SHOWN_DIFFERENCES]
+        changed = differences(search, trial, None)[:SHOWN_DIFFERENCES]
         words = ", ".join(f"{one.parameter} {one.value}" for one in changed) or "the default"
         row.append(Text(formatting.one_line(words), style="dim", no_wrap=True, overflow="ellipsis"))
     return row

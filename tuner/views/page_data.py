@@ -1,6 +1,7 @@
 """The data of a search's page: tables of its records and of this machine; independent of Streamlit."""
 
 import shutil
+import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,15 @@ import psutil
 from trainable.config import flat_params
 from tuner import formatting
 from tuner.budget.disk import folder_bytes
+from tuner.confirmation.wanted import interruption
 from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.settings import SETTINGS, read_settings
+from tuner.results import progress
 from tuner.results.baselines import Row
+from tuner.results.report_text import settings_rows
+from tuner.selection.handed_over import handed_over
 
 NOT_USED = "not used"
 """Value of a field whose technique is off."""
@@ -44,6 +50,60 @@ def baselines(rows: Sequence[Row]) -> pd.DataFrame:
     """The objective of the best trial, the default and what needs no training, on both splits."""
     columns = ["", "validation split", "test split"]
     return pd.DataFrame([row[:3] for row in rows], columns=columns).set_index("").dropna(axis="columns", how="all")
+
+
+def others(folder: Path, search: SearchRecord) -> list[Path]:
+    """Searches of the same objective in the folders of all spaces beside this one's, to compare with."""
+    here = folder.resolve()
+    beside = {path.parent.resolve() for path in here.parent.parent.glob(f"*/*/{SETTINGS}")} - {here}
+    return sorted(path for path in beside if _objective_of(path) == (search.settings.objective, search.settings.mode))
+
+
+def _objective_of(folder: Path) -> tuple[str, str] | None:
+    """None of a folder that can't be read."""
+    try:
+        settings = read_settings(folder)
+    except (ValueError, OSError):
+        return None
+    return settings.objective, settings.mode
+
+
+def side_by_side(folders: Sequence[Path], searches: Sequence[SearchRecord]) -> pd.DataFrame:
+    """What each search exports, its objective beside the default's on both splits, and what it took.
+
+    Raises:
+        ValueError: a file of a confirmation is damaged.
+    """
+    rows = {formatting.path(folder): _outcome(folder, search) for folder, search in zip(folders, searches, strict=True)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("search").dropna(axis="columns", how="all")
+
+
+def _outcome(folder: Path, search: SearchRecord) -> dict[str, object]:
+    selected = handed_over(folder, search)
+    compared, tested = (None, None) if selected is None else (selected.in_search, selected.on_test)
+    gains = [] if tested is None else tested.gains
+    bounds = None if tested is None or tested.interval is None else map(formatting.difference, tested.interval)
+    return {
+        "exported": None if selected is None else selected.trial.name,
+        "validation": None if compared is None else compared.value,
+        "default, validation": None if compared is None else compared.default_value,
+        "gain on test": statistics.fmean(gains) if gains else None,
+        "seeds": len(gains) or None,
+        "95 % interval": None if bounds is None else " to ".join(bounds),
+        "trials": f"{len(search.trials) - len(search.unfinished)} of {search.settings.num_trials}",
+        "epochs": progress.epochs_done(search),
+        "time": formatting.duration(search.elapsed),
+        "left": interruption(folder, search),
+    }
+
+
+def differing_settings(folders: Sequence[Path], searches: Sequence[SearchRecord]) -> pd.DataFrame:
+    """The settings that are not the same in all of them, one column for each search."""
+    columns = {
+        formatting.path(folder): dict(settings_rows(search)) for folder, search in zip(folders, searches, strict=True)
+    }
+    table = pd.DataFrame(columns).fillna("").rename_axis("setting")
+    return table[table.nunique(axis="columns") > 1]
 
 
 def configuration(search: SearchRecord, trial: TrialRecord) -> pd.DataFrame:

@@ -10,15 +10,18 @@ import streamlit as st
 from trainable.console.command_line import error_line
 from tuner import formatting
 from tuner.budget.time_left import time_left
+from tuner.confirmation.wanted import interruption, is_over
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.report import baseline_rows, results_table
+from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import HandedOver, handed_over
 from tuner.views import page_data
-from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
+from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves, draw_searches
 from tuner.views.figures.drawing import Drawing
 from tuner.views.figures.limits import draw_limits
 from tuner.views.figures.parameters import draw_parameters
+from tuner.views.figures.seeds import draw_seeds
 from tuner.views.figures.techniques import draw_techniques
 from tuner.views.figures.timeline import draw_timeline
 from tuner.views.plain_view import best_words, ended_words, heading
@@ -30,8 +33,8 @@ def show(folder: Path) -> None:
     """The whole page."""
     st.set_page_config(page_title=f"{folder.parent.name}/{folder.name}", layout="wide")
     with told():
-        is_unfinished = read_search(folder).is_unfinished
-        st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
+        is_done = is_over(folder, read_search(folder))
+        st.fragment(_draw, run_every=None if is_done else REFRESH_SECONDS)(folder)
 
 
 @contextmanager
@@ -49,13 +52,17 @@ def _draw(folder: Path) -> None:
     selected = handed_over(folder, search)
     exported = None if selected is None else selected.trial
     _show_progress(search, folder, selected)
-    curves, parameters, trials, configuration, checkpoints, machine = st.tabs(
-        ["Curves", "Parameters", "Trials", "Configuration", "Checkpoints", "Machine"]
+    curves, seeds, parameters, trials, configuration, checkpoints, beside, machine = st.tabs(
+        ["Curves", "How sure", "Parameters", "Trials", "Configuration", "Checkpoints", "Other searches", "Machine"]
     )
     with curves:
         metric = st.selectbox("metric", page_data.metric_names(search))
         _show([draw_learning_curves(search, exported, metric=metric)])
         _show([*draw_best_so_far(search, exported), draw_timeline(search, exported), *draw_techniques(exported)])
+    with seeds:
+        for sentence in () if selected is None else selected.evidence:
+            st.markdown(sentence)
+        _show([draw_seeds(search, exported, read_confirmations(folder, search))])
     with parameters:
         # Measured when asked for: with many trials it takes seconds, and the page is redrawn every few.
         if st.toggle("measure the importance", value=not search.is_unfinished):
@@ -67,6 +74,8 @@ def _draw(folder: Path) -> None:
         _show_configuration(search, exported)
     with checkpoints:
         st.dataframe(page_data.checkpoints(search, folder))
+    with beside:
+        _show_others(search, folder)
     with machine:
         show_machine()
 
@@ -80,9 +89,23 @@ def _show(drawings: Iterable[Drawing]) -> None:
         st.caption(drawing.caption)
 
 
+def _show_others(search: SearchRecord, folder: Path) -> None:
+    """This search beside chosen ones: what each exports, its best so far, and where their settings differ."""
+    chosen = st.multiselect("compare with", page_data.others(folder, search), format_func=formatting.path)
+    folders = [folder, *chosen]
+    searches = [search, *map(read_search, chosen)]
+    st.dataframe(page_data.side_by_side(folders, searches))
+    if chosen:
+        _show([draw_searches(dict(zip(map(formatting.path, folders), searches, strict=True)))])
+        st.dataframe(page_data.differing_settings(folders, searches))
+
+
 def _show_progress(search: SearchRecord, folder: Path, selected: HandedOver | None) -> None:
+    interrupted = interruption(folder, search)
+    if interrupted is not None:
+        st.warning(interrupted)
     st.header(heading(search, results=folder, dashboard=None)["searching"])
-    left = time_left(search) if search.is_unfinished else None
+    left = time_left(search) if search.is_unfinished and interrupted is None else None
     clock = formatting.duration(search.elapsed) + ("" if left is None else f", {left} left")
     best = best_words(search) if selected is None or selected.choice is None else selected.choice.sentence.rstrip(".")
     st.markdown(f"{best}; {ended_words(search)} ended; {clock}")

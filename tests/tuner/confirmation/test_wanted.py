@@ -119,7 +119,7 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     assert answer.pair_seconds == 60.0
     assert answer.to_decide.startswith("Undecided: about ")
     more = int(answer.to_decide.split()[2])
-    assert f"{more} more seeds would decide it if the gain stays, about {more}:00" in answer.to_decide
+    assert f"about {more} more seeds, {more} minutes, would decide it if the gain stays" in answer.to_decide
     assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
 
 
@@ -175,4 +175,4 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
     assert trained[-1] == (0, 3)
     confirm(folder, top=2, seeds=SEEDS, on_run=lambda *_: None)
     assert trained[10:] == [(2, 3), (0, 4), (2, 4)]
-    assert "not decided yet, 2 trainings more on other seeds, of at most 5" in caplog.text
+    assert "not decided yet, 2 more trainings, on at most 5 seeds each" in caplog.text

@@ -1,6 +1,7 @@
 """What a search says and leaves when it ends, and whether anything is left to do."""
 
 import json
+import re
 import shlex
 import shutil
 from contextlib import closing
@@ -9,10 +10,12 @@ from dataclasses import replace
 import pytest
 from markupsafe import escape
 
+from tuner import load
 from tuner.confirmation.wanted import FIRST_SEED, is_over, what_is_left
 from tuner.ending.restoring import restore
 from tuner.ending.steps import finish
 from tuner.explain import explain_search
+from tuner.export import main as export
 from tuner.records import ConfirmedRun, Recorder, append_run, lock_folder, read_search
 from tuner.report import main as report
 from tuner.views.html.content import read_result
@@ -69,6 +72,37 @@ def test_interrupted_between_two_confirmations_it_has_its_report_and_says_how_to
     assert (folder / "report.md").exists()
 
 
+def test_an_interrupted_search_says_so_first_wherever_its_result_is_read(trained_folder, tmp_path, capsys):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    finish(folder, read_search(folder))
+    left = what_is_left(folder, read_search(folder))
+    assert left.startswith("Interrupted: 2 of 3 trials ended")
+    assert capsys.readouterr().out.splitlines()[0] == left
+    assert explain_search(read_search(folder), folder)[0] == left
+    assert load(folder).summary()["interrupted"] == left
+    assert (folder / "report.md").read_text().splitlines()[2] == f"**{left}**"
+    page = (folder / "report.html").read_text()
+    assert page.index(f'<p class="note" role="note">{escape(left)}</p>') < page.index("<h1")
+    # What is handed over is read elsewhere, too.
+    done = left.partition("; python")[0]
+    assert next(iter(json.loads((folder / "best/metrics.json").read_text()).items())) == ("interrupted", done)
+    assert (folder / "best/README.md").read_text().splitlines()[2] == f"**{done}.**"
+    assert export([str(folder)]) == 0
+    said = capsys.readouterr()
+    assert said.err == f"{left}\n"
+    assert said.out == f"{folder}/best/config.json\n"
+    with lock_folder(folder):
+        assert load(folder).summary()["interrupted"] is None
+
+
+def test_a_search_that_is_over_is_nowhere_called_interrupted(ended, capsys):
+    folder = ended(confirm=1, seeds=3)
+    finish(folder, read_search(folder))
+    assert load(folder).summary()["interrupted"] is None
+    assert "interrupted" not in (folder / "best/metrics.json").read_text()
+    assert "Interrupted" not in (folder / "best/README.md").read_text() + capsys.readouterr().out
+
+
 def test_interrupted_between_two_trials_it_says_how_to_go_on(trained_folder, tmp_path, capsys):
     folder = shutil.copytree(trained_folder, tmp_path / "discs")
     assert finish(folder, read_search(folder)) == 130
@@ -109,6 +143,20 @@ def test_interrupted_before_an_epoch_ended_no_objective_is_called_not_finite(tra
     rewrite(folder, [event for event in events(folder) if event["event"] == "start"])
     assert finish(folder, read_search(folder)) == 130
     assert "Exported    none: interrupted before any epoch ended." in capsys.readouterr().out
+
+
+def test_an_undecided_result_says_on_the_terminal_what_would_decide_it(ended, capsys):
+    folder = ended(confirm=0, seeds=0)
+    default, other = read_search(folder).trials
+    for trial, values in ((default, (0.5, 0.5, 0.5)), (other, (0.52, 0.58, 0.55))):
+        for seed, value in enumerate(values):
+            run = ConfirmedRun(
+                trial=trial.name, seed=FIRST_SEED + seed, objective=value, validation=value, test={}, seconds=1.0
+            )
+            append_run(folder, run)
+    assert finish(folder, read_search(folder)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" {12}Undecided: about \d+ more seeds?, \d+ seconds?, would decide it .*", said[1])
 
 
 def test_the_last_lines_are_the_headline_of_the_page_its_path_and_three_commands_to_copy(ended, capsys):

@@ -33,6 +33,11 @@ def test_without_a_confirmation_it_claims_nothing_of_new_data(search):
     assert "Not confirmed: the validation split chose it" in model_card(search, search.leader, [])
 
 
+def test_what_an_interrupted_search_would_still_do_comes_first(search):
+    card = model_card(search, search.leader, [], "Interrupted: 3 of 40 trials ended")
+    assert card.splitlines()[2] == "**Interrupted: 3 of 40 trials ended.**"
+
+
 def test_the_default_differs_in_nothing(search):
     assert "Nothing: it is the default configuration." in model_card(search, search.default_trial, [])
 

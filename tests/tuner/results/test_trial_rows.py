@@ -1,5 +1,7 @@
 """The table of all trials."""
 
+import math
+
 import pytest
 
 from tuner.importance.measure import measure_importance
@@ -71,6 +73,14 @@ def test_differences_are_those_of_the_parameters_the_most_important_first(search
         one.parameter for one in found if one.parameter in importance.beyond_chance
     ]
     assert differences(search, search.default_trial, importance) == []
+
+
+def test_where_importance_is_not_known_the_largest_difference_is_first(search):
+    default, own = search.default_trial.params, search.leader.params
+    found = [one.parameter for one in differences(search, search.leader, None)]
+    ratios = [abs(math.log(own[name] / default[name])) for name in found if name in ("max_lr", "weight_decay")]
+    assert len(ratios) == 2
+    assert ratios == sorted(ratios, reverse=True)
 
 
 def test_trials_are_measured_in_order_with_the_epochs_trained_until_then(search):

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tuner import explain, load
-from tuner.confirmation.wanted import FIRST_SEED
+from tuner.confirmation.wanted import FIRST_SEED, what_is_left
 from tuner.ending.steps import finish
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
@@ -125,7 +125,7 @@ def test_the_command_that_explains_begins_with_it(folder, chosen, leader, capsys
     _, why, test, undecided, remark, *own = capsys.readouterr().out.splitlines()
     assert why.startswith(f"Trial {chosen} is exported: ")
     assert test.startswith(f"On the test split, trial {chosen} is ")
-    assert undecided.startswith("Undecided: about 1 more seed would decide it")
+    assert undecided.startswith("Undecided: about 1 more seed, ")
     assert leader in remark
     assert own[0].startswith(f"Trial {chosen} ")
     assert explain.main([str(folder), "--json"]) == 0
@@ -145,7 +145,8 @@ def test_export_and_the_result_in_python_hold_it(folder, chosen, leader):
 def test_the_study_names_it_and_keeps_the_remark(folder, search, chosen):
     study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / STUDY))))
     remark = handed_over(folder, search).remark
-    assert study.user_attrs == {"exported_number": 1, "exported_trial": chosen, "remark": remark}
+    named = {"exported_number": 1, "exported_trial": chosen, "remark": remark}
+    assert study.user_attrs == named | {"interrupted": what_is_left(folder, search)}
 
 
 @pytest.mark.skipif(find_spec("streamlit") is None, reason="streamlit is an extra: pip install 'vision-tuner[page]'")
@@ -160,4 +161,5 @@ def test_the_page_begins_with_it(folder, chosen, leader):
     assert f"Trial {chosen} is exported: " in drawn.markdown[0].value
     assert leader in drawn.caption[0].value
     assert drawn.selectbox[1].value.name == chosen
-    assert drawn.dataframe[1].value.index[0] == chosen
+    (metrics,) = [table.value for table in drawn.dataframe if "val/s_measure" in table.value]
+    assert metrics.index[0] == chosen

@@ -84,6 +84,19 @@ def notes(result: Result) -> list[str]:
     return [note for note in found if note]
 
 
+def to_decide(result: Result) -> str | None:
+    """What would tell the exported trial from the default; of a confirmation that runs or was interrupted, that it is
+    its rest that decides."""
+    selected = result.selected
+    if selected is None or not selected.is_undecided:
+        return None
+    rest = {
+        State.CONFIRMING: "Not decided yet: the confirmation goes on.",
+        State.INTERRUPTED: "Not decided yet: the confirmation was interrupted.",
+    }
+    return rest.get(result.state, selected.to_decide)
+
+
 def claims(result: Result) -> list[str]:
     """How it was chosen, how it does on the test split (the others, where the default is exported), and who led."""
     selected = result.selected

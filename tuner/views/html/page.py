@@ -38,6 +38,7 @@ from tuner.views.html.content import (
     more_trials_for_importance,
     notes,
     time_parts,
+    to_decide,
 )
 
 PAGE = "report.html"
@@ -75,7 +76,7 @@ def render(result: Result) -> str:
         notes=notes(result),
         facts=facts(result),
         time_parts=time_parts(result),
-        to_decide=None if result.selected is None else result.selected.to_decide,
+        to_decide=to_decide(result),
         exported_word=word_of_exported(search),
         mattered=what_mattered(result.importance),
         judged_images=None if result.samples is None else which_judged(result.samples),
