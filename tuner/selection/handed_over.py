@@ -1,13 +1,15 @@
 """The one trial of a search that is handed over. Every reader of a results folder shows this one."""
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner import formatting
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.confirm_seeds import MOST_SEEDS
 from tuner.selection import sequential
-from tuner.selection.comparison import Choice, Confirmation, choose, read_confirmations
+from tuner.selection.comparison import Choice, Confirmation, choose, confirmed_runs, read_confirmations
 from tuner.selection.in_search import Comparison, compare_with_default, full_seconds, handed_over_result
 
 
@@ -95,7 +97,8 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
     if leader is None:
         return None
     trial = leader if choice is None else choice.trial
-    both = (full_seconds(search, one) for one in (trial, search.default_trial or trial))
+    runs = confirmed_runs(folder, search)
+    both = (_training_seconds(search, one, runs) for one in (trial, search.default_trial or trial))
     return HandedOver(
         trial=trial,
         epoch=handed_over_result(search, trial).epoch,
@@ -105,3 +108,9 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
         leader=leader,
         pair_seconds=sum(both) / min(2, search.settings.resources.concurrent),
     )
+
+
+def _training_seconds(search: SearchRecord, trial: TrialRecord, runs: Sequence[ConfirmedRun]) -> float:
+    """Of the trial on another seed: what it took so far, the final test included, else what it took in the search."""
+    taken = [run.seconds for run in runs if run.trial == trial.name and run.seconds is not None]
+    return statistics.fmean(taken) if taken else full_seconds(search, trial)

@@ -32,13 +32,13 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
-def train(folder, trainings, gains):
+def train(folder, trainings, gains, *, seconds=None):
     """Records these trainings: on the validation split trial 2 is the best, on the test split it gains this much."""
     for trial, seed in trainings:
         number = seed - FIRST_SEED
         gain = gains[number % len(gains)] if trial.number == 2 else 0.0
         values = {"objective": 0.6 + gain, "validation": 0.6 + 0.1 * trial.number + 0.01 * number}
-        append_run(folder, ConfirmedRun(trial=trial.name, seed=seed, test={}, **values))
+        append_run(folder, ConfirmedRun(trial=trial.name, seed=seed, test={}, seconds=seconds, **values))
 
 
 def following(folder, **changed):
@@ -46,8 +46,8 @@ def following(folder, **changed):
     return [(trial.number, seed - FIRST_SEED) for trial, seed in todo]
 
 
-def first_round(folder, gains):
-    train(folder, next_trainings(folder, read_search(folder), top=2, seeds=SEEDS), gains)
+def first_round(folder, gains, **measured):
+    train(folder, next_trainings(folder, read_search(folder), top=2, seeds=SEEDS), gains, **measured)
 
 
 def test_the_default_and_all_candidates_come_first_on_the_first_seeds(folder):
@@ -121,6 +121,11 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     more = int(answer.to_decide.split()[2])
     assert f"about {more} more seeds, {more} minutes, would decide it if the gain stays" in answer.to_decide
     assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
+
+
+def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
+    first_round(folder, UNCLEAR, seconds=90.0)
+    assert handed_over(folder, read_search(folder)).pair_seconds == 90.0
 
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):
