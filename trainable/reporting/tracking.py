@@ -21,6 +21,7 @@ TRACKERS = ("mlflow", "wandb")
 """Names of packages, and of the extras that install them."""
 CLIENTS = {"mlflow": "mlflow.tracking", "wandb": "wandb"}
 """The module that logs."""
+INSTALL = "pip install 'vision-tuner[{}]'"
 IMPORT_ERRORS = (ImportError, AttributeError, TypeError)
 """What an old package raises beside newer ones: a name is missing, or protobuf refuses its generated code."""
 PROJECT = "vision-tuner"
@@ -52,16 +53,18 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in TRACKERS:
             raise ValueError(f"--track is {name!r}; allowed: {', '.join(TRACKERS)}. TensorBoard is always on.")
-        install = f"pip install 'vision-tuner[{name}]'"
         if find_spec(name) is None:
-            raise ValueError(f"--track {name} needs its package; install it with: {install}.")
+            raise ValueError(f"--track {name} needs its package; install it with: {INSTALL.format(name)}.")
+    if names:
+        # They read them when they are imported.
+        for variable, value in QUIET.items():
+            os.environ.setdefault(variable, value)
+    for name in names:
         try:
             import_module(CLIENTS[name])
         except IMPORT_ERRORS as error:
+            install = INSTALL.format(name)
             raise ValueError(f"--track {name}: can't be imported ({error}); update it: {install}.") from error
-    if names:
-        for variable, value in QUIET.items():
-            os.environ.setdefault(variable, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

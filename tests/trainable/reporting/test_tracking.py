@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainable.reporting import tracking
-from trainable.reporting.tracking import TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
+from trainable.reporting.tracking import QUIET, TRACKERS, TrackedRun, check_trackers, mlflow_store, opened_trackers
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,11 +21,27 @@ PARAMS = {"max_lr": 0.003, "averaging": True, "backbone": "small", "scenes": Non
 CURVE = [{"val/s_measure": 0.5, "train/loss": 2.0}, {"val/s_measure": 0.75, "train/loss": 1.0}]
 
 
+@pytest.fixture(autouse=True)
+def _environment_afterwards_as_before():
+    with patch.dict(os.environ):
+        yield
+
+
 @pytest.mark.parametrize("name", TRACKERS)
 def test_a_tracker_that_is_not_installed_is_told_with_the_extra_that_installs_it(name, monkeypatch):
     monkeypatch.setattr(tracking, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"--track {name} needs its package; .* 'vision-tuner\[{name}\]'"):
         check_trackers([name])
+
+
+def test_what_keeps_a_tracker_quiet_and_offline_is_set_before_it_is_imported(monkeypatch):
+    for name in QUIET:
+        monkeypatch.delenv(name, raising=False)
+    found = []
+    monkeypatch.setattr(tracking, "find_spec", lambda name: name)
+    monkeypatch.setattr(tracking, "import_module", lambda name: found.append({key: os.environ[key] for key in QUIET}))
+    check_trackers(TRACKERS)
+    assert found == [QUIET, QUIET]
 
 
 @pytest.mark.parametrize("fault", ["from google import gone", "raise TypeError('Descriptors cannot be created')"])
