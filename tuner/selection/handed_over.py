@@ -61,8 +61,8 @@ class HandedOver:
         least, most = self.seeds_to_decide
         more = most - len(self.on_test.gains)
         return (
-            f"Undecided: about {formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}, would "
-            f"decide it if the gain stays (at least {least}, at most {most} seeds: --seeds {least}..{most})."
+            f"Undecided: about {formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}, "
+            f"would decide it if the gain stays (at least {least}, at most {most} seeds: --seeds {least}..{most})."
         )
 
     @property
