@@ -33,7 +33,14 @@ QUIET = {
     "WANDB_ERROR_REPORTING": "false",
 }
 """Unless the user's environment says otherwise."""
-WANDB_SETTINGS = {"console": "off", "disable_git": True, "disable_code": True, "save_code": False}
+WANDB_SETTINGS = {
+    "console": "off",
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    # Command line, paths and hardware.
+    "x_disable_meta": True,
+}
 
 
 class Tracker(Protocol):

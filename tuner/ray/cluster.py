@@ -68,11 +68,19 @@ class RunningRay:
     """A running cluster."""
 
     dashboard: str
-    """Address of its dashboard; empty if it has none."""
+    """Address of its dashboard and how to log in; empty if it has none."""
     scratch: Path
     """Folder on this machine for Ray's own files."""
     is_joined: bool = False
     """It ran before, and its nodes may come and go."""
+
+
+def dashboard_in_words(url: str | None) -> str:
+    """Its address and, where Ray keeps a password, the file that holds what the dashboard asks for."""
+    if not url:
+        return ""
+    login = " (asks for the token in ~/.ray/auth_token)" if token_file().is_file() else ""
+    return f"http://{url}{login}"
 
 
 @contextmanager
@@ -142,7 +150,7 @@ def ray_running(
                 environment = nullcontext() if address else inherited_environment()
                 watch = nullcontext() if address else head_watched(head)
                 with signals_as_ctrl_c(), environment, full_disk_named(own_folder), watch:
-                    dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+                    dashboard = dashboard_in_words(context.dashboard_url)
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune", is_joined=address is not None)
         finally:
             with signals_ignored():

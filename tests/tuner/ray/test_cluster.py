@@ -2,7 +2,8 @@
 
 import pytest
 
-from tuner.ray.cluster import allocate_resources
+from tuner.ray import cluster
+from tuner.ray.cluster import allocate_resources, dashboard_in_words
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
@@ -115,3 +116,11 @@ def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch)
 def test_a_device_that_cannot_be_meant_is_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         SearchSettings(**changes)
+
+
+def test_the_address_of_the_dashboard_says_where_its_token_lies(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "token_file", lambda: tmp_path / "auth_token")
+    assert dashboard_in_words("127.0.0.1:8265") == "http://127.0.0.1:8265"
+    (tmp_path / "auth_token").write_text("0")
+    assert dashboard_in_words("127.0.0.1:8265").startswith("http://127.0.0.1:8265 (asks for the token in ")
+    assert dashboard_in_words("") == ""
