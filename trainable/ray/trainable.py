@@ -163,8 +163,8 @@ class LegTrainable(tune.Trainable):
         if self._run is None:
             # Ray shows a process under the name of the search; its log says which trial it trains.
             begins = f"goes on after epoch {self._leg.from_epoch}" if self._leg.from_epoch else "starts"
-            sys.stdout.write(f"trial {self._leg.trial} {begins}\n")
-            sys.stdout.flush()
+            sys.stderr.write(f"trial {self._leg.trial} {begins}\n")
+            sys.stderr.flush()
             self._run = self._begun()
             if self._leg.from_epoch:
                 try:

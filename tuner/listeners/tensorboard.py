@@ -104,7 +104,7 @@ def objective_tags(settings: RecordedSettings) -> dict[int, str]:
 
 
 def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:
-    """Numbers the parameters of the HParams page by their importance, those that are not named last.
+    """Numbers the parameters of the HParams page by their importance, those that are not named last, none without it.
 
     The page sorts by name, after those that it is told to prefer: the first `PREFERRED`, which it shows at once.
     Nothing where a search has dropped its boards.
@@ -112,7 +112,8 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
     place = folder / FOLDER
     if not place.is_dir():
         return
-    names = dict.fromkeys([*most_important, *(name for trial in search.trials for name in trial.params)])
+    ranked = list(most_important)
+    names = dict.fromkeys([*ranked, *(name for trial in search.trials for name in trial.params)])
     tried = {name: [trial.params[name] for trial in search.trials if name in trial.params] for name in names}
     # A value of the column's type: text where any value is text.
     columns = {name: 0.0 if all(map(is_number, values)) else str(values[0]) for name, values in tried.items()}
@@ -123,7 +124,8 @@ def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[s
     summary, *_ = hparams(columns, dict.fromkeys(reversed(tags), 0.0), domains)
     content = HParamsPluginData.FromString(summary.value[0].metadata.plugin_data.content)
     for rank, column in enumerate(content.experiment.hparam_infos, start=1):
-        column.display_name, column.differs = f"{rank}. {column.name}", rank <= PREFERRED
+        column.display_name = f"{rank}. {column.name}" if ranked else column.name
+        column.differs = rank <= PREFERRED
     summary.value[0].metadata.plugin_data.content = content.SerializeToString()
     try:
         for earlier in place.glob("events.out.tfevents.*"):

@@ -70,7 +70,7 @@ def test_the_log_of_a_process_says_which_trial_it_trains_from_where(begin, next_
     next_report(process)
     next_report(next_leg(process, QUIET, trial="001-0123abcd"))
     next_report(next_leg(process, QUIET, from_epoch=2))
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial ")]
     assert said == [
         "trial 000-0123abcd starts",
         "trial 001-0123abcd starts",

@@ -128,6 +128,15 @@ def record_params(recorder, number, params, *values, outcome):
     return trial
 
 
+def test_without_a_measured_importance_no_parameter_has_a_number(session, folder):
+    recorder = session()
+    record_params(recorder, 0, {"max_lr": 0.1, "layers": 2}, 0.1, outcome=Outcome.COMPLETED)
+    write_columns(folder, recorder.record, ())
+    columns = plugin(folder / "tensorboard")["experiment"].hparam_infos
+    assert [one.display_name for one in columns] == ["max_lr", "layers"]
+    assert all(one.differs for one in columns)
+
+
 def test_the_hparams_page_has_objectives_of_one_epoch_parameters_by_importance_and_words_for_booleans(session, folder):
     recorder = session()
     plain = {"max_lr": 0.1, "averaging": False, "pooling": None}
