@@ -92,7 +92,7 @@ class LookNeighbours(Neighbours):
     score = "reciprocal rank, 1 over the rank of the image's own second view"
 
     def looks(self, image: JudgedImage) -> Looks:
-        return Looks(image.pixels[0], image.pixels[1], "first look")
+        return Looks(image.pixels[0], image.pixels[1], "first view")
 
     def nearest(self, number: int, images: Sequence[JudgedImage], network: str) -> Nearest:
         seconds = torch.stack([image.scores[network][1] for image in images])

@@ -60,9 +60,10 @@ class HandedOver:
             return f"More than {MOST_SEEDS} seeds would be needed to decide."
         least, most = self.seeds_to_decide
         more = most - len(self.on_test.gains)
+        takes = f"{formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}"
         return (
-            f"Undecided: about {formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}, "
-            f"would decide it if the gain stays (at least {least}, at most {most} seeds: --seeds {least}..{most})."
+            f"Undecided: about {takes}, would decide it if the difference stays "
+            f"(at least {least}, at most {most} seeds: --seeds {least}..{most})."
         )
 
     @property

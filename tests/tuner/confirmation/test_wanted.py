@@ -119,7 +119,7 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     assert answer.pair_seconds == 60.0
     assert answer.to_decide.startswith("Undecided: about ")
     more = int(answer.to_decide.split()[2])
-    assert f"about {more} more seeds, {more} minutes, would decide it if the gain stays" in answer.to_decide
+    assert f"about {more} more seeds, {more} minutes, would decide it if the difference stays" in answer.to_decide
     assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
 
 

@@ -44,13 +44,18 @@ function themed(layout) {
   return { ...layout, template: { layout: theme() }, dragmode: isTouched ? false : "zoom" };
 }
 
-// On a narrow screen each entry of a legend takes a line of its own, which the figure needs beside its usual height.
+// On a narrow screen a legend takes several lines, which the figure needs beside its usual height.
 const NARROW_PX = 560;
 const LEGEND_LINE_PX = 20;
+const LETTER_PX = 7.5;
+const BESIDE_LETTERS_PX = 45;
 function roomForLegend(place, data, layout) {
-  const entries = data.filter((trace) => trace.name && trace.showlegend !== false && trace.type !== "parcoords").length;
-  if (place.clientWidth > NARROW_PX || layout.showlegend === false || entries < 3) return layout;
-  const extra = LEGEND_LINE_PX * (entries - 1);
+  const entries = data.filter((trace) => trace.name && trace.showlegend !== false && trace.type !== "parcoords");
+  if (place.clientWidth > NARROW_PX || layout.showlegend === false || entries.length < 3) return layout;
+  const longest = Math.max(...entries.map((trace) => trace.name.length));
+  const room = place.clientWidth - layout.margin.l - layout.margin.r;
+  const inLine = Math.max(1, Math.floor(room / (LETTER_PX * longest + BESIDE_LETTERS_PX)));
+  const extra = LEGEND_LINE_PX * (Math.ceil(entries.length / inLine) - 1);
   place.style.minHeight = `${layout.height + extra}px`;
   return { ...layout, height: layout.height + extra, margin: { ...layout.margin, t: layout.margin.t + extra } };
 }
