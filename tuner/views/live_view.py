@@ -28,7 +28,7 @@ SPARKLINE_WIDTH = 12
 PARAMETERS_WIDTH = 100
 """Terminals at least this wide also show how running trials differ from the default."""
 SHOWN_DIFFERENCES = 4
-ROWS_BESIDE_RUNNING = 24
+ROWS_BESIDE_RUNNING = 25
 BAR_WIDTH = 60
 HINT = "Ctrl-C stops and saves; --resume continues"
 
@@ -55,7 +55,9 @@ class LiveView(View):
         self._clock = clock
         self._hint = HINT
         self.update(search)
-        self._live = Live(console=console, refresh_per_second=DRAWINGS_PER_SECOND, get_renderable=self.draw)
+        self._live = Live(
+            console=console, refresh_per_second=DRAWINGS_PER_SECOND, get_renderable=self.draw_above_cursor
+        )
 
     def start(self) -> None:
         self._live.start()
@@ -80,6 +82,14 @@ class LiveView(View):
                 grid.add_row(name, content)
             grid.add_row()
         return grid
+
+    def draw_above_cursor(self) -> RenderableType:
+        """With an empty last line, behind which a terminal shows a key such as `^C`.
+
+        Behind one that fills its width the key would begin a new one, the next drawing one line too low, and the first
+        line would be there twice.
+        """
+        return Group(self.draw(), Text())
 
     def _progress(self) -> Block:
         since = self._clock() - self._updated

@@ -68,6 +68,18 @@ def test_the_picture_shows_the_best_beside_the_default_and_the_running_trials(sy
 
 
 @pytest.mark.parametrize("until", [0, 5, 30, 100, float("inf")])
+def test_the_last_line_is_empty_so_that_the_echo_of_ctrl_c_begins_no_new_one(synthetic_search, until):
+    """Else the next picture would begin one line too low, and the first line would be there twice."""
+    synthetic = synthetic_search()
+    synthetic.run(until=until)
+    search = synthetic.recorder.record
+    console = Console(file=io.StringIO(), width=130, height=45, force_terminal=True)
+    view = LiveView(search, results=RESULTS, dashboard=DASHBOARD, console=console)
+    *_, last = console.render_lines(view.draw_above_cursor(), pad=False)
+    assert "".join(segment.text for segment in last) == ""
+
+
+@pytest.mark.parametrize("until", [0, 5, 30, 100, float("inf")])
 def test_no_line_of_the_picture_is_wider_than_eighty_columns_or_wrapped(synthetic_search, until):
     synthetic = synthetic_search()
     synthetic.run(until=until)
