@@ -46,14 +46,21 @@ def rows_of(
     for trial in trials:
         tested = tested_values(search, trial, confirmations)
         validation = handed_over_result(search, trial).objective if trial.results else None
-        name = f"{TRIAL}{trial.name}" + (" (the default)" if trial is default else "")
-        rows.append(Row(name, validation, statistics.fmean(tested) if tested else None, len(tested)))
+        rows.append(Row(_name(search, trial), validation, statistics.fmean(tested) if tested else None, len(tested)))
     for scores in (probe, trivial):
         named: dict[str, dict[Split, float]] = {}
         for split, score in scores.items():
             named.setdefault(score.name, {})[split] = score.objective
         rows += [Row(name, values.get("validation"), values.get("test")) for name, values in named.items()]
     return rows
+
+
+def _name(search: SearchRecord, trial: TrialRecord) -> str:
+    """With its epoch while it has not ended: the value of an early epoch is not compared with that of a later one."""
+    facts = ["the default"] if trial is search.default_trial else []
+    if trial.outcome is None and trial.results:
+        facts.append(f"after epoch {trial.last_epoch} of {search.settings.max_epochs}")
+    return f"{TRIAL}{trial.name}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def say_baselines(search: SearchRecord, rows: Sequence[Row]) -> str:

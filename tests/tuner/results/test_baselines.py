@@ -9,6 +9,7 @@ from tuner.export import export
 from tuner.records import ConfirmedRun, append_run, read_search
 from tuner.records.trivial import PROBE, TRIVIAL, ProbeScore, TrivialScore
 from tuner.report import baseline_rows, outcome_lines, write_report
+from tuner.results.baselines import rows_of
 from tuner.views import page_data
 
 
@@ -94,3 +95,14 @@ def test_a_damaged_file_of_the_probe_is_a_sentence(folder):
     (folder / PROBE.name).write_text("{")
     with pytest.raises(ValueError, match=r"linear_probe.json is damaged, restore it or delete it"):
         PROBE.read(folder)
+
+
+def test_a_trial_that_has_not_ended_is_named_with_its_epoch(synthetic_search):
+    synthetic = synthetic_search(seed=1)
+    synthetic.run(until=14)
+    search = synthetic.recorder.record
+    default = search.default_trial
+    assert default.outcome is None
+    first, second = rows_of(search, search.leader, [], {}, {})
+    assert first.name.startswith(f"trial {search.leader.name}")
+    assert second.name == f"trial {default.name} (the default, after epoch {default.last_epoch} of 12)"
