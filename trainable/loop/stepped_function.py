@@ -46,6 +46,8 @@ class SteppedFunction:
         self._thread = threading.Thread(target=self._run, name="training loop", daemon=True)
         self._is_closed = False
         self._is_at_pause = False
+        self._is_over = False
+        self._unwinding = threading.Lock()
 
     def advance(self) -> Any:
         """Lets it run until its next pause: returns what that was given, or `Returned`, or `Raised`."""
@@ -80,16 +82,27 @@ class SteppedFunction:
         if self._is_at_pause:
             self._goes_on.put(False)
         else:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Unwound)
-            )
+            with self._unwinding:
+                if not self._is_over:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Unwound)
+                    )
         self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         try:
-            news: Any = Returned(self._function(self.pause))
+            self._news.put(self._outcome())
+            # Unwinding may come as late as here: once the lock was held, it has arrived or never will.
+            with self._unwinding:
+                self._is_over = True
         except Unwound:
-            news = None
+            self._news.put(None)
+
+    def _outcome(self) -> Returned | Raised:
+        """Of the function, run to its end."""
+        try:
+            return Returned(self._function(self.pause))
+        except Unwound:
+            raise
         except BaseException as error:  # noqa: BLE001 - whoever advances the function is told
-            news = Raised(error)
-        self._news.put(news)
+            return Raised(error)

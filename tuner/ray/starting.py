@@ -12,8 +12,8 @@ from tuner.ray.address import token_file
 ATTEMPTS = 2
 _PASSWORD = secrets.token_hex(32)
 """The same for all clusters of this process: Ray reads it once."""
-PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120"}
-"""Seconds that Ray waits for its head process, 30 by itself."""
+PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180"}
+"""Seconds that Ray waits for its head process, 30 by itself, and for its dashboard, 60 by itself."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,9 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
                 **options,
             )
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
-            reason = " ".join(str(error).split()).removesuffix(".")
+            # If its dashboard is late, Ray raises the last lines of a log of that one, dashboard.log or .err.
+            is_log = "dashboard." in str(error)
+            reason = "its dashboard did not start in time" if is_log else " ".join(str(error).split()).removesuffix(".")
             _end(set(psutil.Process().children(recursive=True)) - before)
             logger.warning("Ray did not start, attempt %d of %d: %s", attempt, ATTEMPTS, reason)
     raise ValueError(

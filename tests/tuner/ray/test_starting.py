@@ -21,13 +21,20 @@ print(len(psutil.Process().children(recursive=True)), "processes left")
 """
 
 
-def test_a_ray_that_does_not_start_is_tried_again_and_ends_in_a_sentence_without_processes():
-    impatient = os.environ | {"RAY_gcs_server_port_wait_time_s": "0"}
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [
+        ("RAY_gcs_server_port_wait_time_s", ".*"),
+        ("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "its dashboard did not start in time"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_tried_again_and_ends_in_a_sentence_without_processes(seconds, reason):
+    impatient = os.environ | {seconds: "0"}
     command = [sys.executable, "-W", "ignore", "-c", STARTED_AND_COUNTED]
     done = subprocess.run(command, env=impatient, capture_output=True, text=True, check=True)
     assert re.findall(r"^Ray did not start, attempt (\d) of 2", done.stderr, flags=re.MULTILINE) == ["1", "2"]
     sentence, left = done.stdout.splitlines()
-    assert re.match("Ray did not start on this machine: .*Wait until it is less busy and has memory", sentence)
+    assert re.match(f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory", sentence)
     assert ".." not in sentence
     assert left == "0 processes left"
 
