@@ -137,7 +137,7 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
         f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810; "
-        f"better than the default (0.710) on 3, than trial {NAMES[1]} (0.800) on 2 of 3 seeds."
+        f"better than the default (0.710) on 3 of them, than trial {NAMES[1]} (0.800) on 2 of them."
     ) in told
     assert (
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "

@@ -70,9 +70,9 @@ def say_baselines(search: SearchRecord, rows: Sequence[Row]) -> str:
     objective = search.settings.metric
     header = (f"`{objective}`", "validation split", "test split")
     cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
-    words = f"The last rows need no training. On the validation split {_of_trials(rows, 'validation')}"
+    words = f"A row without a trial needs no training. On the validation split {_of_trials(rows, 'validation')}"
     words += f"; on the test split {_of_trials(rows, 'test')}." if any(row.num_seeds for row in rows) else "."
-    return f"## Beside what needs no training\n\n{table(header, cells)}\n\n{words}"
+    return f"## Beside predictions that need no training\n\n{table(header, cells)}\n\n{words}"
 
 
 def in_words(rows: Sequence[Row], split: Split) -> str:

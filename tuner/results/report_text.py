@@ -75,7 +75,7 @@ WORDS = {
     "stated_seconds": "time stated with --for",
     "duration_seconds": "time for search and confirmation when it started",
     "disk_budget_bytes": "disk space for checkpoints",
-    "data_fingerprint": "sha256 of the data, its beginning",
+    "data_fingerprint": "sha256 of the data, first 16 digits",
     "pinned": "fixed by --set",
     "ranges": "searched as --set says",
     "warm_start": "starts from the search",

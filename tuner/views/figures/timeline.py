@@ -35,7 +35,7 @@ def draw_timeline(search: SearchRecord, exported: TrialRecord | None) -> Drawing
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(rangemode="tozero")
     share = busy_share(search)
-    busy = "" if share is None else f" Slots were training {share:.0%} of the time."
+    busy = "" if share is None else f" The slots were training or validating for {share:.0%} of the time."
     caption = f"Each bar is a trial without a break; a paused trial goes on in a later bar.{busy}"
     description = (
         f"{formatting.count(len(found), 'stretch', 'stretches')} of training in {formatting.count(num_slots, 'slot')}."

@@ -104,7 +104,10 @@ def claims(result: Result) -> list[str]:
         return []
     tested = result.confirmations if selected.on_test is None else [selected.on_test]
     chosen = None if selected.choice is None else selected.choice.sentence
-    return [one for one in (chosen, *(claim.sentence for claim in tested), selected.remark) if one]
+    has_interval = any(claim.interval is not None for claim in tested)
+    why_wide = "The interval holds whenever the confirmation stops, so it is wider than that of a t-test."
+    held = why_wide if has_interval else None
+    return [one for one in (chosen, *(claim.sentence for claim in tested), held, selected.remark) if one]
 
 
 def baselines(result: Result) -> list[Row]:
@@ -132,7 +135,7 @@ def facts(result: Result) -> dict[str, str]:
     of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
     found = {
         "mattered most": mattered_most(result.importance),
-        "fails most": None if result.samples is None else fails_most(result.samples),
+        "main failures": None if result.samples is None else fails_most(result.samples),
         "without training": in_words(untrained, split),
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
