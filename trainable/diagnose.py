@@ -128,8 +128,9 @@ def check_curve(last: Mapping[str, float]) -> list[Finding]:
         _found(name, f"is {share:.2f}: predictions are constant", f"{ADVICE.capitalize()}.", Severity.WARNING)
         for name, share in constant_shares(last).items()
     ]
-    gap = last.get("train/accuracy", 0.0) - last.get("val/accuracy", 1.0)
-    if gap <= OVERFITTING_GAP:
+    if not {"train/accuracy", "val/accuracy"} <= last.keys():
+        return findings
+    if last["train/accuracy"] - last["val/accuracy"] <= OVERFITTING_GAP:
         return findings
     action = "It overfits: dropout, weight_decay, mixing, label_smoothing, early_stopping; preset regularised has all."
     shown = f"training accuracy {last['train/accuracy']:.3f}, validation {last['val/accuracy']:.3f}"

@@ -14,11 +14,12 @@ from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from tuner import formatting
-from tuner.confirmation.wanted import interruption
+from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.decision import CONTINUE, KEEP, PAUSE, PROMOTE, STOP, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records.lock import is_in_use
 from tuner.results import progress
 from tuner.results.differences import differences
 from tuner.results.timeline import search_seconds
@@ -57,13 +58,15 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     lines = [
         f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search_seconds(search))}: {counts}."
     ]
-    left = interruption(folder, search)
+    is_running = is_in_use(folder)
+    left = None if is_running else what_is_left(folder, search)
     lines = lines if left is None else [left, *lines]
     selected = handed_over(folder, search)
     if selected is None:
         return [*lines, "No trial has a value to compare, so none is exported."]
     lines.append(_why_it_led(search, selected.trial) if selected.choice is None else selected.choice.sentence)
-    return [*lines, *selected.evidence, *explain_trial(search, selected.trial)]
+    evidence = selected.evidence(is_over=is_over(folder, search), is_running=is_running)
+    return [*lines, *evidence, *explain_trial(search, selected.trial)]
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:

@@ -126,6 +126,7 @@ def write_measured(
             search,
             confirmations,
             selected,
+            is_running=is_running,
             interruption=None if is_running else what_is_left(folder, search),
             nothing_learned=warning_of_nothing_learned(
                 search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder)

@@ -136,8 +136,8 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
             append_run(folder, run)
     told = "\n".join(explain_search(read_search(folder), folder))
     assert (
-        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810; "
-        f"better than the default (0.710) on 3 of them, than trial {NAMES[1]} (0.800) on 2 of them."
+        f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810. "
+        f"It beats the default (0.710) on 3 of 3 seeds, trial {NAMES[1]} (0.800) on 2 of 3 seeds."
     ) in told
     assert (
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "

@@ -42,8 +42,9 @@ def features_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
     Raises:
         ValueError: the network does not say which of its layers are features.
     """
+    # A network's attribute of this name may be a module of its layers, as torchvision's have.
     features = getattr(model, "features", None)
-    if features is None:
+    if features is None or isinstance(features, nn.Module):
         raise ValueError(f"No linear probe: {type(model).__name__} has no method features(images) that returns (B, D).")
     return features
 

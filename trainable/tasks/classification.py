@@ -1,8 +1,9 @@
 """Shared by the workloads that classify single images; each adds its data and its network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from trainable.metrics.classification import METRIC_NAMES, ClassificationMetrics
 from trainable.models.user_network import build_user_network
 from trainable.prediction.classes import ClassPredictor
 from trainable.supervision.classification import ClassificationSupervision
-from trainable.supervision.head_start import RANDOM, check_head_start
+from trainable.supervision.head_start import PROBE, RANDOM, check_head_start, start_head
 from trainable.supervision.linear_probe import LabelProbe, features_of
 from trainable.supervision.trivial import TrivialPredictor, class_predictors
 from trainable.tasks.task import Task
@@ -42,6 +43,17 @@ class ClassificationConfig(TrialConfig):
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)
         check_head_start(self.head_start, has_user_network=getattr(self.model, "network", None) is not None)
+
+
+def started_at_probe(
+    task: Task[Any], config: Any, model: nn.Module, train: LabelledImages, num_classes: Sequence[int]
+) -> bool:
+    """Starts the head at a linear probe where `head_start` says so; returns whether it did."""
+    if config.head_start != PROBE:
+        return False
+    batches = task.evaluation_batches(config, train, next(model.parameters()).device)
+    start_head(model, batches, num_images=len(train), num_classes=num_classes)
+    return True
 
 
 Config = TypeVar("Config", bound=ClassificationConfig)
@@ -81,6 +93,9 @@ class ClassificationTask(Task[Config]):
 
     def trivial_predictors(self, config: Config, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
         return class_predictors(data.class_counts(), config.model.class_names)
+
+    def start(self, config: Config, model: nn.Module, train: LabelledImages) -> bool:
+        return started_at_probe(self, config, model, train, [len(config.model.class_names)])
 
     def linear_probe(self, config: Config, model: nn.Module) -> LabelProbe:
         return LabelProbe(features_of(model), [len(config.model.class_names)])

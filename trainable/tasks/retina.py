@@ -29,7 +29,7 @@ from trainable.supervision.head_start import RANDOM, check_head_start
 from trainable.supervision.linear_probe import LabelProbe, features_of
 from trainable.supervision.multi_task import MultiTaskLossConfig, MultiTaskSupervision
 from trainable.supervision.trivial import TrivialPredictor, grade_predictors
-from trainable.tasks.classification import user_classifier
+from trainable.tasks.classification import started_at_probe, user_classifier
 from trainable.tasks.data_notes import of_folders_alone, with_findings
 from trainable.tasks.presets.retina import PRESETS
 from trainable.tasks.task import Progress, Task
@@ -198,6 +198,9 @@ class RetinaTask(Task[RetinaConfig]):
             for row, task in enumerate(config.tasks)
             for grade, count in data.counts_by_name(row).items()
         }
+
+    def start(self, config: RetinaConfig, model: nn.Module, train: LabelledImages) -> bool:
+        return started_at_probe(self, config, model, train, [len(names) for names in config.classes.values()])
 
     def linear_probe(self, config: RetinaConfig, model: nn.Module) -> LabelProbe:
         return LabelProbe(features_of(model), [len(names) for names in config.classes.values()])

@@ -12,7 +12,6 @@ from trainable.config import TrialConfig
 from trainable.prediction.base import Predictor
 from trainable.supervision.base import Supervision
 from trainable.supervision.evaluation import Metrics
-from trainable.supervision.head_start import PROBE, RANDOM, start_head
 from trainable.supervision.linear_probe import LinearProbe, measure_probe
 from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, measured_floors
 from trainable.tasks.presets.preset import Preset
@@ -164,16 +163,8 @@ class Task(ABC, Generic[Config]):
         return max(measured, key=lambda one: sign * one.objective + one.spread)
 
     def start(self, config: Config, model: nn.Module, train: Any) -> bool:
-        """Before the first epoch starts the head at a linear probe where `head_start` says so; returns whether it did.
-
-        A task overrides this where the training split tells its fresh network something else.
-        """
-        if getattr(config, "head_start", RANDOM) != PROBE:
-            return False
-        batches = self.evaluation_batches(config, train, next(model.parameters()).device)
-        classes = [train.class_names] if train.labels.ndim == 1 else train.class_names
-        start_head(model, batches, num_images=len(train), num_classes=[len(names) for names in classes])
-        return True
+        """Gives a fresh network, before its first epoch, what only the training split can tell; whether it did."""
+        return False
 
     def no_linear_probe(self, config: Config) -> str | None:
         """Why a linear probe can't be measured, as a clause; None that it can."""

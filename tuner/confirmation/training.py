@@ -113,7 +113,7 @@ def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, s
     first = first_round(record, top, seeds.first)
     if todo[0] not in first:
         more = formatting.count(len(todo), "more training")
-        return f"confirming: not decided yet, {more}, on at most {formatting.count(seeds.last, 'seed')} each"
+        return f"confirming: not decided yet, {more} (up to {seeds.last} seeds for each configuration)"
     more = ""
     if seeds.last > seeds.first:
         more = f" (up to {seeds.last} for the exported one and the default while undecided)"

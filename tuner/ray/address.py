@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 
 VARIABLE = "RAY_ADDRESS"
+TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Go before the file of the password, this one before that."""
 CONNECT_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ def cluster_address(given: str | None) -> str | None:
         logger.info("joining the Ray cluster at %s, as %s says", address, VARIABLE)
     if address != "auto":
         _check(name, address)
-    if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or token_file().is_file():
+    if os.environ.keys() & set(TOKEN_VARIABLES) or token_file().is_file():
         # Ray reads it on its import.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     return address

@@ -15,7 +15,7 @@ from trainable.console.process import silence_loggers
 from trainable.reporting.tracking import QUIET
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
-from tuner.ray.address import token_file
+from tuner.ray.address import TOKEN_VARIABLES, token_file
 from tuner.ray.compat import (
     PACKAGES,
     CoreLogLevel,
@@ -76,11 +76,12 @@ class RunningRay:
 
 
 def dashboard_in_words(url: str | None) -> str:
-    """Its address and, where Ray keeps a password, the file that holds what the dashboard asks for."""
+    """Its address and, where Ray has a password, where the token lies that the dashboard asks for."""
     if not url:
         return ""
-    login = " (asks for the token in ~/.ray/auth_token)" if token_file().is_file() else ""
-    return f"http://{url}{login}"
+    given = [name for name in TOKEN_VARIABLES if name in os.environ]
+    places = given or (["~/.ray/auth_token"] if token_file().is_file() else [])
+    return f"http://{url} (asks for the token in {places[0]})" if places else f"http://{url}"
 
 
 @contextmanager

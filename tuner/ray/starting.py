@@ -15,6 +15,9 @@ _PASSWORD = secrets.token_hex(32)
 PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180"}
 """Seconds that Ray waits for its head process, 30 by itself, and for its dashboard, 60 by itself."""
 
+_LONGEST = 300
+"""Characters of a line of Ray's log in a sentence."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,15 +51,21 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
                 **options,
             )
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
-            # If its dashboard is late, Ray raises the last lines of a log of that one, dashboard.log or .err.
-            is_log = "dashboard." in str(error)
-            reason = "its dashboard did not start in time" if is_log else " ".join(str(error).split()).removesuffix(".")
+            reason = _in_a_sentence(error)
             _end(set(psutil.Process().children(recursive=True)) - before)
             logger.warning("Ray did not start, attempt %d of %d: %s", attempt, ATTEMPTS, reason)
     raise ValueError(
         f"Ray did not start on this machine: {reason}. Wait until it is less busy and has memory to spare, or give "
         "--address of a running Ray; --verbose shows Ray's own messages."
     )
+
+
+def _in_a_sentence(error: Exception) -> str:
+    """Ray's words; of the log of its dashboard, which Ray raises where that one is late or ended, the last line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if not lines or "dashboard." not in lines[0]:
+        return " ".join(str(error).split()).removesuffix(".")
+    return f"its dashboard did not start; the end of its log is: {' '.join(lines[-1].split())[:_LONGEST]}"
 
 
 def _can_keep_password() -> bool:

@@ -21,10 +21,13 @@ def code_commit() -> str | None:
     """The commit, with `-dirty` if files have changed; None without git or outside a checkout."""
     if shutil.which("git") is None:
         return None
-    asked = (
-        ("ls-files", "--error-unmatch", Path(__file__).name),
-        ("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"),
-    )
-    commands = [["git", "-C", str(HERE), *arguments] for arguments in asked]
-    tracked, described = (subprocess.run(one, capture_output=True, text=True, check=False) for one in commands)
-    return described.stdout.strip() if tracked.returncode == described.returncode == 0 else None
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        # Installed into an environment inside a repository of somebody else, whose state says nothing of this code.
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*")
+
+
+def _git(*arguments: str) -> str | None:
+    """Its output; None where it fails."""
+    done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

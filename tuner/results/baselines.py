@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
+from tuner.records.events import EpochDone
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.report_text import table
 from tuner.selection.comparison import Confirmation
@@ -45,8 +46,10 @@ def rows_of(
     rows = []
     for trial in trials:
         tested = tested_values(search, trial, confirmations)
-        validation = handed_over_result(search, trial).objective if trial.results else None
-        rows.append(Row(_name(search, trial), validation, statistics.fmean(tested) if tested else None, len(tested)))
+        result = handed_over_result(search, trial) if trial.results else None
+        validation = None if result is None else result.objective
+        test = statistics.fmean(tested) if tested else None
+        rows.append(Row(_name(search, trial, result), validation, test, len(tested)))
     for scores in (probe, trivial):
         named: dict[str, dict[Split, float]] = {}
         for split, score in scores.items():
@@ -55,11 +58,11 @@ def rows_of(
     return rows
 
 
-def _name(search: SearchRecord, trial: TrialRecord) -> str:
+def _name(search: SearchRecord, trial: TrialRecord, result: EpochDone | None) -> str:
     """With its epoch while it has not ended: the value of an early epoch is not compared with that of a later one."""
     facts = ["the default"] if trial is search.default_trial else []
-    if trial.outcome is None and trial.results:
-        facts.append(f"after epoch {trial.last_epoch} of {search.settings.max_epochs}")
+    if trial.outcome is None and result is not None:
+        facts.append(f"at epoch {result.epoch} of {search.settings.max_epochs}")
     return f"{TRIAL}{trial.name}" + (f" ({', '.join(facts)})" if facts else "")
 
 
@@ -70,7 +73,7 @@ def say_baselines(search: SearchRecord, rows: Sequence[Row]) -> str:
     objective = search.settings.metric
     header = (f"`{objective}`", "validation split", "test split")
     cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
-    words = f"A row without a trial needs no training. On the validation split {_of_trials(rows, 'validation')}"
+    words = f"Rows that are not trials need no training. On the validation split {_of_trials(rows, 'validation')}"
     words += f"; on the test split {_of_trials(rows, 'test')}." if any(row.num_seeds for row in rows) else "."
     return f"## Beside predictions that need no training\n\n{table(header, cells)}\n\n{words}"
 

@@ -27,6 +27,7 @@ def say_result(
     confirmations: Sequence[Confirmation],
     selected: HandedOver | None,
     *,
+    is_running: bool = False,
     interruption: str | None = None,
     nothing_learned: str | None = None,
 ) -> str:
@@ -37,7 +38,8 @@ def say_result(
     settings = search.settings
     title = f"# Search `{settings.space}`, {settings.name}"
     title += "".join(f"\n\n**{warning}**" for warning in (interruption, nothing_learned) if warning is not None)
-    evidence = [] if selected is None else selected.evidence
+    is_over = interruption is None and not is_running
+    evidence = [] if selected is None else selected.evidence(is_over=is_over, is_running=is_running)
     if selected is not None and selected.trial is search.default_trial:
         # No trial is claimed to beat it; what the others had on the test split is the evidence.
         evidence = [*(one.sentence for one in confirmations), *evidence]

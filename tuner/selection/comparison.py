@@ -82,17 +82,17 @@ class Choice:
 
     @property
     def sentence(self) -> str:
-        """Such as `Trial 029-7682ec2b is exported: ... mean 0.910; better than the default (0.841) on 3 of them.`"""
+        """Such as `Trial 029-7682ec2b is exported: ... mean 0.910. It beats the default (0.841) on 3 of 3 seeds.`"""
         seeds = formatting.count(self.num_seeds, "seed")
         beside = ", ".join(
-            f"than {'the default' if number_of(trial) == 0 else f'trial {trial}'} ({formatting.number(mean)}) on "
-            f"{self.wins[trial]} of them"
+            f"{'the default' if number_of(trial) == 0 else f'trial {trial}'} ({formatting.number(mean)}) on "
+            f"{self.wins[trial]} of {seeds}"
             for trial, mean in self.others.items()
         )
         name = f"Trial {self.trial.name}" + (" (the default)" if self.trial.number == 0 else "")
         return (
             f"{name} is exported: the best on the validation split after training on {seeds}, "
-            f"mean {formatting.number(self.mean)}; better {beside}."
+            f"mean {formatting.number(self.mean)}. It beats {beside}."
         )
 
 

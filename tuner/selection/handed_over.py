@@ -45,32 +45,37 @@ class HandedOver:
     def seeds_to_decide(self) -> tuple[int, int] | None:
         """The least and the most seeds, about, that would tell it from the default: the value of `--seeds`. None where
         that is decided or not confirmed, and where they are too many."""
-        if self.choice is None or self.on_test is None or self.on_test.is_distinguishable:
+        if self.choice is None or self.on_test is None or not self.is_undecided:
             return None
         gains = self.on_test.gains
         more = sequential.seeds_to_decide(gains)
         return None if more is None else (self.choice.num_seeds, len(gains) + max(1, more))
 
-    @property
-    def to_decide(self) -> str | None:
-        """What it would take to tell it from the default; None where that is decided or not confirmed."""
+    def to_decide(self, *, is_over: bool, is_running: bool) -> str | None:
+        """What it would take to tell it from the default; None where that is decided or not confirmed.
+
+        Args:
+            is_over: nothing is left to train.
+            is_running: a process is at work on the search.
+        """
         if self.on_test is None or not self.is_undecided:
             return None
+        if is_running:
+            return "Not decided yet: training is still running."
+        if not is_over:
+            return "Not decided yet: the search was interrupted."
         if self.seeds_to_decide is None:
             return f"More than {MOST_SEEDS} seeds would be needed to decide."
         least, most = self.seeds_to_decide
         more = most - len(self.on_test.gains)
-        takes = f"{formatting.count(more, 'more seed')}, {formatting.about(more * self.pair_seconds)}"
-        return (
-            f"Undecided: about {takes}, would decide it if the difference stays "
-            f"(at least {least}, at most {most} seeds: --seeds {least}..{most})."
-        )
+        takes = f"{formatting.count(more, 'more seed')} ({formatting.about(more * self.pair_seconds)})"
+        return f"Undecided: about {takes} would settle it if the difference holds: --seeds {least}..{most}."
 
-    @property
-    def evidence(self) -> list[str]:
-        """On the test split, what is missing to decide, and the remark; each a sentence or two."""
+    def evidence(self, *, is_over: bool, is_running: bool) -> list[str]:
+        """On the test split, what is missing as `to_decide` has it, and the remark; each a sentence or two."""
         claim = None if self.on_test is None else self.on_test.sentence
-        return [sentence for sentence in (claim, self.to_decide, self.remark) if sentence is not None]
+        missing = self.to_decide(is_over=is_over, is_running=is_running)
+        return [sentence for sentence in (claim, missing, self.remark) if sentence is not None]
 
     @property
     def remark(self) -> str | None:

@@ -13,6 +13,7 @@ from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import interruption, is_over
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
+from tuner.records.lock import is_in_use
 from tuner.report import baseline_rows, results_table
 from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import HandedOver, handed_over
@@ -60,7 +61,8 @@ def _draw(folder: Path) -> None:
         _show([draw_learning_curves(search, exported, metric=metric)])
         _show([*draw_best_so_far(search, exported), draw_timeline(search, exported), *draw_techniques(exported)])
     with seeds:
-        for sentence in () if selected is None else selected.evidence:
+        there = {"is_over": is_over(folder, search), "is_running": is_in_use(folder)}
+        for sentence in () if selected is None else selected.evidence(**there):
             st.markdown(sentence)
         _show([draw_seeds(search, exported, read_confirmations(folder, search))])
     with parameters:

@@ -241,6 +241,13 @@ def test_where_there_is_none_a_clause_says_why():
         get_task("moe").linear_probe(default_config("moe"), nn.Identity())
 
 
+def test_a_module_called_features_is_not_taken_for_the_method():
+    network = nn.Module()
+    network.features = nn.Sequential(nn.Conv2d(3, 4, 1))
+    with pytest.raises(ValueError, match="No linear probe: Module has no method features"):
+        features_of(network)
+
+
 def labelled(count, seed):
     """Plates whose second class has a brighter centre."""
     rng = np.random.default_rng(seed)

@@ -117,10 +117,21 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     first_round(folder, UNCLEAR)
     answer = handed_over(folder, read_search(folder))
     assert answer.pair_seconds == 60.0
-    assert answer.to_decide.startswith("Undecided: about ")
-    more = int(answer.to_decide.split()[2])
-    assert f"about {more} more seeds, {more} minutes, would decide it if the difference stays" in answer.to_decide
-    assert answer.to_decide.endswith(f" (at least 3, at most {3 + more} seeds: --seeds 3..{3 + more}).")
+    told = answer.to_decide(is_over=True, is_running=False)
+    more = int(told.split()[2])
+    assert told == (
+        f"Undecided: about {more} more seeds ({more} minutes) would settle it if the difference holds: "
+        f"--seeds 3..{3 + more}."
+    )
+
+
+@pytest.mark.parametrize(("is_running", "why"), [(True, "training is still running"), (False, "was interrupted")])
+def test_before_all_is_trained_nobody_is_told_to_add_seeds(folder, is_running, why):
+    first_round(folder, UNCLEAR)
+    told = " ".join(handed_over(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
+    assert "Not decided yet: " in told
+    assert why in told
+    assert "--seeds" not in told
 
 
 def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
@@ -130,13 +141,13 @@ def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):
     first_round(folder, (0.1, -0.1, 0.0))
-    to_decide = handed_over(folder, read_search(folder)).to_decide
-    assert to_decide == f"More than {MOST_SEEDS} seeds would be needed to decide."
+    told = handed_over(folder, read_search(folder)).to_decide(is_over=True, is_running=False)
+    assert told == f"More than {MOST_SEEDS} seeds would be needed to decide."
 
 
 def test_decided_it_would_take_nothing(folder):
     first_round(folder, CLEAR)
-    assert handed_over(folder, read_search(folder)).to_decide is None
+    assert handed_over(folder, read_search(folder)).to_decide(is_over=True, is_running=False) is None
 
 
 class NoBaselines:
@@ -180,4 +191,4 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
     assert trained[-1] == (0, 3)
     confirm(folder, top=2, seeds=SEEDS, on_run=lambda *_: None)
     assert trained[10:] == [(2, 3), (0, 4), (2, 4)]
-    assert "not decided yet, 2 more trainings, on at most 5 seeds each" in caplog.text
+    assert "not decided yet, 2 more trainings (up to 5 seeds for each configuration)" in caplog.text

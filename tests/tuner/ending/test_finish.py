@@ -156,7 +156,7 @@ def test_an_undecided_result_says_on_the_terminal_what_would_decide_it(ended, ca
             append_run(folder, run)
     assert finish(folder, read_search(folder)) == 0
     said = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r" {12}Undecided: about \d+ more seeds?, \d+ seconds?, would decide it .*", said[1])
+    assert re.fullmatch(r" {12}Undecided: about \d+ more seeds? \(\d+ seconds?\) would settle it .*", said[1])
 
 
 def test_the_last_lines_are_the_headline_of_the_page_its_path_and_three_commands_to_copy(ended, capsys):

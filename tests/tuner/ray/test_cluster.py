@@ -122,5 +122,7 @@ def test_the_address_of_the_dashboard_says_where_its_token_lies(monkeypatch, tmp
     monkeypatch.setattr(cluster, "token_file", lambda: tmp_path / "auth_token")
     assert dashboard_in_words("127.0.0.1:8265") == "http://127.0.0.1:8265"
     (tmp_path / "auth_token").write_text("0")
-    assert dashboard_in_words("127.0.0.1:8265").startswith("http://127.0.0.1:8265 (asks for the token in ")
+    assert dashboard_in_words("127.0.0.1:8265").endswith(" (asks for the token in ~/.ray/auth_token)")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "elsewhere")
+    assert dashboard_in_words("127.0.0.1:8265").endswith(" (asks for the token in RAY_AUTH_TOKEN_PATH)")
     assert dashboard_in_words("") == ""

@@ -105,4 +105,5 @@ def test_a_trial_that_has_not_ended_is_named_with_its_epoch(synthetic_search):
     assert default.outcome is None
     first, second = rows_of(search, search.leader, [], {}, {})
     assert first.name.startswith(f"trial {search.leader.name}")
-    assert second.name == f"trial {default.name} (the default, after epoch {default.last_epoch} of 12)"
+    shown = next(epoch for epoch, result in default.results.items() if result.objective == second.validation)
+    assert second.name == f"trial {default.name} (the default, at epoch {shown} of 12)"

@@ -117,7 +117,7 @@ def test_the_best_mean_on_the_validation_split_is_exported_whatever_the_test_spl
         {NAMES[5]: pytest.approx(0.80)},
     )
     assert choice.sentence.startswith(f"Trial {NAMES[0]} (the default) is exported: ")
-    assert choice.sentence.endswith(f"2 seeds, mean 0.820; better than trial {NAMES[5]} (0.800) on 1 of them.")
+    assert choice.sentence.endswith(f"2 seeds, mean 0.820. It beats trial {NAMES[5]} (0.800) on 1 of 2 seeds.")
 
 
 def test_of_losses_the_lowest_mean_is_exported(told):
@@ -128,7 +128,7 @@ def test_of_losses_the_lowest_mean_is_exported(told):
 
 def test_a_gain_on_every_seed_is_told_with_the_means_and_the_wins(told):
     sentence = choose(*told([(0, 1000, 0.84), (0, 1001, 0.842), (5, 1000, 0.91), (5, 1001, 0.91)])).sentence
-    assert sentence.endswith("mean 0.910; better than the default (0.841) on 2 of them.")
+    assert sentence.endswith("mean 0.910. It beats the default (0.841) on 2 of 2 seeds.")
 
 
 def test_only_seeds_that_all_were_trained_on_choose(told):

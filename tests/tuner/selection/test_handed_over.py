@@ -125,7 +125,7 @@ def test_the_command_that_explains_begins_with_it(folder, chosen, leader, capsys
     _, why, test, undecided, remark, *own = capsys.readouterr().out.splitlines()
     assert why.startswith(f"Trial {chosen} is exported: ")
     assert test.startswith(f"On the test split, trial {chosen} is ")
-    assert undecided.startswith("Undecided: about 1 more seed, ")
+    assert undecided.startswith("Undecided: about 1 more seed (")
     assert leader in remark
     assert own[0].startswith(f"Trial {chosen} ")
     assert explain.main([str(folder), "--json"]) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from trainable.data.crowns.formats.reading import Problem, findings_of
 from trainable.data.crowns.formats.shapes import UNNAMED, CrownShape
 from trainable.data.crowns.sources import CrownImage
-from trainable.data.io.counted import counted
+from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import Finding, Severity
 
 CountedCrown = tuple[CrownImage, CrownShape, str]
@@ -18,11 +18,11 @@ DROPPED = "No tile shows these crowns; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
 _CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
 _NOT_LEARNED = (
-    "The network cannot learn what no training tile shows: annotate more pictures, divide them otherwise (--set "
+    "The network cannot learn what no training tile shows: annotate more pictures, divide them differently (--set "
     "split_seed=1), or count all crowns as of one kind (--set one_kind=true)."
 )
 _NOT_MEASURED = (
-    "Metrics of that split do not know it: annotate more pictures, or divide them otherwise (--set split_seed=1)."
+    "The metrics of that split leave them out: annotate more pictures, or divide them differently (--set split_seed=1)."
 )
 _SLACK_PX = 1
 _MAX_KINDS = 12
@@ -61,7 +61,7 @@ def check_splits(shown: Mapping[str, Set[str]]) -> list[Finding]:
     return [
         Finding(
             file=split,
-            problem=f"has no tile with {', '.join(sorted(lacking)[:_MAX_KINDS])}",
+            problem=f"has no tile with {first_of(sorted(lacking), _MAX_KINDS)}",
             action=_NOT_LEARNED if split == "train" else _NOT_MEASURED,
             severity=Severity.WARNING,
         )

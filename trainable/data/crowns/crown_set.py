@@ -50,7 +50,7 @@ class Tile:
     def shown(self, kinds: Sequence[str], semantic_classes: Sequence[str]) -> set[str]:
         """Names of the crowns' kinds and of the classes on it."""
         counts = np.zeros(0, np.int64) if self.semantic is None else np.bincount(self.semantic.ravel())[:VOID]
-        crowns = {kinds[crown.label - 1] for crown in self.crowns or ()}
+        crowns = {f"{kinds[crown.label - 1]} crowns" for crown in self.crowns or ()}
         return crowns | {semantic_classes[label] for label in np.flatnonzero(counts).tolist()}
 
     @property

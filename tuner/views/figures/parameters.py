@@ -78,7 +78,7 @@ def draw_slice(
                 hovertemplate="%{text}<br>%{x}: <b>%{y:.4f}</b><extra></extra>",
             )
         )
-    figure.update_xaxes(**_axis(drawn) if are_numbers else {"type": "category"})
+    figure.update_xaxes(**_axis(drawn) if drawn and are_numbers else {"type": "category"})
     return Drawing(
         name=f"slice-{number}",
         title=f"{search.settings.metric} against {parameter}",

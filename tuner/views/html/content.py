@@ -85,16 +85,11 @@ def notes(result: Result) -> list[str]:
 
 
 def to_decide(result: Result) -> str | None:
-    """What would tell the exported trial from the default; of a confirmation that runs or was interrupted, that it is
-    its rest that decides."""
-    selected = result.selected
-    if selected is None or not selected.is_undecided:
+    """What would tell the exported trial from the default; None where that is decided or not confirmed."""
+    if result.selected is None:
         return None
-    rest = {
-        State.CONFIRMING: "Not decided yet: the confirmation goes on.",
-        State.INTERRUPTED: "Not decided yet: the confirmation was interrupted.",
-    }
-    return rest.get(result.state, selected.to_decide)
+    is_running = result.state in (State.RUNNING, State.CONFIRMING)
+    return result.selected.to_decide(is_over=result.state is State.OVER, is_running=is_running)
 
 
 def claims(result: Result) -> list[str]:

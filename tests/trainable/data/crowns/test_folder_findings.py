@@ -280,12 +280,12 @@ def test_a_kind_that_a_split_has_no_tile_of_is_told(tmp_path, opened):
         write_voc(tmp_path / split, f"plot{index}", label=label)
     told = {finding.file: finding for finding in opened(tmp_path).findings if "has no tile with" in finding.problem}
     assert {split: finding.problem for split, finding in told.items()} == {
-        "train": "has no tile with cacao",
-        "validation": "has no tile with cacao",
-        "test": "has no tile with palm",
+        "train": "has no tile with cacao crowns",
+        "validation": "has no tile with cacao crowns",
+        "test": "has no tile with palm crowns",
     }
     assert "cannot learn" in told["train"].action
-    assert "Metrics of that split do not know it" in told["test"].action
+    assert "The metrics of that split leave them out" in told["test"].action
 
 
 def test_a_class_that_a_split_has_no_pixel_of_is_told(tmp_path, opened):

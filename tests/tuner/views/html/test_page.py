@@ -159,18 +159,24 @@ def test_an_undecided_result_says_what_would_decide_it_and_how_to_run_it(copied)
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], winner: [0.805, 0.86, 0.83]})
     words = page_of(copied, State.OVER).words
     assert f"Trial {winner} is ahead of the default, but this may be chance" in words
-    seeds = re.search(
-        r"Undecided: about \d+ more seeds?, \d+ \w+, would .* at most \d+ seeds: --seeds (3\.\.\d+)\)", words
-    )[1]
+    told = r"Undecided: about \d+ more seeds? \(\d+ \w+\) would settle it .*: --seeds (3\.\.\d+)\."
+    seeds = re.search(told, words)[1]
     assert f"python -m tuner.confirm {copied} --seeds {seeds} Copy" in words
 
 
-@pytest.mark.parametrize(("state", "ends"), [(State.CONFIRMING, "goes on"), (State.INTERRUPTED, "was interrupted")])
+@pytest.mark.parametrize(
+    ("state", "ends"),
+    [
+        (State.RUNNING, "training is still running"),
+        (State.CONFIRMING, "training is still running"),
+        (State.INTERRUPTED, "the search was interrupted"),
+    ],
+)
 def test_while_the_confirmation_is_not_over_nobody_is_told_to_add_seeds(copied, state, ends):
     search = read_search(copied)
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], search.leader.name: [0.805, 0.86, 0.83]})
     words = page_of(copied, state).words
-    assert f"Not decided yet: the confirmation {ends}." in words
+    assert f"Not decided yet: {ends}." in words
     assert "--seeds" not in words
 
 

@@ -26,7 +26,7 @@ def page(folder):
 
 def test_what_needs_no_training_is_beside_the_headline_and_in_a_table(page):
     assert "without training linear probe 0.410, an empty mask 0.310" in page.words
-    assert "linear probe 0.410 0.420 an empty mask 0.310 0.320 A row without a trial needs no training" in page.words
+    assert "linear probe 0.410 0.420 an empty mask 0.310 0.320 Rows that are not trials need no training" in page.words
 
 
 def test_the_command_that_makes_the_importance_measurable_can_be_copied(page, folder):
