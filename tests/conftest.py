@@ -20,9 +20,10 @@ from trainable.leg import Leg
 from trainable.tasks.registry import get_task
 
 torch.set_num_threads(1)
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in the background so, and every command of a test would inherit it: deaf to Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell ignores these for what runs in the background or under nohup, and every command of a test would inherit it.
+for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, handler)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -100,11 +101,6 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
     for trial in begun:
         trial.stop()
     torch.set_num_threads(1)
-
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in the background so, and every command of a test would inherit it: deaf to Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def leg(params, folder: Path, *, trial: str = "000-0123abcd", from_epoch: int = 0) -> Leg:
