@@ -19,8 +19,8 @@ class Difference(NamedTuple):
     is_beyond_chance: bool
 
     @property
-    def log_ratio(self) -> float:
-        """Of numbers its logarithm; another word is as much as a factor of e, and what is not used least."""
+    def size(self) -> float:
+        """Of numbers the logarithm of their ratio; another word counts as a factor of e, and what is not used least."""
         if NOT_USED in (self.value, self.default):
             return 0.0
         try:
@@ -42,7 +42,7 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     found = [
         Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
     ]
-    return found if importance is not None else sorted(found, key=lambda one: -one.log_ratio)
+    return found if importance is not None else sorted(found, key=lambda one: -one.size)
 
 
 def value_in_words(trial: TrialRecord, name: str) -> str:

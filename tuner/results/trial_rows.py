@@ -58,7 +58,7 @@ class TrialRow(NamedTuple):
     sentence: str
     """How it ended, with all numbers."""
     differs: str
-    """From the default, the most important first."""
+    """From the default, in the order of `differences`."""
 
 
 def trial_row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:
