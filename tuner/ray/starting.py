@@ -65,7 +65,8 @@ def _in_a_sentence(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     if not lines or "dashboard." not in lines[0]:
         return " ".join(str(error).split()).removesuffix(".")
-    return f"its dashboard did not start; the end of its log is: {' '.join(lines[-1].split())[:_LONGEST]}"
+    last = " ".join(lines[-1].split())[:_LONGEST].removesuffix(".")
+    return f"its dashboard did not start; the end of its log is: {last}"
 
 
 def _can_keep_password() -> bool:
