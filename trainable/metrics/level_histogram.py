@@ -111,12 +111,12 @@ def count_pixels(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     fitting = _MAX_IMAGES_AT_ONCE if masks.is_cuda else max(1, _PIXELS_AT_ONCE // masks[0].numel())
     images = min(_MAX_IMAGES_AT_ONCE, fitting)
     parts = zip(probabilities.split(images), masks.split(images), strict=True)
-    counts, reaches = [], []
+    counts, extremes = [], []
     for some, their_masks in parts:
-        extremes = (-some.amin(), some.amax(), -their_masks.amin(), their_masks.amax())
-        reaches.append(torch.stack([value.double() for value in extremes]))
+        extremes += [*some.aminmax(), *their_masks.aminmax()]
         counts.append(_counts(some, their_masks))
-    return torch.cat(counts), torch.stack(reaches).amax(0)
+    lowest, highest = torch.stack(extremes).double().view(-1, 2, 2).unbind(2)
+    return torch.cat(counts), torch.stack([-lowest.amin(0), highest.amax(0)], dim=1).flatten()
 
 
 def count_levels(probabilities: Tensor, masks: Tensor, *, min_max_normalise: bool = True) -> LevelHistogram:
