@@ -51,8 +51,7 @@ def plain_ray(sleep: Sleep) -> None:
     from ray.tune.search.optuna import OptunaSearch
 
     def train(config: dict) -> None:
-        from trainable.training_run import TrainingRun  # noqa: F401 - what any training has to import
-
+        _import_what_training_needs()
         trial = tune.get_context().get_trial_id()
         for epoch in range(1, sleep.num_epochs + 1):
             sleep.epoch(trial)
@@ -82,8 +81,7 @@ def _optuna_worker(sleep: Sleep) -> None:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    from trainable.training_run import TrainingRun  # noqa: F401 - what any training has to import
-
+    _import_what_training_needs()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(sleep.folder / "study.journal")))
     study = optuna.create_study(storage=storage, study_name="sleep", load_if_exists=True)
@@ -96,6 +94,16 @@ def _optuna_worker(sleep: Sleep) -> None:
         return 0.5
 
     study.optimize(objective, n_trials=sleep.num_trials // SLOTS)
+
+
+def _import_what_training_needs() -> None:
+    """Our trial processes do the same before their first epoch."""
+    import torch
+
+    from trainable.training_run import TrainingRun  # noqa: F401
+
+    # The first optimizer of a process imports torch's compiler.
+    torch.optim.SGD([torch.zeros(1)])
 
 
 SIDES = {"ours": ours, PLAIN_RAY: plain_ray, "Optuna, two processes": plain_optuna}
