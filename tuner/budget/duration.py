@@ -167,26 +167,36 @@ def estimate_duration(
     )
 
 
+class NoisyValues:
+    """Draws the values of simulated trials around their hidden qualities.
+
+    Attributes:
+        last: the last value of each trial, by number.
+    """
+
+    def __init__(self, qualities: Sequence[float], rng: random.Random) -> None:
+        self._qualities, self._rng = qualities, rng
+        self.last = [-math.inf for _ in qualities]
+
+    def draw(self, trial: SimulatedTrial) -> float:
+        self.last[trial.number] = self._qualities[trial.number] + self._rng.gauss(0, NOISE_OF_A_RUNG)
+        return self.last[trial.number]
+
+
 def _play(
     shape: SearchShape, drawn: Sequence[Seconds], process_seconds: float, rng: random.Random, *, learned: float
 ) -> Play:
-    qualities = [rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))]
-    values = [-math.inf for _ in drawn]
-
-    def value(trial: SimulatedTrial) -> float:
-        values[trial.number] = qualities[trial.number] + rng.gauss(0, NOISE_OF_A_RUNG)
-        return values[trial.number]
-
+    values = NoisyValues([rng.gauss(learned * number / len(drawn), 1) for number in range(len(drawn))], rng)
     search = SimulatedSearch(
         simulated_policy(shape),
         slots=shape.slots,
         max_epochs=shape.max_epochs,
-        value=value,
+        value=values.draw,
         seconds=lambda trial, begins: drawn[trial.number].epoch + begins * drawn[trial.number].build,
     )
     search.run()
     busy = _busy(search, drawn)
-    batches = confirmation_batches(shape, search, drawn, values, rng)
+    batches = confirmation_batches(shape, search, drawn, values.last, rng)
     trainings = [seconds for batch in batches for seconds in batch]
     return Play(
         search_seconds=search.now,

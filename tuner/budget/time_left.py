@@ -17,8 +17,8 @@ from tuner import formatting
 from tuner.budget.duration import (
     LEAST_PLAYS,
     MOST_LEARNED,
-    NOISE_OF_A_RUNG,
     TRIALS_PLAYED,
+    NoisyValues,
     SearchShape,
     Seconds,
     confirmation_batches,
@@ -105,7 +105,7 @@ def _play(search: SearchRecord, start_seconds: float, rng: random.Random) -> tup
     shape, settings = shape_of(search), search.settings
     rest = _Rest(search, shape, rng)
     rest.run()
-    batches = confirmation_batches(shape, rest, rest.drawn, rest.values, rng)
+    batches = confirmation_batches(shape, rest, rest.drawn, rest.values.last, rng)
     pace, budget = math.exp(rng.gauss(0, _PACE_SPREAD)), search.time_budget_seconds
     if budget is not None and search.elapsed + pace * rest.now > budget:
         # The session ends there, without a confirmation.
@@ -137,7 +137,7 @@ class _Rest(SimulatedSearch):
 
     Attributes:
         drawn: seconds of each trial, by number.
-        values: the last value of each trial, by number.
+        values: of each trial, by number.
     """
 
     def __init__(self, search: SearchRecord, shape: SearchShape, rng: random.Random) -> None:
@@ -145,16 +145,14 @@ class _Rest(SimulatedSearch):
             simulated_policy(shape),
             slots=shape.slots,
             max_epochs=shape.max_epochs,
-            value=self._value,
+            value=lambda trial: self.values.draw(trial),
             seconds=lambda trial, begins: self.drawn[trial.number].epoch + begins * self.drawn[trial.number].build,
         )
-        self._rng = rng
         count = max(shape.num_trials, len(search.trials))
         learned = rng.uniform(0, MOST_LEARNED)
         known = [_quality(search, trial) for trial in search.trials]
         new = [rng.gauss(learned * number / count, 1) for number in range(len(known), count)]
-        self._qualities = known + new
-        self.values = [-math.inf] * count
+        self.values = NoisyValues(known + new, rng)
         # Between two trials of a slot.
         gaps = progress.idle_gaps(search)
         build = max(0.0, statistics.fmean(gaps)) if gaps else 0.0
@@ -168,10 +166,6 @@ class _Rest(SimulatedSearch):
             self._replay(event)
         for trial in progress.running(search):
             self._continue(search, trial)
-
-    def _value(self, trial: SimulatedTrial) -> float:
-        self.values[trial.number] = self._qualities[trial.number] + self._rng.gauss(0, NOISE_OF_A_RUNG)
-        return self.values[trial.number]
 
     def _replay(self, event: Event) -> None:
         policy = self.policy
@@ -187,7 +181,7 @@ class _Rest(SimulatedSearch):
             case EpochDone(epoch=epoch):
                 trial = self.trial(event.trial)
                 trial.epoch = epoch
-                policy.report(trial.name, epoch=epoch, value=self._value(trial))
+                policy.report(trial.name, epoch=epoch, value=self.values.draw(trial))
             case Decided(decision=decision) if decision.action == PROMOTE:
                 policy.promote(Promote(self.trial(event.trial).name, decision.to_epoch))
             case TrialEnded(outcome=outcome):
