@@ -13,6 +13,7 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.glossary import MEANINGS
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation, Space
@@ -178,7 +179,7 @@ def _facts(space: Space, origin: str | None) -> dict[str, Any]:
         "mode": space.mode,
         "max_epochs": space.max_epochs,
         "parameters": {
-            name: {"default": defaults.get(name, "-"), "searched": in_words(asked)}
+            name: {"default": defaults.get(name, "-"), "searched": in_words(asked), "meaning": MEANINGS.get(name, "")}
             for name, asked in PinnedSpace(space, situation).asked.items()
         },
     }
@@ -190,8 +191,11 @@ def _describe(name: str, facts: dict[str, Any]) -> str:
     aim = f"{'maximises' if facts['mode'] == 'max' else 'minimises'} {facts['objective']}"
     lines = [
         f"{name}{origin}: {about}{aim}; up to {formatting.count(facts['max_epochs'], 'epoch')}",
-        f"  {'parameter':26} {'default':14} searched",
-        *(f"  {one:26} {it['default']!s:14} {it['searched']}" for one, it in facts["parameters"].items()),
+        f"  {'parameter':26} {'default':14} {'searched':47} meaning",
+        *(
+            f"  {one:26} {it['default']!s:14} {it['searched']:47} {it['meaning']}".rstrip()
+            for one, it in facts["parameters"].items()
+        ),
     ]
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from search_spaces.glossary import MEANINGS
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
@@ -90,6 +91,12 @@ def test_every_sampled_parameter_arrives_in_the_configuration_under_its_name(sam
     for params in sampled:
         values, switches = split_config(from_params(params, base))
         assert {name: (values | switches)[name] for name in params} == params
+
+
+def test_every_parameter_of_a_built_in_space_says_what_it_means(space, situation, sampled):
+    asked = PinnedSpace(space, situation).asked
+    used = set(asked).union(*sampled)
+    assert used <= MEANINGS.keys(), f"add them to search_spaces/glossary.py: {sorted(used - MEANINGS.keys())}"
 
 
 def test_every_sampled_configuration_survives_the_file_that_hands_it_over(sampled, base):

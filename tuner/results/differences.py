@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from search_spaces.glossary import MEANINGS
 from tuner import formatting
 from tuner.importance.measure import Importance
 from tuner.records import SearchRecord, TrialRecord
@@ -17,6 +18,11 @@ class Difference(NamedTuple):
     share: float | None
     """Of the importance; None where it is not known."""
     is_beyond_chance: bool
+
+    @property
+    def meaning(self) -> str:
+        """In a few words; empty for a parameter of the user's own."""
+        return MEANINGS.get(self.parameter, "")
 
     @property
     def size(self) -> float:

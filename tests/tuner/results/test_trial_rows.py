@@ -8,7 +8,7 @@ from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search, trial_name
 from tuner.results.best_so_far import measured_in_order
-from tuner.results.differences import differences
+from tuner.results.differences import Difference, differences
 from tuner.results.trial_rows import LONGEST_DETAIL, reason_of, trial_row
 
 LONGEST = 6
@@ -73,6 +73,11 @@ def test_differences_are_those_of_the_parameters_the_most_important_first(search
         one.parameter for one in found if one.parameter in importance.beyond_chance
     ]
     assert differences(search, search.default_trial, importance) == []
+
+
+def test_a_difference_says_what_its_parameter_means_unless_it_is_the_users_own():
+    max_lr, own = (Difference(name, "1", "2", None, False) for name in ("max_lr", "my_rate"))
+    assert (max_lr.meaning, own.meaning) == ("peak learning rate", "")
 
 
 def test_where_importance_is_not_known_the_largest_difference_is_first(search):
