@@ -11,6 +11,7 @@ from pathlib import Path
 from trainable.console.process import silence_loggers
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
+from tuner.budget.time_left import TimeLeft, time_left
 from tuner.confirmation.training import Progress, confirm, log_training
 from tuner.confirmation.wanted import what_is_left
 from tuner.export import CONFIG, FOLDER, export
@@ -54,9 +55,12 @@ def confirm_and_tell(
     Raises:
         ValueError: a trial needs more than Ray has.
     """
-    page = live_page(folder, State.CONFIRMING)
+    left: TimeLeft | None = None
+    page = live_page(folder, State.CONFIRMING, time_left=lambda _: left)
 
     def tell(run: ConfirmedRun, progress: Progress) -> None:
+        nonlocal left
+        left = progress.left if progress.done < progress.total else None
         log_training(run, progress)
         page.on_event(search, search.events[-1])
 
@@ -90,14 +94,19 @@ def finish(folder: Path, search: SearchRecord) -> int:
     return 0 if what_is_left(folder, search) is None else INTERRUPTED
 
 
-def live_page(folder: Path, state: State = State.RUNNING) -> Dispensable:
+def live_page(
+    folder: Path,
+    state: State = State.RUNNING,
+    *,
+    time_left: Callable[[SearchRecord], TimeLeft | None] = time_left,
+) -> Dispensable:
     """The page of the running search, for the browser."""
 
     def make() -> ThrottledView:
         # plotly takes a moment to import, and a command that only checks its options draws nothing.
         from tuner.views.html.live import LivePage
 
-        return ThrottledView(LivePage(folder, state), pause_seconds=PAGE_SECONDS)
+        return ThrottledView(LivePage(folder, state, time_left), pause_seconds=PAGE_SECONDS)
 
     return Dispensable("report.html", make, remedy="python -m tuner.report writes it again")
 

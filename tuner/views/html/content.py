@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tuner import formatting
-from tuner.budget.time_left import time_left
+from tuner.budget.time_left import TimeLeft
 from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import MIN_TRIALS, Importance, usable_trials
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
@@ -37,6 +37,8 @@ class Result:
     importance: Importance | None
     samples: Samples | None
     confirmed: Sequence[ConfirmedRun]
+    left: TimeLeft | None = None
+    """While it runs or is confirmed."""
 
     @property
     def headline(self) -> Headline:
@@ -44,7 +46,12 @@ class Result:
 
 
 def read_result(
-    folder: Path, search: SearchRecord, state: State | None = None, *, importance: Importance | None = None
+    folder: Path,
+    search: SearchRecord,
+    state: State | None = None,
+    *,
+    importance: Importance | None = None,
+    left: TimeLeft | None = None,
 ) -> Result:
     """What the page shows of a search.
 
@@ -68,6 +75,7 @@ def read_result(
         importance=importance,
         samples=None if exported is None or state is State.RUNNING else read_samples(folder, exported.name),
         confirmed=confirmed_runs(folder, search),
+        left=left,
     )
 
 
@@ -124,7 +132,6 @@ def facts(result: Result) -> dict[str, str]:
     ended = len(search.trials) - len(search.unfinished)
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
     is_over = result.state is State.OVER
-    left = time_left(search) if result.state is State.RUNNING else None
     split: Split = "test" if result.headline.where == "on the test split" else "validation"
     untrained = [row for row in baselines(result) if not row.is_trial]
     of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
@@ -135,7 +142,7 @@ def facts(result: Result) -> dict[str, str]:
         "trials": f"{ended} of {settings.num_trials} ended",
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": time_in_words(search, parts.get("confirmation", 0.0)),
-        "left": None if left is None else str(left),
+        "left": None if result.left is None else str(result.left),
         "per epoch": f"{statistics.median(of_epochs):.2g} s" if of_epochs else None,
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
     }

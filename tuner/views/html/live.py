@@ -1,9 +1,11 @@
 """report.html of a search that runs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.budget.time_left import TimeLeft, time_left
 from tuner.records import SearchRecord
 from tuner.results.headline import State
 from tuner.views.html.content import read_result
@@ -22,6 +24,8 @@ class LivePage(View):
 
     folder: Path
     state: State = State.RUNNING
+    time_left: Callable[[SearchRecord], TimeLeft | None] = time_left
 
     def update(self, search: SearchRecord) -> None:
-        write_page(read_result(self.folder, search, self.state), self.folder)
+        result = read_result(self.folder, search, self.state, left=self.time_left(search))
+        write_page(result, self.folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
+from tuner.budget.time_left import TimeLeft, time_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
@@ -263,3 +264,17 @@ def test_a_live_page_is_replaced_with_every_update_and_leaves_nothing_beside_it(
     assert early.tags.count("tr") < late.tags.count("tr")
     assert ("body", "data-live", "yes") in late.attributes
     assert [path.name for path in folder.iterdir() if "report" in path.name] == [PAGE]
+
+
+def test_a_live_page_says_how_long_the_search_or_its_confirmation_still_takes(synthetic_search):
+    synthetic = synthetic_search()
+    folder = synthetic.recorder.folder
+    synthetic.run(until=20)
+    LivePage(folder).update(synthetic.recorder.record)
+    assert str(time_left(synthetic.recorder.record)) in Reader((folder / PAGE).read_text()).words
+    synthetic.run()
+    left = TimeLeft(shortest=125.0, likely=125.0, longest=125.0)
+    LivePage(folder, State.CONFIRMING, lambda _: left).update(synthetic.recorder.record)
+    assert "about 2:05" in Reader((folder / PAGE).read_text()).words
+    LivePage(folder, State.CONFIRMING, lambda _: None).update(synthetic.recorder.record)
+    assert "about" not in Reader((folder / PAGE).read_text()).words
