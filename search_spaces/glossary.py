@@ -20,7 +20,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "class_weights": "how much rare classes count in the loss",
         "collapse": "whether a collapse of the experts is answered",
         "collapse_response": "what is done when experts collapse",
-        "collapse_threshold": "share of the fair share below which an expert is dead",
+        "collapse_threshold": "part of the fair share of tokens below which an expert is dead",
         "colour_strength": "largest change of colours between two views",
         "criterion": "the loss",
         "crown_weight": "weight of the loss of the crown map",
@@ -71,7 +71,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "top_k": "experts of an image",
         "unfreezing": "whether the backbone is frozen at first",
         "warmup_fraction": "share of the epochs in which the learning rate rises",
-        "weight_decay": "weight decay",
+        "weight_decay": "how strongly weights are pulled towards 0",
         "weighting": "how the losses of both grades become one",
         "weighting_temperature": "how even the dynamic weights of the losses are",
     }
