@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.glossary import MEANINGS
 from search_spaces.ranges import Range
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
@@ -205,9 +206,11 @@ def test_the_list_has_a_heading_and_the_default_and_the_range_of_each_parameter(
     assert main(["--list"]) == 0
     moe = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert re.fullmatch(r"moe: .*; maximises val/s_measure; up to 12 epochs", moe[0])
-    assert moe[1].split() == ["parameter", "default", "searched"]
-    default, searched = next(line.split()[1:3] for line in moe[2:] if line.split()[0] == "num_experts")
+    assert moe[1].split() == ["parameter", "default", "searched", "meaning"]
+    line = next(line for line in moe[2:] if line.split()[0] == "num_experts")
+    default, searched, meaning = line.split(maxsplit=3)[1:]
     assert default in searched.split(",")
+    assert meaning == MEANINGS["num_experts"]
 
 
 def test_a_reference_to_something_else_is_told(file):
