@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def read_compared(folder: Path) -> Compared:
     """Raises ValueError: the folder holds no search, or none that is confirmed."""
     search = read_search(folder)
+    # First: a search that is confirmed has values.
+    on_test = _on_test(folder, search)
     settings, sign = search.settings, search.settings.sign
     curve = tuple((one.epochs, sign * one.value) for one in measured_in_order(search))
     return Compared(
@@ -65,7 +67,7 @@ def read_compared(folder: Path) -> Compared:
         epochs=sum(len(trial.results) for trial in search.trials),
         best=max(value for _, value in curve),
         curve=curve,
-        on_test=_on_test(folder, search),
+        on_test=on_test,
     )
 
 
