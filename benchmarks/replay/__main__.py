@@ -4,6 +4,7 @@ python -m benchmarks.replay
 python -m benchmarks.replay --table taskset.npz --seeds 20 --jobs 4
 python -m benchmarks.replay --surrogate lcbench --peers --tasks 126029 167149
 python -m benchmarks.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
+python -m benchmarks.replay --wide --peers --workers 16
 python -m benchmarks.replay --search results/moe/2026-11-20_10-00-00
 """
 
@@ -130,7 +131,7 @@ def _suite(options: argparse.Namespace) -> str:
             if not path.exists():
                 raise ValueError(f"--{kind} {path} does not exist")
             return f"{kind}:{path}"
-    return "synthetic"
+    return "wide" if options.wide else "synthetic"
 
 
 def _read(path: Path) -> list[dict]:
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     curves = parser.add_mutually_exclusive_group()
     curves.add_argument("--table", type=Path, metavar="FILE", help="a table of curves in the form of taskset.npz")
     curves.add_argument("--surrogate", type=Path, metavar="DIR", help="the LCBench surrogate")
+    curves.add_argument("--wide", action="store_true", help="generated: 5, 12, 25 parameters, and 18 conditional ones")
     curves.add_argument("--search", type=Path, metavar="DIR", help="a past search, results/<space>/<run>")
     policies = parser.add_mutually_exclusive_group()
     policies.add_argument(

@@ -18,6 +18,7 @@ from benchmarks.replay.peer_process.process import PeerError
 from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Problem, lcbench, taskset
 from benchmarks.replay.synthetic import synthetic
+from benchmarks.replay.wide import wide
 from tuner.policy.policy import Policy
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedTrial
@@ -33,7 +34,7 @@ class Job:
     """One search; equal jobs have equal results."""
 
     suite: str
-    """Where its curves are from: `synthetic`, or a kind and a path, as in `table:taskset.npz`."""
+    """Where its curves are from: `synthetic`, `wide`, or a kind and a path, as in `table:taskset.npz`."""
     problem: str
     policy: str
     grace_epochs: int
@@ -97,12 +98,13 @@ def _cpu_seconds() -> float:
 def problems_of(suite: str) -> dict[str, Problem]:
     """By name; read once by each process."""
     kind, _, path = suite.partition(":")
+    generated: dict[str, Callable[[], Iterable[Problem]]] = {"synthetic": synthetic, "wide": wide}
     opened: dict[str, Callable[[Path], Iterable[Problem]]] = {
         "table": taskset,
         "surrogate": lcbench,
         "search": past_search,
     }
-    problems = synthetic() if kind == "synthetic" else opened[kind](Path(path))
+    problems = generated[kind]() if kind in generated else opened[kind](Path(path))
     return {problem.name: problem for problem in problems}
 
 

@@ -3,7 +3,9 @@
 Sources: Falkner et al., ICML 2018, https://arxiv.org/abs/1807.01774 (BOHB); Klein et al., 2020,
 https://arxiv.org/abs/2003.10865 (MOBSTER); Li et al., VLDB 2022, https://arxiv.org/abs/2201.06834 (Hyper-Tune). The
 schedulers are of the type `promotion`, as in Syne Tune's own benchmarks of them. Hyper-Tune needs several brackets to
-choose from, and gets one for each rung. Syne Tune knows no conditions: every parameter has a value everywhere.
+choose from, and gets one for each rung. Syne Tune knows no conditions: every parameter has a value everywhere. Its
+BOHB decodes whole numbers from 1 upwards, whatever their range (legacy_kde_searcher.py, `_from_feature`): one below the
+range counts as its low end.
 """
 
 from datetime import datetime
@@ -42,6 +44,7 @@ class SyneTune:
             **options,
         )
         self._trials: dict[int, Trial] = {}
+        self._lowest = {one["name"]: one["low"] for one in setting.space if one["type"] == "int"}
 
     def suggest(self, trial: int) -> dict[str, Any] | None:
         suggestion = self._scheduler.suggest(trial)
@@ -52,7 +55,7 @@ class SyneTune:
         new = Trial(trial, suggestion.config, datetime.now())
         self._trials[trial] = new
         self._scheduler.on_trial_add(new)
-        return {"start": {name: _plain(value) for name, value in new.config.items()}}
+        return {"start": {name: self._plain(name, value) for name, value in new.config.items()}}
 
     def report(self, trial: int, epoch: int, value: float) -> str:
         decision = self._scheduler.on_trial_result(self._trials[trial], {OBJECTIVE: value, EPOCH: epoch})
@@ -62,6 +65,10 @@ class SyneTune:
 
     def fail(self, trial: int) -> None:
         self._scheduler.on_trial_error(self._trials[trial])
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """A place that is text, as choices have it, is a number again."""
+        return int(value) if isinstance(value, str) else max(value, self._lowest.get(name, value))
 
 
 def build(setting: PeerSetting) -> SyneTune:
@@ -74,8 +81,3 @@ def _domain(one: Parameter) -> Domain:
     if one["type"] == "int":
         return (lograndint if one["log"] else randint)(int(one["low"]), int(one["high"]))
     return (loguniform if one["log"] else uniform)(one["low"], one["high"])
-
-
-def _plain(value: Any) -> Any:
-    """A place that is text, as choices have it, is a number again."""
-    return int(value) if isinstance(value, str) else value
