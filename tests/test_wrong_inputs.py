@@ -174,9 +174,10 @@ def untouched(world):
     return contents(world)
 
 
-def contents(folder: Path) -> dict[Path, bytes]:
+def contents(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Length and time of change of every file."""
     files = (path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts)
-    return {path: path.read_bytes() for path in files}
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -40,12 +40,12 @@ HELD_AS = {
 """Sections of a configuration, and the technique that each switches on; a workload may lack them."""
 
 
-@pytest.fixture(params=SPACES.values(), ids=SPACES)
+@pytest.fixture(scope="module", params=SPACES.values(), ids=SPACES)
 def space(request):
     return request.param
 
 
-@pytest.fixture(params=SITUATIONS.values(), ids=SITUATIONS)
+@pytest.fixture(scope="module", params=SITUATIONS.values(), ids=SITUATIONS)
 def situation(request):
     return request.param
 
@@ -55,7 +55,7 @@ def base(space):
     return replace(get_task(space.workload).default_config(), max_epochs=space.max_epochs)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sampled(space, situation):
     """The parameters of fifty configurations, half of them with many values at the ends of their ranges."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

@@ -38,9 +38,11 @@ def find_space(given: str) -> FoundSpace:
     """
     if is_reference(given):
         return _own(given)
-    if given not in SPACES and (installed := installed_spaces().get(given)):
-        return _own(installed.value)
-    return FoundSpace(space=get_space(given, others=installed_spaces()))
+    # The installed packages are not listed for a name of ours: that takes a tenth of a second.
+    installed = {} if given in SPACES else installed_spaces()
+    if given in installed:
+        return _own(installed[given].value)
+    return FoundSpace(space=get_space(given, others=installed))
 
 
 def installed_spaces() -> Mapping[str, EntryPoint]:
