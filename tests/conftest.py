@@ -1,6 +1,7 @@
 """One thread: the tensors of the tests are small, and two test runs on one machine would wait for each other."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+# As in a search, and read when numpy is loaded: threads without a free core hold up a product of small matrices.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import pytest
 import torch
