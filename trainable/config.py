@@ -6,9 +6,9 @@ sections, so that a search space can set `max_lr` without naming its section.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_args
 
-from trainable.configuration.fields import built, check_size, replace_fields, unknown_name
+from trainable.configuration.fields import built, check_size, replace_fields, types_of, unknown_name
 from trainable.configuration.older_versions import as_written_now
 from trainable.configuration.run_config import Config, RunConfig
 from trainable.techniques.best_epoch import BestEpochConfig
@@ -160,7 +160,7 @@ class Parameter(NamedTuple):
 
 def parameters_of(base: RunConfig) -> dict[str, Parameter]:
     """Everything that `from_params` takes, also of parts that are off in `base`."""
-    sections, hints = sections_of(base), get_type_hints(type(base))
+    sections, hints = sections_of(base), types_of(type(base))
     found = {
         outer.name: Parameter(None, bool, is_switch=True)
         if outer.name in sections
@@ -168,7 +168,7 @@ def parameters_of(base: RunConfig) -> dict[str, Parameter]:
         for outer in fields(base)
     }
     for section, kind in sections.items():
-        inner_hints = get_type_hints(kind)
+        inner_hints = types_of(kind)
         found |= {inner.name: Parameter(section, inner_hints[inner.name]) for inner in fields(kind)}
     arguments: Mapping[str, object] = getattr(getattr(base, "model", None), "network_arguments", dict)()
     return found | {f"{NETWORK_PARAM}{name}": Parameter("model", hint) for name, hint in arguments.items()}
@@ -232,7 +232,7 @@ def from_dict(data: Mapping[str, object], base: Config) -> Config:
 def sections_of(base: RunConfig) -> dict[str, type]:
     """The dataclass of each section, also of those that are off in `base`; its name switches it as a whole."""
     found: dict[str, type] = {}
-    for name, hint in get_type_hints(type(base)).items():
+    for name, hint in types_of(type(base)).items():
         value = getattr(base, name)
         options: list[type] = [type(value)] if is_dataclass(value) else [*get_args(hint)]
         kinds = [kind for kind in options if is_dataclass(kind)]

@@ -7,6 +7,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _POINT_AT_AN_END = re.compile(r"[-+]?(\d+\.|\.\d+)([eE][-+]?\d+)?")
@@ -71,7 +72,7 @@ def built(kind: type, data: object, where: str) -> Any:
     for name in data:
         if name not in names:
             raise ValueError(unknown_name(f"field of {where}", name, names))
-    hints = get_type_hints(kind)
+    hints = types_of(kind)
     absent = [name for name in names if name not in data]
     missing = sorted(name for name in absent if type(None) not in get_args(hints[name]))
     if missing:
@@ -80,9 +81,15 @@ def built(kind: type, data: object, where: str) -> Any:
     return kind(**{name: convert(value, hints[name], name) for name, value in values.items()})
 
 
+@cache
+def types_of(kind: type) -> Mapping[str, Any]:
+    """The types of a class's fields by name; a search asks for the same few classes thousands of times."""
+    return get_type_hints(kind)
+
+
 def replace_fields(kind: type, current: Any, values: Mapping[str, object]) -> Any:
     """`current`, or the defaults of `kind`, with some fields set from plain values."""
-    hints = get_type_hints(kind)
+    hints = types_of(kind)
     converted = {name: convert(value, hints[name], name) for name, value in values.items()}
     return kind(**converted) if current is None else dataclasses.replace(current, **converted)
 

@@ -86,7 +86,8 @@ def candidate_of(space: Callable[[Any], dict], trial: StubTrial) -> Candidate:
 
 @dataclass(slots=True)
 class Encoding:
-    """Maps parameters to coordinates, in the order in which they first occurred."""
+    """Maps parameters to coordinates, in the order in which they first occurred: one for a number, one for each value
+    of a choice."""
 
     columns: dict[str, slice] = field(default_factory=dict)
     width: int = 0
@@ -97,7 +98,7 @@ class Encoding:
         for candidate in candidates:
             for name, distribution in candidate.distributions.items():
                 if name not in self.columns:
-                    end = self.width + len(_encode(distribution, candidate.answers[name]))
+                    end = self.width + (len(distribution.values) if isinstance(distribution, Choices) else 1)
                     self.columns[name], self.width = slice(self.width, end), end
         return self.width > before
 
@@ -105,11 +106,18 @@ class Encoding:
         """Points [N, D]."""
         widths = [columns.stop - columns.start for columns in self.columns.values()]
         absent = [0.5 if width == 1 else 0.0 for width in widths for _ in range(width)]
+        first = {name: columns.start for name, columns in self.columns.items()}
         rows = [absent.copy() for _ in candidates]
         for row, candidate in zip(rows, candidates, strict=True):
             for name, distribution in candidate.distributions.items():
-                if name in self.columns:
-                    row[self.columns[name]] = _encode(distribution, candidate.answers[name])
+                if name not in first:
+                    continue
+                answer, column = candidate.answers[name], first[name]
+                if isinstance(distribution, Choices):
+                    row[column + distribution.values.index(answer)] = _CHOICE_SCALE
+                else:
+                    low, high, _, log = distribution
+                    row[column] = _to_unit(answer, low, high, log)
         return np.reshape(rows, (len(candidates), self.width))
 
 
@@ -155,16 +163,6 @@ def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribut
     if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
         raise ValueError(f"{name} is {value!r}, but must be from {distribution.low:g} to {distribution.high:g}")
     return value
-
-
-def _encode(distribution: Distribution, answer: Any) -> tuple[float, ...]:
-    """The coordinates of an answer: one for a number, one per alternative for a choice."""
-    if isinstance(distribution, Choices):
-        coordinates = [0.0] * len(distribution.values)
-        coordinates[distribution.values.index(answer)] = _CHOICE_SCALE
-        return tuple(coordinates)
-    low, high, _, log = distribution
-    return (_to_unit(answer, low, high, log),)
 
 
 def _to_unit(value: float, low: float, high: float, log: bool) -> float:

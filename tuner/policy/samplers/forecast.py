@@ -12,8 +12,6 @@ import heapq
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from tuner.policy.candidates import Candidate, CandidateSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -88,9 +86,7 @@ class Forecast:
         if prediction is None or not prediction.predicted:
             return ()
         best = heapq.nlargest(NUM_GOOD, prediction.predicted, key=prediction.predicted.__getitem__)
-        drawn = self._source.draw(generator, near=[self._candidates[trial] for trial in best])
-        order = np.argsort(-np.asarray(prediction.improvement_if_new(drawn)), kind="stable")
-        return (drawn[index] for index in order)
+        return prediction.best_first(self._source.draw(generator, near=[self._candidates[trial] for trial in best]))
 
     def _predict(self) -> Prediction | None:
         """Computed once after each change; None before the first value."""

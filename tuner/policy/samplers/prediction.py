@@ -7,9 +7,10 @@ quarter or a parameter is new, not when a prediction is requested. So a resumed 
 the same predictions.
 """
 
+import heapq
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -32,6 +33,11 @@ MAX_FITTED = 100
 REFIT_GROWTH = 1.25
 """The length scales are refitted when the number of values has grown by this factor."""
 
+BOUNDING_TRIALS = 8
+"""The best predicted ones, which bound a candidate's gain."""
+AT_ONCE = 32
+"""Candidates that are compared with all trials in one step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction(ABC):
@@ -47,6 +53,11 @@ class Prediction(ABC):
     @abstractmethod
     def improvement_if_new(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
         """Expected improvement of each over every trial that began [N]."""
+
+    def best_first(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+        """The candidates by `improvement_if_new`, the largest first; equal ones in their order."""
+        order = np.argsort(-np.asarray(self.improvement_if_new(candidates)), kind="stable")
+        return (candidates[index] for index in order)
 
 
 class Predictor(ABC):
@@ -73,7 +84,7 @@ class GaussianProcessPrediction(Prediction):
     centre: float
     spread: float
     begun: np.ndarray
-    """Points [K, D] of the predicted and the running trials at full length."""
+    """Points [K, D] of the predicted and the running trials at full length; the best predicted first."""
 
     def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
         mean, deviation = self.gaussian_process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
@@ -82,8 +93,25 @@ class GaussianProcessPrediction(Prediction):
     def improvement_if_new(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """The smallest over one trial at a time, which bounds that over all. A neighbour of a trial has the trial's
         own doubts, not new chances: against the best alone it would be proposed again and again."""
+        return self._over(self.begun, _with_epoch(self.encoding.encode(candidates), 1.0))
+
+    def best_first(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+        """As without this method, but compared with all trials only as far as somebody asks: no candidate gains more
+        than over a few of the trials, and after a thousand of these the comparison is most of a decision."""
         points = _with_epoch(self.encoding.encode(candidates), 1.0)
-        return expected_improvement(*self.gaussian_process.difference(points, self.begun), 0.0).min(axis=1)
+        at_most = self._over(self.begun[:BOUNDING_TRIALS], points)
+        order = np.argsort(-at_most, kind="stable")
+        found: list[tuple[float, int]] = []
+        for start in range(0, len(order), AT_ONCE):
+            some = order[start : start + AT_ONCE]
+            for gain, index in zip(self._over(self.begun, points[some]).tolist(), some.tolist(), strict=True):
+                heapq.heappush(found, (-gain, index))
+            later = order[start + AT_ONCE : start + AT_ONCE + 1]
+            while found and (not later.size or -found[0][0] > at_most[later[0]]):
+                yield candidates[heapq.heappop(found)[1]]
+
+    def _over(self, trials: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return expected_improvement(*self.gaussian_process.difference(points, trials), 0.0).min(axis=1)
 
 
 @dataclass(slots=True)
@@ -121,7 +149,7 @@ class GaussianProcessPredictor(Predictor):
         process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
-        names = list(dict.fromkeys([*contenders, *rungs.running]))
+        names = list(dict.fromkeys([*sorted(contenders, key=predicted.__getitem__, reverse=True), *rungs.running]))
         begun = self._at(names, [self.max_epochs] * len(names))
         return GaussianProcessPrediction(
             predicted=predicted,

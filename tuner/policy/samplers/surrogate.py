@@ -139,12 +139,25 @@ def standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """[N, M]. In place, which takes half the time: a decision is mostly this."""
     scales = np.exp(theta[:-2])
-    distance = np.sqrt(5.0 * _squared_distances(left / scales, right / scales))
-    return (1.0 + distance + distance**2 / 3.0) * np.exp(theta[-2] - distance)
+    distance = _squared_distances(left / scales, right / scales)
+    distance *= 5.0
+    np.sqrt(distance, out=distance)
+    # 1 + distance + distance^2 / 3
+    kernel = distance / 3.0
+    kernel += 1.0
+    kernel *= distance
+    kernel += 1.0
+    np.subtract(theta[-2], distance, out=distance)
+    np.exp(distance, out=distance)
+    kernel *= distance
+    return kernel
 
 
 def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """[N, M] between points [N, D] and [M, D]."""
-    squares = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1) - 2.0 * left @ right.T
-    return np.maximum(squares, 0.0)
+    squares = left @ (-2.0 * right.T)
+    squares += np.square(left).sum(axis=1)[:, None]
+    squares += np.square(right).sum(axis=1)
+    return np.maximum(squares, 0.0, out=squares)
