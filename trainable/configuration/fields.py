@@ -23,6 +23,9 @@ _IN_WORDS = {
     type(None): "null",
 }
 
+types_of: Callable[[type], Mapping[str, Any]] = cache(get_type_hints)
+"""The types of a class's fields by name; a search asks for the same few classes thousands of times."""
+
 
 MOST = 2**63 - 1
 """Largest whole number that a tensor holds."""
@@ -79,12 +82,6 @@ def built(kind: type, data: object, where: str) -> Any:
         raise ValueError(f"{where} lacks {', '.join(missing)}; give every field.")
     values = {**dict.fromkeys(absent), **data}
     return kind(**{name: convert(value, hints[name], name) for name, value in values.items()})
-
-
-@cache
-def types_of(kind: type) -> Mapping[str, Any]:
-    """The types of a class's fields by name; a search asks for the same few classes thousands of times."""
-    return get_type_hints(kind)
 
 
 def replace_fields(kind: type, current: Any, values: Mapping[str, object]) -> Any:
