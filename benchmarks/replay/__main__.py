@@ -5,6 +5,7 @@ python -m benchmarks.replay --table taskset.npz --seeds 20 --jobs 4
 python -m benchmarks.replay --surrogate lcbench --peers --tasks 126029 167149
 python -m benchmarks.replay --surrogate lcbench --policies ours stock --tasks 126029 167149
 python -m benchmarks.replay --wide --peers --workers 16
+python -m benchmarks.replay --noise 0.3
 python -m benchmarks.replay --search results/moe/2026-11-20_10-00-00
 """
 
@@ -108,6 +109,8 @@ def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
     unknown = sorted(set(options.tasks or ()) - problems.keys())
     if unknown:
         raise ValueError(f"--tasks {unknown[0]} is not among the tasks: {', '.join(problems)}")
+    if not 0 <= options.noise < float("inf"):
+        raise ValueError(f"--noise is {options.noise:g}; it must be 0 or more")
     policies = options.policies or (BESIDE_PEERS if options.peers else POLICIES)
     if not PEERS_PYTHON.exists() and not PEERS.keys().isdisjoint(policies):
         raise ValueError(f"the peers need an environment of their own, {PEERS_PYTHON}: make peers")
@@ -118,7 +121,15 @@ def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
             for policy in policies:
                 rungs = {own, POOR_FIRST_RUNG} if policy in ("stock", "stock-told") else {own}
                 jobs += [
-                    Job(suite=suite, problem=name, policy=policy, grace_epochs=rung, slots=options.workers, seed=seed)
+                    Job(
+                        suite=suite,
+                        problem=name,
+                        policy=policy,
+                        grace_epochs=rung,
+                        slots=options.workers,
+                        seed=seed,
+                        noise=options.noise,
+                    )
                     for rung in sorted(rungs)
                 ]
     return jobs
@@ -145,7 +156,8 @@ def _read(path: Path) -> list[dict]:
 
 
 def _job_of(run: dict) -> Job:
-    return Job(**{name: run[name] for name in Job.__dataclass_fields__})
+    """Of a line, of an older version too, which lacks later fields."""
+    return Job(**{name: run[name] for name in Job.__dataclass_fields__ if name in run})
 
 
 @contextmanager
@@ -177,6 +189,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, metavar="N", default=5, help="searches per policy and task (default: 5)")
     parser.add_argument("--first-seed", type=int, metavar="N", default=0)
     parser.add_argument("--workers", type=int, metavar="N", default=4, help="trials at a time (default: 4)")
+    parser.add_argument(
+        "--noise",
+        type=float,
+        metavar="SHARE",
+        default=0.0,
+        help="added to each value, as a share of the configurations' spread at its epoch (default: 0)",
+    )
     parser.add_argument("--jobs", type=int, metavar="N", default=1, help="processes (default: 1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: results/replay/<curves>)")
     return parser

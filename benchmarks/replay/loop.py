@@ -1,6 +1,7 @@
 """One search on recorded curves: the simulated search with the values and times of a problem."""
 
 import math
+import zlib
 
 import numpy as np
 
@@ -10,13 +11,18 @@ from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 
 
 class ReplayedSearch(SimulatedSearch):
-    """Runs a policy on a problem."""
+    """Runs a policy on a problem.
 
-    def __init__(self, problem: Problem, policy: Policy, *, slots: int) -> None:
+    Args:
+        noise: standard deviation of what is added to each value, as a share of the configurations' spread at its epoch.
+        seed: of the noise, which every policy finds alike in a configuration.
+    """
+
+    def __init__(self, problem: Problem, policy: Policy, *, slots: int, noise: float = 0.0, seed: int = 0) -> None:
         super().__init__(
             policy, slots=slots, max_epochs=problem.max_epochs, value=self._value_of, seconds=self._seconds_of
         )
-        self.problem = problem
+        self.problem, self._noise, self._seed = problem, noise, seed
         self._curves: dict[int, Curve] = {}
 
     def best_value(self) -> SimulatedTrial | None:
@@ -57,5 +63,12 @@ class ReplayedSearch(SimulatedSearch):
 
     def _curve(self, trial: SimulatedTrial) -> Curve:
         if trial.number not in self._curves:
-            self._curves[trial.number] = self.problem.curve(trial.candidate.params)
+            params = trial.candidate.params
+            curve = self.problem.curve(params)
+            self._curves[trial.number] = self._blurred(curve, params) if self._noise else curve
         return self._curves[trial.number]
+
+    def _blurred(self, curve: Curve, params: dict) -> Curve:
+        generator = np.random.default_rng([zlib.crc32(repr(sorted(params.items())).encode()), self._seed])
+        spread = self._noise * self.problem.spread_by_epoch
+        return Curve(curve.values + spread * generator.normal(size=len(spread)), curve.times)

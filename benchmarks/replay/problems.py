@@ -19,6 +19,9 @@ from tuner.policy.candidates import Candidate, CandidateSource, SpaceSource
 NUM_REFERENCE = 5000
 """Random configurations that give the best and the median of a problem without a table."""
 
+NUM_SPREAD = 200
+"""Random configurations that give the spread at each epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -63,6 +66,15 @@ class Problem:
         values = np.where(np.isfinite(values), values, worst)
         best = values.max() if self.mode == "max" else values.min()
         return float(best), float(np.median(values))
+
+    @cached_property
+    def spread_by_epoch(self) -> np.ndarray:
+        """Of random configurations at each epoch, [R]: the interquartile range as a normal deviation, which the few
+        that diverge do not widen."""
+        generator = random.Random(0)
+        drawn = np.array([self.curve(self.source.any(generator).params).values for _ in range(NUM_SPREAD)])
+        low, high = np.nanquantile(np.where(np.isfinite(drawn), drawn, np.nan), (0.25, 0.75), axis=0)
+        return (high - low) / 1.349
 
     def regret(self, params: dict) -> float:
         """0 for the best value at full length, 1 for the median one; at most 2, as for a diverged one."""

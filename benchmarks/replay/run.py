@@ -40,6 +40,7 @@ class Job:
     grace_epochs: int
     slots: int
     seed: int
+    noise: float = 0.0
 
 
 def run_job(job: Job) -> dict:
@@ -52,7 +53,7 @@ def run_job(job: Job) -> dict:
     problem = problems_of(job.suite)[job.problem]
     began = _cpu_seconds()
     with _policy_of(job, problem) as policy:
-        search = ReplayedSearch(problem, policy, slots=job.slots)
+        search = ReplayedSearch(problem, policy, slots=job.slots, noise=job.noise, seed=job.seed)
         regret = _run(search)
     return asdict(job) | {"regret": regret, "trials": len(search.trials), "seconds": _cpu_seconds() - began}
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -260,7 +261,43 @@ def test_the_command_writes_a_table_and_a_picture_and_goes_on_where_it_stood(tmp
     assert again[1]["regret"] == json.loads(lines[1])["regret"]
 
 
+def test_noise_is_a_share_of_the_spread_and_alike_for_every_policy():
+    """200 searches of one trial each, three values, whose value without noise is .5."""
+    heard = [measured(0.5, noise=0.4, seed=seed) for seed in range(200)]
+    assert heard[3] == measured(0.5, noise=0.4, seed=3)
+    assert measured(0.5, noise=0.0, seed=3) == [0.5] * 3
+    # The middle half of uniform values is half of their range; of normal ones, 1.349 deviations.
+    assert np.std(heard) == pytest.approx(0.4 * 0.5 / 1.349, rel=0.12)
+    assert np.mean(heard) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_regret_is_that_without_noise():
+    quiet, noisy = (run_job(replace(job("random"), noise=noise)) for noise in (0.0, 0.5))
+    assert noisy["noise"] == 0.5
+    # Random search proposes the same configurations, whatever it hears: the best of them is never found sooner.
+    best = min(quiet["regret"]["best at the highest epoch"])
+    assert min(noisy["regret"]["best at the highest epoch"]) >= best
+
+
+def measured(x, *, noise, seed):
+    """What a scheduler hears of a trial; the last epoch ends it unheard."""
+    values = []
+
+    class Listening(Script):
+        def on_trial_result(self, *args):
+            if len(args) == 3:
+                values.append(args[2]["objective"])
+            return super().on_trial_result(*args)
+
+    script = Listening(x)
+    policy = RayPolicy(script, script, slots=1, max_epochs=4)
+    ReplayedSearch(Line(), policy, slots=1, noise=noise, seed=seed).run()
+    return values
+
+
 def test_wrong_options_are_told(tmp_path, capsys):
+    assert main(["--noise", "-1"]) == 2
+    assert "--noise is -1; it must be 0 or more" in capsys.readouterr().err
     assert main(["--table", str(tmp_path / "none.npz")]) == 2
     assert "none.npz does not exist" in capsys.readouterr().err
     assert main(["--tasks", "nothing"]) == 2
