@@ -33,6 +33,8 @@ class PromotionRungs:
         """The epoch at which each waiting trial waits."""
         self.values: dict[int, dict[str, float]] = {epoch: {} for epoch in self.epochs}
         """Values by epoch and trial; -inf for a trial that ended as bad before it reached the epoch."""
+        self.between: dict[str, tuple[int, float]] = {}
+        """The last epoch and value of each running trial that has one since its last rung."""
         self._promoted: dict[int, set[str]] = {epoch: set() for epoch in self.epochs}
         self._reduction_factor = reduction_factor
 
@@ -57,8 +59,12 @@ class PromotionRungs:
         """Adds one result; a repeated one counts once. Returns whether the trial has reached where it pauses."""
         if epoch in self.values:
             self.values[epoch].setdefault(trial, value)
-        if trial not in self.running or epoch < self.running[trial]:
+        if trial not in self.running:
             return False
+        if epoch < self.running[trial]:
+            self.between[trial] = (epoch, value)
+            return False
+        self.between.pop(trial, None)
         rung = self.paused[trial] = self.running.pop(trial)
         # A trial restarted after a damaged checkpoint may skip its rung; the present value replaces the lost one.
         self.values[rung].setdefault(trial, value)
@@ -91,5 +97,5 @@ class PromotionRungs:
             for epoch in self.epochs:
                 if epoch <= reached:
                     self.values[epoch][trial] = -math.inf
-        self.running.pop(trial, None)
-        self.paused.pop(trial, None)
+        for trials in (self.running, self.between, self.paused):
+            trials.pop(trial, None)

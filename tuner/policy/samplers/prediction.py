@@ -163,14 +163,17 @@ class GaussianProcessPredictor(Predictor):
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Points [N, D], scaled values [N], and the centre and spread that they were scaled by.
 
-        The highest rung comes first, and of each rung the latest.
+        The values at rungs, and the last of each running trial, which tell most where many run and few have arrived.
+        The highest epoch comes first, and of each rung the latest.
         """
-        measured = (
+        at_rungs = (
             (trial, epoch, value)
             for epoch in reversed(rungs.epochs)
             for trial, value in reversed(list(rungs.values[epoch].items()))
         )
-        trials, epochs, values = zip(*islice(measured, MAX_VALUES), strict=True)
+        running = [(trial, epoch, value) for trial, (epoch, value) in rungs.between.items()]
+        measured = sorted([*running, *islice(at_rungs, MAX_VALUES)], key=lambda one: -one[1])
+        trials, epochs, values = zip(*measured[:MAX_VALUES], strict=True)
         return self._at(trials, epochs), *standardise(np.array(values))
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:

@@ -65,6 +65,30 @@ def test_a_neighbour_of_a_trial_is_no_new_chance_however_uncertain_the_trial():
     assert gain[0] < 0.02 * gain[1]
 
 
+def test_what_a_trial_reports_between_two_rungs_is_known_before_it_arrives():
+    predictor, rungs = taught(20, full=30)
+    rungs.promote("t3")
+    names = [f"t{number}" for number in range(20)]
+    before = predictor.predict(rungs, names).predicted["t3"]
+    expected = {}
+    for value in (0.2, 0.9):
+        rungs.report("t3", epoch=2, value=value)
+        expected[value] = predictor.predict(rungs, names).predicted["t3"]
+    assert expected[0.2] < before < expected[0.9]
+
+
+def test_an_earlier_epoch_between_two_rungs_is_forgotten_for_a_later_one_and_at_the_rung():
+    predictor, rungs = taught(20, full=30)
+    rungs.promote("t3")
+    for epoch, value in ((2, 0.0), (3, 0.4)):
+        rungs.report("t3", epoch=epoch, value=value)
+    straight, others = taught(20, full=30)
+    others.promote("t3")
+    others.report("t3", epoch=3, value=0.4)
+    names = [f"t{number}" for number in range(20)]
+    assert predictor.predict(rungs, names).predicted == straight.predict(others, names).predicted
+
+
 @pytest.mark.parametrize("num_candidates", [1, 32, 100])
 def test_candidates_come_in_the_order_of_their_improvement_over_every_trial(num_candidates):
     """The order is found with fewer comparisons than the improvements themselves."""
