@@ -6,7 +6,7 @@ are random. `Forecast` is what the scheduler `asha` shares its rungs with; `Fore
 which no trial waits.
 Source: expected improvement at the full budget (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998,
 https://doi.org/10.1023/A:1008306431147); measured by `python -m benchmarks.replay`.
-Cost: 10 to 20 ms per decision after 1000 trials. Off: `--sampler random`.
+Cost: 10 to 30 ms per decision after 1000 trials. Off: `--sampler random`.
 """
 
 import heapq

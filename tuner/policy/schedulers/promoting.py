@@ -8,7 +8,7 @@ best-predicted trial, and the best beside the default where no other has come so
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
-Cost: 10 to 20 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--scheduler asha-stopping`
+Cost: 10 to 30 ms per decision after 1000 trials; a checkpoint and a restore per pause. Off: `--scheduler asha-stopping`
 or `none`; the prediction alone: `--sampler random`.
 """
 
