@@ -1,7 +1,8 @@
 """Generated learning curves over spaces of 5, 12 and 25 parameters, and over conditional ones of 18, that cross late.
 
 A few parameters matter much and most of them little, as in spaces that people write; neighbours in the order of weights
-depend on each other. The best configurations learn slowly, the fastest ones diverge.
+depend on each other. The first parameter also sets how fast a configuration learns, which misleads early ranks; the
+fastest ones diverge.
 """
 
 import random
@@ -21,7 +22,7 @@ _OPTIMUM = 0.9
 _DECAY = 0.7
 """The weight of each parameter beside that of the next more important one."""
 _TOGETHER = 0.5
-"""The correlation of neighbours' distances from the optimum: below 1 the surface has one optimum."""
+"""The correlation of neighbours' distances from the optimum: the surface has one optimum for at most a half."""
 
 
 class WideProblem(Problem):

@@ -4,6 +4,8 @@ import gc
 import logging
 import os
 
+from threadpoolctl import ThreadpoolController
+
 from trainable.console import process
 from tuner.api import searches
 from tuner.ray.cluster import restored_environment
@@ -38,6 +40,19 @@ def test_a_command_leaves_no_variable_logger_or_collector_changed(tmp_path, monk
     before = state()
     assert main(["--resume", str(tmp_path)]) == 2
     assert state() == before
+
+
+def test_small_matrices_have_one_thread_during_a_search_in_a_library_that_is_loaded_too():
+    """NumPy is loaded before a search can set a variable for it."""
+    blas = ThreadpoolController().select(internal_api="openblas")
+
+    def threads():
+        return {one["num_threads"] for one in blas.info()}
+
+    with blas.limit(limits=2):
+        with searches.environment():
+            assert threads() == {1}
+        assert threads() == {2}
 
 
 def test_ours_are_shown_from_info_up_as_text_alone_and_once(capsys, monkeypatch):

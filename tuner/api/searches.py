@@ -216,7 +216,11 @@ def _fetch(folder: str | Path) -> "Iterator[tuple[Path, Lease | None]]":
 @contextmanager
 def environment() -> Iterator[None]:
     """What a search needs of its process; everything is as before on exit. Enter it before Ray is imported."""
-    with restored_environment(), process.shown():
-        # The matrices of the predictions are small; several threads would wait for each other beside busy trials.
+    from threadpoolctl import ThreadpoolController
+
+    # The matrices of the predictions are small; several threads would wait for each other beside busy trials. NumPy is
+    # loaded by now and SciPy may not be: the limit is for the one, the variable for the other.
+    loaded = ThreadpoolController().select(internal_api="openblas")
+    with restored_environment(), process.shown(), loaded.limit(limits=1):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         yield
