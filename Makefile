@@ -50,6 +50,8 @@ test:
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 # Three workers on two cores: a third of the time goes into waiting for processes. One of them runs all that starts Ray.
+# A hundred processes import the same files, which containers often forbid Python to keep compiled.
+tests: export PYTHONDONTWRITEBYTECODE :=
 tests: $(STAMP)
 	@echo "Tests"
 	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not soak and not browser and not examples"

@@ -5,8 +5,8 @@ benchmarks may import them all, and none of them imports benchmarks.
 
 import ast
 import re
-import subprocess
-import sys
+from collections.abc import Iterable
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -27,12 +27,26 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_modules(path: Path, *, at_run_time: bool = False) -> set[str]:
-    """With `at_run_time`, without those for the type checker alone."""
-    found, tree = set(), ast.parse(path.read_text())
-    if at_run_time:
-        tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if TYPE_CHECKING")]
-    for node in ast.walk(tree):
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+def imported_at_run_time(path: Path) -> set[str]:
+    """Without those for the type checker alone."""
+    tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if TYPE_CHECKING")]
+    return imported_by(ast.walk(tree), path)
+
+
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
+    return frozenset(imported_by(nodes_of(path), path))
+
+
+def imported_by(nodes: Iterable[ast.AST], path: Path) -> set[str]:
+    found = set()
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -46,18 +60,23 @@ def imported_rooms(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported_modules(path)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_imports_point_down(path):
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+def test_imports_point_down():
     forbidden = {
         "search_spaces": {"trainable", "tuner", "benchmarks", "torch", "torchvision", "ray"},
         "trainable": {"tuner", "search_spaces", "benchmarks", "optuna"},
         "tuner": {"benchmarks"},
         "benchmarks": set(),
-    }[path.relative_to(ROOT).parts[0]]
-    assert not imported_rooms(path) & forbidden
+    }
+    upward = {path: imported_rooms(path) & forbidden[package_of(path)] for path in FILES}
+    assert not {module_name(path): rooms for path, rooms in upward.items() if rooms}
 
 
-PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] != "benchmarks"]
+PRODUCT = [path for path in FILES if package_of(path) != "benchmarks"]
+TRAINED_AND_TUNED = [path for path in FILES if package_of(path) in ("trainable", "tuner")]
 
 
 def opening_words(init: Path) -> str:
@@ -91,12 +110,11 @@ PEERS_OF_RAY = {
 """Files of the benchmarks that import ray, each with its reason."""
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_ray_is_imported_in_its_own_rooms_alone(path):
+def test_ray_is_imported_in_its_own_rooms_alone():
     """Also inside functions; a peer of the benchmarks is Ray itself."""
-    name = module_name(path)
-    may_import = any(begins_with(name, room) for room in ("tuner.ray", "trainable.ray")) or name in PEERS_OF_RAY
-    assert may_import or "ray" not in imported_rooms(path), f"{name} imports ray; let a function of tuner.ray do that"
+    importing = {module_name(path) for path in FILES if "ray" in imported_rooms(path)} - PEERS_OF_RAY.keys()
+    elsewhere = {name for name in importing if not begins_with(name, "tuner.ray") | begins_with(name, "trainable.ray")}
+    assert not elsewhere, "let a function of tuner.ray do that"
 
 
 LAYERS = ("tuner.policy", "tuner.records", "tuner.session", "tuner.ray")
@@ -147,9 +165,8 @@ NO_PUBLIC_API = ("ray.tune.execution.class_cache",)
 
 def private_names(path: Path) -> set[str]:
     """Underscored parts of the packages that a file imports or reaches into, such as `torch._foreach_norm`."""
-    tree = ast.parse(path.read_text())
     bound, used = {}, set()
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 used.add(alias.name)
@@ -158,7 +175,7 @@ def private_names(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             used |= {f"{node.module}.{alias.name}" for alias in node.names}
             bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    used |= {name for node in ast.walk(tree) if (name := dotted(node, bound)) is not None}
+    used |= {name for node in nodes_of(path) if (name := dotted(node, bound)) is not None}
     return {name for name in used if name.split(".")[0] in PACKAGES and is_private_name(name)}
 
 
@@ -181,10 +198,10 @@ def is_private(part: str) -> bool:
     return part.startswith("_") and not (part.startswith("__") and part.endswith("__"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_private_parts_of_ray_optuna_and_torch_are_touched_in_one_file_alone(path):
-    found = {name for name in private_names(path) if MAY_TOUCH.get(name.split(".")[0]) != str(path.relative_to(ROOT))}
-    assert not found, f"{path} relies on {sorted(found)}; use a public name, or put it into {MAY_TOUCH}"
+def test_private_parts_of_ray_optuna_and_torch_are_touched_in_one_file_alone():
+    touched = {(name, str(path.relative_to(ROOT))) for path in FILES for name in private_names(path)}
+    elsewhere = {(name, path) for name, path in touched if MAY_TOUCH.get(name.split(".")[0]) != path}
+    assert not elsewhere, f"use a public name, or put it into {MAY_TOUCH}"
 
 
 @pytest.mark.parametrize(
@@ -220,41 +237,35 @@ CATCH_ITS_ERROR = {
 """Files that import pickle, each for UnpicklingError alone: torch.load(weights_only=True) raises it."""
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if p.relative_to(ROOT).parts[0] in ("trainable", "tuner")], ids=module_name
-)
-def test_nothing_is_pickled_and_nothing_pickled_is_read(path):
+def test_nothing_is_pickled_and_nothing_pickled_is_read():
     """torch's refusal of pickled code is an error of the pickle module, which may be caught."""
-    tree = ast.parse(path.read_text())
-    imported = imported_rooms(path) & PICKLING
-    used = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PICKLING
-    }
-    assert imported <= {"pickle"}
-    assert used <= {"UnpicklingError"}
-    assert not any(isinstance(node, ast.ImportFrom) and node.module in PICKLING for node in ast.walk(tree))
+    for path in TRAINED_AND_TUNED:
+        used = {
+            node.attr
+            for node in nodes_of(path)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PICKLING
+        }
+        assert imported_rooms(path) & PICKLING <= {"pickle"}, path
+        assert used <= {"UnpicklingError"}, path
+        assert not any(isinstance(node, ast.ImportFrom) and node.module in PICKLING for node in nodes_of(path)), path
 
 
 def test_pickle_is_imported_where_its_error_is_caught_alone():
-    files = {str(path.relative_to(ROOT)): path for path in FILES if path.relative_to(ROOT).parts[0] != "benchmarks"}
-    assert {name for name, path in files.items() if imported_rooms(path) & PICKLING} == set(CATCH_ITS_ERROR)
+    importing = {str(path.relative_to(ROOT)) for path in PRODUCT if imported_rooms(path) & PICKLING}
+    assert importing == set(CATCH_ITS_ERROR)
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if p.relative_to(ROOT).parts[0] in ("trainable", "tuner")], ids=module_name
-)
-def test_whatever_torch_loads_is_weights_only(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-            chosen = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            assert chosen.get("weights_only") == "True", f"{path}, line {node.lineno}"
+def test_whatever_torch_loads_is_weights_only():
+    for path in TRAINED_AND_TUNED:
+        for node in nodes_of(path):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                chosen = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert chosen.get("weights_only") == "True", f"{path}, line {node.lineno}"
 
 
 def test_no_import_circles():
     names = {module_name(path): path for path in FILES}
-    graph = {name: imported_modules(path, at_run_time=True) & set(names) - {name} for name, path in names.items()}
+    graph = {name: imported_at_run_time(path) & set(names) - {name} for name, path in names.items()}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -286,11 +297,6 @@ def rooms_below() -> dict[str, set[str]]:
 def test_rooms_import_each_other_one_way():
     """No room is built on one that is built on it, be it over others: each can be read without what stands on it."""
     TopologicalSorter(rooms_below()).prepare()
-
-
-def test_importing_trainable_loads_no_torch():
-    code = "import sys, trainable; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_paths_that_are_made_from_the_place_of_a_file_exist():

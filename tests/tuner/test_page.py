@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,11 +67,6 @@ def test_the_server_listens_on_this_machine_alone_and_sends_nothing(finished_fol
     (command,) = started
     assert {"--server.address=127.0.0.1", "--browser.gatherUsageStats=false"} <= set(command)
     assert command[-2:] == ["--", str(finished_folder)]
-
-
-def test_without_a_request_streamlit_is_not_imported():
-    program = "import sys, tuner.page, tuner.views.page_data; assert 'streamlit' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_what_the_page_needs_is_read_before_the_server_starts(finished_folder, tmp_path, monkeypatch, capsys):

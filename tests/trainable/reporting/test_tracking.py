@@ -74,11 +74,6 @@ def test_without_a_request_nothing_is_imported_and_tensorboard_has_the_curve(tmp
     assert not {"mlflow", "wandb"} & sys.modules.keys()
 
 
-def test_a_search_and_a_training_import_no_tracker_of_themselves():
-    code = "import sys, tuner.run, trainable.train; sys.exit(bool({'mlflow', 'wandb'} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
 def test_the_users_own_store_goes_before_a_file_in_the_results(monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert mlflow_store(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"

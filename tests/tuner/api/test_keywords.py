@@ -76,11 +76,6 @@ def test_what_is_no_folder_is_told(function, folder):
         function(folder)
 
 
-def test_importing_the_package_and_its_functions_loads_neither_torch_nor_ray():
-    code = "import sys; from tuner import load, resume, search; sys.exit(bool({'torch', 'ray'} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_the_function_keeps_its_name_after_the_command_of_that_name_is_imported():
     import tuner.search  # noqa: F401
     from tuner import search as found

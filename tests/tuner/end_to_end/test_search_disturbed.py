@@ -73,11 +73,11 @@ DISTURBED = {
 }
 
 
-STOPPING, NODE_TOO = (pytest.param(name, marks=pytest.mark.slow) for name in ("asha-stopping", "asha, its node too"))
-"""A minute more, which `make test-slow` has."""
+STOPPING, KILLED, NODE_TOO = (pytest.param(name, marks=pytest.mark.slow) for name in DISTURBED)
+"""A minute each, which `make test-slow` has."""
 
 
-@pytest.fixture(scope="module", params=[STOPPING, "asha", NODE_TOO])
+@pytest.fixture(scope="module", params=[STOPPING, KILLED, NODE_TOO])
 def disturbed(request, tmp_path_factory, disc_folder):
     disturb, size = DISTURBED[request.param]
     place = tmp_path_factory.mktemp("disturbed")
@@ -117,7 +117,7 @@ def test_it_proposes_and_decides_what_an_undisturbed_search_does_with_these_curv
     assert {event["decision"]["rung"] for event in disturbed.events("decision")} >= {1, 2}
 
 
-@pytest.mark.parametrize("disturbed", ["asha", NODE_TOO], indirect=True)
+@pytest.mark.parametrize("disturbed", [KILLED, NODE_TOO], indirect=True)
 def test_a_killed_process_costs_one_new_process(disturbed):
     assert len(disturbed.commands[1].trial_processes) == 2
 

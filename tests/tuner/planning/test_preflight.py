@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +15,6 @@ from tuner.records import Recorder
 from tuner.records.events import TRIALS
 from tuner.records.settings import read_settings, write_settings
 from tuner.settings import SearchSettings
-
-CHECKED = """
-import sys
-from tuner.planning.plan import plan_from_records, plan_search
-from tuner.planning.preflight import check_configurations
-from tuner.settings import SearchSettings
-check_configurations(plan_search(SearchSettings(space="moe")), {})
-print("torch._dynamo" in sys.modules)
-"""
-
-
-def test_whole_trainers_are_checked_without_the_second_that_the_compiler_of_torch_takes_to_import():
-    told = subprocess.run([sys.executable, "-c", CHECKED], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
 
 
 def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_value_that_is_accepted():

@@ -110,6 +110,7 @@ class Slow(Toy):
         """It lives."""
 
 
+@pytest.mark.slow
 def test_a_leg_whose_process_is_starting_keeps_it_and_no_slot_stays_empty(tmp_path):
     toy = type("MarkedSlow", (Slow,), {"search_marks": str(tmp_path)})
     search(tmp_path / "run", toy, slots=2, scheduler="none", rung_epochs=())
