@@ -69,6 +69,8 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
     load_libraries()
     from tuner.ending.steps import confirm_and_tell, finish
+    from tuner.export import trial_config
+    from tuner.ray.cluster_nodes import followed_nodes
     from tuner.storage.mirror import mirror_folder
 
     check_confirmable(folder, top=top)
@@ -77,8 +79,13 @@ def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
         search = read_search(folder)
         mirror = held.enter_context(mirror_folder(folder, search.settings.store))
         check_held = (lambda: None) if mirror is None else mirror.check_held
-        with ray_running(cluster_address(None)):
-            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held)
+        references = search.settings.references
+        with ray_running(cluster_address(None), references=references) as cluster:
+            nodes = followed_nodes(cluster, search.settings, trial_config(search, search.trials[0]), folder)
+            if nodes is not None:
+                nodes.wait()
+            unfit = tuple if nodes is None else nodes.unfit_now
+            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
         search.taken_over = None if mirror is None else mirror.taken_over
         finish(folder, search)
     return _report_missing(folder, search, top=top, seeds=seeds) if is_whole else _say_interrupted()

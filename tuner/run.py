@@ -12,7 +12,6 @@ from trainable.config import to_dict
 from trainable.console.process import silence_loggers
 from trainable.reporting.tracking import tracker_errors
 from trainable.workloads.exported_config import current_versions
-from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.baselines.beside import Baselines
 from tuner.budget.disk import exportable_trials
@@ -27,7 +26,7 @@ from tuner.listeners.trackers import TrialTrackers
 from tuner.planning.changed_space import ranges_in_words
 from tuner.planning.plan import Plan, extend, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
-from tuner.ray.cluster_nodes import ClusterNodes, Needs
+from tuner.ray.cluster_nodes import ClusterNodes, followed_nodes
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
 from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResources, lock_folder
@@ -172,16 +171,18 @@ def _search(
     """
     folder, search = recorder.folder, recorder.record
     remove_leftovers(folder, search)
+    nodes = followed_nodes(cluster, search.settings, plan.base, folder)
+    unfit = tuple if nodes is None else nodes.unfit_now
     search.time_budget_seconds = seconds
     # Optuna logs each new study.
     with silence_loggers(optuna.logging.get_logger("optuna").name):
-        is_complete = _run_session(recorder, plan, cluster, mirror, seconds=seconds)
+        is_complete = _run_session(recorder, plan, cluster, nodes, mirror, seconds=seconds)
     if is_complete and search.leader is not None:
         _keep_to_stated_time(recorder)
     if is_complete and search.settings.confirm and search.leader is not None:
         top, seeds = search.settings.confirm, search.settings.confirm_seeds
         check_held = (lambda: None) if mirror is None else mirror.check_held
-        confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held)
+        confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
@@ -210,14 +211,20 @@ def _report(recorder: Recorder, mirror: Mirror | None) -> int:
 
 
 def _run_session(
-    recorder: Recorder, plan: Plan, cluster: RunningRay, mirror: Mirror | None, *, seconds: float | None
+    recorder: Recorder,
+    plan: Plan,
+    cluster: RunningRay,
+    nodes: ClusterNodes | None,
+    mirror: Mirror | None,
+    *,
+    seconds: float | None,
 ) -> bool:
     """Trains until nothing is left or the session is stopped; returns whether all trials have ended."""
     folder, search = recorder.folder, recorder.record
     session = open_session(recorder, plan.pinned_space, seconds=seconds)
     shown = make_view(sys.stdout, search, results=folder, dashboard=cluster.dashboard)
     view = ThrottledView(shown)
-    baselines = Baselines(folder, search, "validation")
+    baselines = Baselines(folder, search, "validation", unfit_nodes=tuple if nodes is None else nodes.unfit_now)
     recorder.listen([*_copies(recorder, plan), view, live_page(folder), FirstRungNotice(folder), baselines])
     recorder.listen(starting_notices(shown))
 
@@ -233,7 +240,7 @@ def _run_session(
             plan.base,
             scratch=cluster.scratch,
             on_step=step,
-            nodes=_nodes_of(cluster, recorder, plan),
+            nodes=nodes,
         )
     except KeyboardInterrupt:
         session.stop("Stopping; finished epochs are saved.")
@@ -243,22 +250,6 @@ def _run_session(
     if session.stop_reason is None:
         baselines.finish()
     return session.stop_reason is None and not search.is_unfinished
-
-
-def _nodes_of(cluster: RunningRay, recorder: Recorder, plan: Plan) -> ClusterNodes | None:
-    """The nodes of a running cluster; None for this machine alone."""
-    if not cluster.is_joined:
-        return None
-    settings = recorder.record.settings
-    return ClusterNodes(
-        Needs(
-            base=CarriedConfig(plan.base, settings.references),
-            fingerprint=settings.data_fingerprint,
-            folder=recorder.folder,
-            store=settings.store,
-            references=settings.references,
-        )
-    )
 
 
 def _copies(recorder: Recorder, plan: Plan) -> list[Dispensable]:

@@ -20,6 +20,7 @@ with collector_paused():
 
     from trainable.config import TrialConfig, from_params
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
+    from trainable.ray.node_labels import elsewhere_than
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.remote.trial_checkpoints import TrialCheckpoints
     from trainable.run import Ending, EpochResult, EpochRun
@@ -34,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 LEG, UNFIT_NODES, REPORT = "leg", "unfit_nodes", "report"
 """Keys of a trial's `config` and results."""
-NODE_ID = "ray.io/node-id"
-"""Ray's label of each node."""
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -70,8 +69,7 @@ class LegTrainable(tune.Trainable):
         """With several processes each has its own bundle, and the trial itself needs no resources."""
         one = {"CPU": cls.cpus_per_rank, "GPU": cls.gpus_per_rank}
         unfit = config.get(UNFIT_NODES)
-        selectors = [{NODE_ID: f"!in({','.join(unfit or ())})"}] * cls.ranks
-        elsewhere: dict[str, Any] = {"bundle_label_selector": selectors} if unfit else {}
+        elsewhere: dict[str, Any] = {"bundle_label_selector": [elsewhere_than(unfit)] * cls.ranks} if unfit else {}
         if cls.ranks == 1:
             return tune.PlacementGroupFactory([one], **elsewhere)
         return tune.PlacementGroupFactory([{}] + [one] * cls.ranks, strategy="STRICT_PACK", **elsewhere)

@@ -1,6 +1,7 @@
 """Baselines that are measured while trials or confirmations train; neither waits for them."""
 
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainable.workloads.registry import CarriedConfig, get_workload
@@ -22,10 +23,21 @@ class Baselines(Listener):
 
     As a listener of a search it begins after the first epoch, which it could otherwise delay; where nobody
     waits for it, it ends with Ray.
+
+    Args:
+        unfit_nodes: returns the ids of the nodes that can't measure.
     """
 
-    def __init__(self, folder: Path, search: SearchRecord, split: Split) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        search: SearchRecord,
+        split: Split,
+        *,
+        unfit_nodes: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._folder, self._search, self._split = folder, search, split
+        self._unfit_nodes = unfit_nodes
         self._call: BackgroundCall[Measured] | None = None
         self._has_begun = False
 
@@ -58,7 +70,13 @@ class Baselines(Listener):
             carried = CarriedConfig(config, settings.references)
             arguments = (carried, settings.data_fingerprint, self._split)
             probe_name = name if probe else None
-            self._call = BackgroundCall(measure_at_low_priority, *arguments, trivial=trivial, probe=probe_name)
+            self._call = BackgroundCall(
+                measure_at_low_priority,
+                *arguments,
+                trivial=trivial,
+                probe=probe_name,
+                unfit_nodes=self._unfit_nodes(),
+            )
 
     def finish(self) -> None:
         """Waits for what is being measured, writes it and says what came of it."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from tuner.budget.step_timing import StepTiming, time_epoch, time_steps
 from tuner.planning.plan import Plan
 from tuner.policy.halving import sign_of
 from tuner.ray.cluster import allocate_resources, node_resources, ray_running
+from tuner.ray.cluster_nodes import ClusterNodes, Needs
 from tuner.ray.tasks import assigned_cpus, run_tasks
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
@@ -77,9 +78,12 @@ def measure(
         ValueError: the cluster cannot be reached or is too small, or a configuration cannot be trained on it.
     """
     began = time.monotonic()
-    with ray_running(settings.address, num_cpus=settings.num_cpus, num_gpus=settings.num_gpus):
+    with ray_running(
+        settings.address, num_cpus=settings.num_cpus, num_gpus=settings.num_gpus, references=plan.references
+    ) as cluster:
         ray_seconds = time.monotonic() - began
-        resources = allocate_resources(settings, node_resources())
+        nodes = _nodes_with_data(plan) if cluster.is_joined else None
+        resources = allocate_resources(settings, node_resources() if nodes is None else nodes.resources)
         default, *others = extremes(plan).items()
         defaults = dict([default]) if rival is None else {**dict([default]), RIVAL: rival}
         configs = {**defaults, **dict(others)}
@@ -90,7 +94,12 @@ def measure(
             doing += f", training {'the default' if rival is None else 'two networks'} for up to"
             doing += f" {limits.most_seconds:.0f} s"
         with Waiting(doing):
-            timings, process_seconds, curves = _time_configs(carried, resources, dict.fromkeys(defaults, limits))
+            timings, process_seconds, curves = _time_configs(
+                carried,
+                resources,
+                dict.fromkeys(defaults, limits),
+                unfit_nodes=tuple if nodes is None else nodes.unfit_now,
+            )
     return Measurement(
         resources=resources,
         configs=dict([default, *others]),
@@ -100,6 +109,15 @@ def measure(
         curve=curves[DEFAULT],
         rival_curve=curves.get(RIVAL),
     )
+
+
+def _nodes_with_data(plan: Plan) -> ClusterNodes:
+    needs = Needs(
+        base=CarriedConfig(plan.base, plan.references), fingerprint=plan.data_fingerprint, references=plan.references
+    )
+    nodes = ClusterNodes(needs)
+    nodes.wait()
+    return nodes
 
 
 def _pilot_limits(plan: Plan, pilot_seconds: float, num_runs: int, resources: TrialResources) -> PilotLimits:
@@ -145,7 +163,11 @@ def most_similar(config: RunConfig, measured: Mapping[str, RunConfig]) -> str:
 
 
 def _time_configs(
-    configs: Mapping[str, CarriedConfig], resources: TrialResources, limits: Mapping[str, PilotLimits | None]
+    configs: Mapping[str, CarriedConfig],
+    resources: TrialResources,
+    limits: Mapping[str, PilotLimits | None],
+    *,
+    unfit_nodes: Callable[[], Sequence[str]],
 ) -> tuple[dict[str, StepTiming], float, dict[str, LearningCurve | None]]:
     """Times each configuration in a fresh process, with all slots busy as in a search.
 
@@ -163,7 +185,7 @@ def _time_configs(
     timings: dict[str, StepTiming] = {}
     curves: dict[str, LearningCurve | None] = {}
     process_seconds = 0.0
-    for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True):
+    for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True, unfit_nodes=unfit_nodes):
         if (error := call.exception()) is not None:
             raise ValueError(
                 f"A timed training failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"

@@ -54,6 +54,7 @@ def confirm(
     seeds: ConfirmSeeds,
     on_run: Callable[[ConfirmedRun, Progress], None],
     on_wait: Callable[[], None] = lambda: None,
+    unfit_nodes: Callable[[], Sequence[str]] = tuple,
 ) -> list[ConfirmedRun]:
     """Runs the missing trainings of the confirmation on a running Ray, and saves each as it ends.
 
@@ -64,13 +65,14 @@ def confirm(
     Args:
         on_run: called with each finished training and the progress so far.
         on_wait: called every second while trainings run; what it raises ends the confirmation.
+        unfit_nodes: returns the ids of the nodes that get no training.
 
     Raises:
         ValueError: the folder holds no finished trial to confirm, or a trial needs more than Ray has.
     """
     record = read_search(folder)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
-    baselines, has_all = Baselines(folder, record, "test"), True
+    baselines, has_all = Baselines(folder, record, "test", unfit_nodes=unfit_nodes), True
     if first_round(record, top, seeds.first):
         baselines.begin()
     else:
@@ -80,7 +82,7 @@ def confirm(
         further = num_further_seeds(record, todo, seeds)
         remaining = Remaining(record, todo, further_seeds=further, process_seconds=process_seconds)
         logger.info("%s, %s left", _announcement(record, todo, top=top, seeds=seeds), remaining.time_left)
-        has_all = _train_batch(folder, record, todo, remaining, on_run, on_wait)
+        has_all = _train_batch(folder, record, todo, remaining, on_run, on_wait, unfit_nodes)
         # Those that run wait for the next batch.
         process_seconds = 0.0
     baselines.finish()
@@ -94,11 +96,12 @@ def _train_batch(
     remaining: Remaining,
     on_run: Callable[[ConfirmedRun, Progress], None],
     on_wait: Callable[[], None],
+    unfit_nodes: Callable[[], Sequence[str]],
 ) -> bool:
     """Trains and records; returns whether no process died."""
     num_before, has_all = len(confirmed_runs(folder, record)), True
     total = num_before + len(todo)
-    for number, (training, run) in enumerate(_train(record, todo, on_wait), start=1):
+    for number, (training, run) in enumerate(_train(record, todo, on_wait, unfit_nodes), start=1):
         remaining.end(training)
         if run is None:
             has_all = False
@@ -125,7 +128,10 @@ def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, s
 
 
 def _train(
-    record: SearchRecord, todo: Sequence[Training], on_wait: Callable[[], None]
+    record: SearchRecord,
+    todo: Sequence[Training],
+    on_wait: Callable[[], None],
+    unfit_nodes: Callable[[], Sequence[str]],
 ) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
     """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
     resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
@@ -133,7 +139,8 @@ def _train(
         ((trial, seed), (_carried_config(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo
     )
     # One process in any case: the same batch, so the same training as of several.
-    for (trial, seed), training in run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait):
+    ended = run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait, unfit_nodes=unfit_nodes)
+    for (trial, seed), training in ended:
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
             logger.warning("trial %s, seed %d was not confirmed; run it again: %s", trial.name, seed, cause)

@@ -5,7 +5,7 @@ A search, a resume and `python -m tuner.confirm` all take these steps, so that w
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainable.console.process import silence_loggers
@@ -43,11 +43,13 @@ def confirm_and_tell(
     top: int,
     seeds: ConfirmSeeds,
     on_wait: Callable[[], None] = lambda: None,
+    unfit_nodes: Callable[[], Sequence[str]] = tuple,
 ) -> bool:
     """Trains what is missing of the confirmation, on a running Ray, and tells each training on terminal and page.
 
     Args:
         on_wait: called every second; a LeaseLostError of it ends the confirmation with its message.
+        unfit_nodes: returns the ids of the nodes that get no training.
 
     Returns:
         False where it ended early, as after Ctrl-C; the same call trains the rest.
@@ -65,7 +67,7 @@ def confirm_and_tell(
         page.on_event(search, search.events[-1])
 
     try:
-        confirm(folder, top=top, seeds=seeds, on_run=tell, on_wait=on_wait)
+        confirm(folder, top=top, seeds=seeds, on_run=tell, on_wait=on_wait, unfit_nodes=unfit_nodes)
     except KeyboardInterrupt:
         return False
     except LeaseLostError as error:

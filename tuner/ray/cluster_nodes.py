@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from trainable.configuration.reference import Reference
+from trainable.configuration.run_config import RunConfig
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
+from tuner.ray.cluster import RunningRay
 from tuner.ray.nodes import NEEDED, call_on_node, node_name, what_is_missing
+from tuner.records import RecordedSettings
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +27,9 @@ class Needs:
     base: CarriedConfig
     """Any configuration of the search; they share their data."""
     fingerprint: Mapping[str, str]
-    folder: Path
-    """The results folder, where no store is."""
-    store: str | None
+    folder: Path | None = None
+    """The results folder, where there is no store; None where nothing is written."""
+    store: str | None = None
     """The URI of its copy."""
     references: Sequence[Reference] = field(default_factory=tuple)
 
@@ -48,6 +51,11 @@ class ClusterNodes:
     def resources(self) -> list[Mapping[str, float]]:
         """Those of the nodes that can train."""
         return list(self._fit.values())
+
+    def unfit_now(self) -> list[str]:
+        """As `unfit`, after a look at who has joined."""
+        self.has_changed()
+        return self.unfit
 
     @property
     def unfit(self) -> list[str]:
@@ -110,6 +118,28 @@ class ClusterNodes:
                 logger.warning("%s gets no trials: %s", self._names[node], problem)
 
 
+def followed_nodes(
+    cluster: RunningRay, settings: RecordedSettings, base: RunConfig, folder: Path
+) -> ClusterNodes | None:
+    """The nodes of a cluster that ran before; None for this machine alone, which opened the data itself.
+
+    Args:
+        base: any configuration of the search.
+        folder: its results.
+    """
+    if not cluster.is_joined:
+        return None
+    return ClusterNodes(
+        Needs(
+            base=CarriedConfig(base, settings.references),
+            fingerprint=settings.data_fingerprint,
+            folder=folder,
+            store=settings.store,
+            references=settings.references,
+        )
+    )
+
+
 def why_it_can_not_train(needs: Needs) -> str | None:
     """Runs on a node, and decodes the data into the cache of that node; None where it can train."""
     problem = what_is_missing(NEEDED, needs.references)
@@ -117,7 +147,7 @@ def why_it_can_not_train(needs: Needs) -> str | None:
         return problem
     from trainable.run_setup import open_trial_data
 
-    if needs.store is None and not needs.folder.is_dir():
+    if needs.store is None and needs.folder is not None and not needs.folder.is_dir():
         return (
             f"it does not see {needs.folder}, where checkpoints go; give --storage a folder that all nodes see, or an "
             "address such as s3://bucket/results"

@@ -31,8 +31,10 @@ def shipped_code(packages: Path, own: Iterable[Reference]) -> dict[str, Any]:
 def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Reference] = ()) -> None:
     """Imports what trials need on every node that can run one.
 
+    A node that lacks something gets no trials (cluster_nodes.py).
+
     Raises:
-        ValueError: a node lacks something: which node, and what.
+        ValueError: every node lacks something: which node, and what.
     """
     import ray
 
@@ -43,7 +45,7 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
     ]
     answers = [(name, _answer(call)) for name, call in calls]
     problems = [f"{name}: {problem}" for name, problem in answers if problem is not None]
-    if problems:
+    if problems and len(problems) == len(calls):
         raise ValueError(
             f"{len(problems)} of {len(calls)} nodes can't run a trial: {'; '.join(problems)}. Install there "
             "what is missing, in the versions of this machine."

@@ -1,10 +1,11 @@
 """Function calls on the cluster that are no trials: the trainings of a confirmation, the timed steps of a dry run."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from trainable.ray.node_labels import elsewhere_than
 from tuner.records import TrialResources
 
 Key = TypeVar("Key")
@@ -22,6 +23,7 @@ def run_tasks(
     in_new_processes: bool = False,
     name: Callable[[Key], str] | None = None,
     on_wait: Callable[[], None] = lambda: None,
+    unfit_nodes: Callable[[], Sequence[str]] = tuple,
 ) -> Iterator[tuple[Key, Future[Result]]]:
     """Runs each call in a process with what one rank of a trial gets, as many at a time as trials.
 
@@ -30,6 +32,7 @@ def run_tasks(
         in_new_processes: each call gets a process of its own, and is not repeated where that dies.
         name: what a call is called on Ray's dashboard and in the list of processes; None is the function's name.
         on_wait: called every second, and before each wait; what it raises is raised here.
+        unfit_nodes: ids of the nodes that get no call; asked before each.
 
     Yields:
         The key of each call as it ends, and its future, which is done: with a result, or with the error that the call
@@ -43,8 +46,8 @@ def run_tasks(
     running: dict[Any, Key] = {}
     while True:
         for key, arguments in islice(waiting, resources.concurrent - len(running)):
-            named = task if name is None else task.options(name=name(key))
-            running[named.remote(*arguments)] = key
+            placed = task.options(**_elsewhere(unfit_nodes()), **({} if name is None else {"name": name(key)}))
+            running[placed.remote(*arguments)] = key
         if not running:
             return
         on_wait()
@@ -53,12 +56,18 @@ def run_tasks(
 
 
 class BackgroundCall(Generic[Result]):
-    """One call beside the trials: it takes no slot, and its process ends with it. It ends with Ray at the latest."""
+    """One call beside the trials: it takes no slot, and its process ends with it. It ends with Ray at the latest.
 
-    def __init__(self, function: Callable[..., Result], *arguments: Any, **named: Any) -> None:
+    Args:
+        unfit_nodes: ids of the nodes that it does not run on.
+    """
+
+    def __init__(
+        self, function: Callable[..., Result], *arguments: Any, unfit_nodes: Sequence[str] = (), **named: Any
+    ) -> None:
         import ray
 
-        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(function)
+        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0, **_elsewhere(unfit_nodes))(function)
         self._reference = task.remote(*arguments, **named)
 
     def is_done(self) -> bool:
@@ -71,6 +80,10 @@ class BackgroundCall(Generic[Result]):
     def result(self) -> Future[Result]:
         """Waits for the end; done with a result, or with the error that the call raised or its process died of."""
         return _ended(self._reference)
+
+
+def _elsewhere(unfit: Sequence[str]) -> dict[str, Any]:
+    return {"label_selector": elsewhere_than(unfit)} if unfit else {}
 
 
 def _ended(reference: Any) -> Future:

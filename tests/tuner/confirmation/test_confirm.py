@@ -68,7 +68,7 @@ def confirmed(trained_folder, tmp_path_factory):
 def in_this_process(monkeypatch):
     """No Ray: each training runs here as it is called."""
 
-    def run_tasks(function, calls, resources, *, name, on_wait):
+    def run_tasks(function, calls, resources, *, name, on_wait, unfit_nodes):
         for key, arguments in calls:
             future = Future()
             future.set_result(function(*arguments))
@@ -157,7 +157,7 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, in
 def ended(trainings):
     """No Ray: the last call that was made ends first, as `trainings` has it by the number of its trial."""
 
-    def run_tasks(function, calls, resources, *, name, on_wait):
+    def run_tasks(function, calls, resources, *, name, on_wait, unfit_nodes):
         on_wait()
         for (trial, seed), _ in reversed(list(calls)):
             future, result = Future(), trainings[trial.number]

@@ -19,6 +19,7 @@ import pytest
 from tests.tuner.end_to_end.search_process import QUICK_TO_MISS_A_NODE, Search, assert_no_epoch_is_repeated
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
+from tuner.selection.comparison import confirmed_runs
 
 ROOT = Path(__file__).parents[3]
 CAN_HIDE = os.name == "posix" and subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
@@ -132,6 +133,37 @@ def test_nodes_that_share_little_train_what_they_can(head, tmp_path, disc_folder
     # The trial of the node that left went on elsewhere, from its checkpoint in the store.
     assert any(len({done.process for done in trial.results.values()}) > 1 for trial in trials)
     assert all(any((tmp_path / name / "cache").iterdir()) for name in ("whole", "late", "back"))
+
+
+def test_a_measurement_and_a_confirmation_use_the_nodes_that_have_the_data(head, tmp_path, disc_folder):
+    """A training on a node without data ends at once, and that node would be the first to be free for the next."""
+    driver = tmp_path / "driver"
+    driver.mkdir()
+    search = Search(driver, driver / "results/moe/run")
+    nodes: list[Node] = []
+    common = f"--address {head} --data {disc_folder} --trials 2 --max-epochs 2 --scheduler none"
+    common += " --set pyramid_channels=16 --set backbone=small"
+    try:
+        for name, hidden in (("whole", None), ("without_data", disc_folder)):
+            nodes.append(Node(tmp_path / name, *joining(head), hidden=hidden))
+        await_nodes(head, 3)
+        forecast = search.begin(*f"{common} --dry-run".split(), cwd=driver)
+        assert search.finish() == 0, forecast.complained
+        search.begin(
+            *f"{common} --storage {driver}/results --name run --confirm 1 --confirm-seeds 2".split(), cwd=driver
+        )
+        assert search.finish() == 0, search.commands[-1].complained
+        again = [sys.executable, "-m", "tuner.confirm", str(search.folder), "--seeds", "3"]
+        environment = os.environ | {"RAY_ADDRESS": head}
+        confirmed = subprocess.run(again, env=environment, capture_output=True, text=True, check=False)
+        assert confirmed.returncode == 0, confirmed.stderr
+    finally:
+        search.end()
+        for node in nodes:
+            node.kill()
+    said = [*(command.complained for command in search.commands), confirmed.stderr]
+    assert all("gets no trials: " in text and "was not confirmed" not in text for text in said)
+    assert len(confirmed_runs(search.folder, read_search(search.folder))) == 6
 
 
 def running_legs(search: Search) -> list[str]:

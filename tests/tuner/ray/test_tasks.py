@@ -8,7 +8,7 @@ import ray
 
 from tuner.ray import tasks
 from tuner.ray.cluster import ray_running
-from tuner.ray.tasks import assigned_cpus, run_tasks
+from tuner.ray.tasks import BackgroundCall, assigned_cpus, run_tasks
 from tuner.records import TrialResources
 
 ONE_CPU = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
@@ -57,6 +57,18 @@ def test_a_call_has_its_name_on_rays_dashboard():
 
     ended = run_tasks(own_name, [((7, 1001), ())], ONE_CPU, name=lambda key: f"trial {key[0]}, seed {key[1]}")
     assert [call.result() for _, call in ended] == ["trial 7, seed 1001"]
+
+
+def test_no_call_runs_on_an_unfit_node():
+    here = ray.get_runtime_context().get_node_id()
+    nowhere, elsewhere = (
+        BackgroundCall(lambda: 0, unfit_nodes=[here]),
+        BackgroundCall(lambda: 0, unfit_nodes=["0" * len(here)]),
+    )
+    assert elsewhere.result.result() == 0
+    assert not nowhere.is_done()
+    ended = run_tasks(lambda: 0, [("elsewhere", ())], ONE_CPU, unfit_nodes=lambda: ["0" * len(here)])
+    assert [call.result() for _, call in ended] == [0]
 
 
 def test_no_more_calls_are_taken_than_there_are_slots():
