@@ -10,7 +10,8 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from trainable.run import Ending, EpochResult
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.candidates import Candidate
 from tuner.policy.halving import HalvingConfig
+from tuner.policy.policy import Policy
 from tuner.policy.samplers.tpe import TpeSampler
 from tuner.policy.schedulers.stopping import StoppingPolicy
 from tuner.policy.simulation import SimulatedSlots
@@ -99,24 +101,46 @@ class Driver(Protocol):
     def close(self) -> None: ...
 
 
-class OurDriver:
+@contextmanager
+def wired_session(folder: Path, settings: RecordedSettings, policy: Policy) -> Iterator[Session]:
     """Session, policy, records, Optuna copy and plain lines, wired as in the search."""
+    recorder = Recorder.create(folder, settings)
+    # The view writes until the recorder is closed.
+    with (folder / "view.txt").open("w") as piped, closing(recorder):
+        view = PlainView(recorder.record, results=folder, dashboard=None, stream=piped)
+        recorder.listen([StudyCopy(folder, recorder.record, space), ThrottledView(view)])
+        session = Session(recorder, policy)
+        yield session
+        session.close()
+
+
+def halving_of(settings: RecordedSettings) -> HalvingConfig:
+    return HalvingConfig(
+        rung_epochs=settings.rung_epochs,
+        max_epochs=settings.max_epochs,
+        reduction_factor=settings.reduction_factor,
+        mode=settings.mode,
+        slots=settings.resources.concurrent,
+        seed=settings.seed,
+    )
+
+
+def report_of(epoch: int, value: float, *, is_last: bool) -> LegReport:
+    """What the process of a trial sends after an epoch."""
+    metrics = {"val/s_measure": value}
+    result = EpochResult(epoch=epoch, objective=value, metrics=metrics, seconds=1.0, precision="fp32")
+    ending = Ending(outcome="completed") if is_last else None
+    return LegReport(result=result, ending=ending, process="simulated")
+
+
+class OurDriver:
+    """The parts of a search, with proposals at random or by TPE."""
 
     def __init__(self, folder: Path) -> None:
-        self._recorder = Recorder.create(folder, SETTINGS)
-        self._piped = (folder / "view.txt").open("w")
-        view = PlainView(self._recorder.record, results=folder, dashboard=None, stream=self._piped)
-        self._recorder.listen([StudyCopy(folder, self._recorder.record, space), ThrottledView(view)])
         self._sampler = _SwitchedSampler(space, mode=SETTINGS.mode)
-        config = HalvingConfig(
-            rung_epochs=RUNG_EPOCHS,
-            max_epochs=MAX_EPOCHS,
-            reduction_factor=REDUCTION,
-            mode=SETTINGS.mode,
-            slots=SETTINGS.resources.concurrent,
-            seed=SETTINGS.seed,
-        )
-        self._session = Session(self._recorder, StoppingPolicy(self._sampler, config))
+        self._held = ExitStack()
+        policy = StoppingPolicy(self._sampler, halving_of(SETTINGS))
+        self._session = self._held.enter_context(wired_session(folder, SETTINGS, policy))
 
     def propose_at_random(self, at_random: bool) -> None:
         self._sampler.is_random = at_random
@@ -127,16 +151,10 @@ class OurDriver:
         return leg.trial
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
-        result = EpochResult(
-            epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0, precision="fp32"
-        )
-        ending = Ending(outcome="completed") if epoch == MAX_EPOCHS else None
-        return self._session.take(trial, LegReport(result=result, ending=ending, process="simulated"))
+        return self._session.take(trial, report_of(epoch, value, is_last=epoch == MAX_EPOCHS))
 
     def close(self) -> None:
-        self._session.close()
-        self._recorder.close()
-        self._piped.close()
+        self._held.close()
 
 
 class _SwitchedSampler(TpeSampler):
@@ -201,6 +219,10 @@ class RunningTrial:
     """The limit of its learning curve."""
     epoch: int = 0
 
+    def value(self, rng: np.random.Generator) -> float:
+        """Of its present epoch."""
+        return self.level - 0.4 * math.exp(-self.epoch / 3) + rng.normal(0, 0.01)
+
 
 class Simulation(SimulatedSlots[RunningTrial]):
     """Four trials at a time, an epoch each in turn."""
@@ -241,7 +263,7 @@ class Simulation(SimulatedSlots[RunningTrial]):
 
     def advance(self, work: RunningTrial) -> bool:
         work.epoch += 1
-        value = work.level - 0.4 * math.exp(-work.epoch / 3) + self._rng.normal(0, 0.01)
+        value = work.value(self._rng)
         began = time.process_time()
         goes_on = self._driver.take(work.name, work.epoch, float(value))
         self._result_seconds = time.process_time() - began

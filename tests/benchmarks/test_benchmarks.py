@@ -25,6 +25,7 @@ WITHOUT_OTHER_PROCESSES = (
     "validation",
     "driver",
     "decision",
+    "many_running",
 )
 
 

@@ -56,6 +56,11 @@ class Policy(ABC):
             self._work = self._decide()
         return self._work
 
+    def next_promotion(self) -> Promote | None:
+        """The next work if that is a promotion."""
+        work = self.next_work()
+        return work if isinstance(work, Promote) else None
+
     @abstractmethod
     def start(self, trial: str, candidate: Candidate) -> None:
         """A new trial starts."""
@@ -126,8 +131,8 @@ def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epo
         return Consequences(decisions, outcome)
     if decision is None or decision.action != PAUSE:
         return Consequences(decisions, goes_on=True)
-    work = policy.next_work()
-    if isinstance(work, Promote) and work.trial == trial:
+    work = policy.next_promotion()
+    if work is not None and work.trial == trial:
         promoted = policy.decision_on(trial, PROMOTE, to_epoch=work.to_epoch)
         policy.promote(work)
         return Consequences((decision, promoted), goes_on=True)

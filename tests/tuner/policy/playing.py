@@ -90,6 +90,9 @@ class Noted:
     def next_work(self):
         return self.policy.next_work()
 
+    def next_promotion(self):
+        return self.policy.next_promotion()
+
     def start(self, trial, candidate):
         self._note("start", trial, candidate.answers)
         self.policy.start(trial, candidate)

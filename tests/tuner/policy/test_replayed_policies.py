@@ -112,6 +112,10 @@ class Asked(Noted):
         self._ask()
         return super().next_work()
 
+    def next_promotion(self):
+        self._ask()
+        return super().next_promotion()
+
     def _ask(self):
         assert self.policy.next_work() is self.policy.next_work()
         self.policy.trial_to_evict(kept=())

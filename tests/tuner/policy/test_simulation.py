@@ -29,6 +29,10 @@ class Script:
             return Start(Candidate({"number": self.left}, {}))
         return Promote(self.waiting[0]) if self.waiting else NoWork.FINISHED
 
+    def next_promotion(self):
+        work = self.next_work()
+        return work if isinstance(work, Promote) else None
+
     def start(self, trial, candidate):
         self.left -= 1
         self.heard.append(("start", trial))

@@ -62,6 +62,12 @@ class PromotingPolicy(Policy):
         self._past: set[str] = set()
         self._last_values: dict[str, float] = {}
 
+    def next_promotion(self) -> Promote | None:
+        """Draws no new configuration to find out that there is none: drawing takes longest, and the results of other
+        trials may come before a slot asks for it."""
+        may_draw = len(self.rungs.running) < self._slots and not (self._is_closed or self._proposals.are_all_started)
+        return self._promotion() if self._work is None and may_draw else super().next_promotion()
+
     def promote(self, promotion: Promote) -> None:
         self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)
         self.forecast.forget()
@@ -154,13 +160,19 @@ class PromotingPolicy(Policy):
             return NoWork.WAIT
         if self._is_closed:
             return self._last_work()
+        if (promotion := self._promotion()) is not None:
+            return promotion
+        if not self._proposals.are_all_started:
+            return Start(self._proposals.next((self._sampler or self.forecast).draw))
+        return self._last_work()
+
+    def _promotion(self) -> Promote | None:
+        """Of the most promising trial at the highest rung that may promote one."""
         if self._proposals.are_all_started or self.rungs.num_values >= self._startup:
             for waiting in self.rungs.promotable():
                 if (trial := self.forecast.most_promising(waiting)) is not None:
                     return Promote(trial)
-        if not self._proposals.are_all_started:
-            return Start(self._proposals.next((self._sampler or self.forecast).draw))
-        return self._last_work()
+        return None
 
     def _last_work(self) -> Work:
         """The default always needs its full length; predictions are final only when nothing runs.
