@@ -32,7 +32,7 @@ SECONDS = {
     "validation": 25.0,
     "driver": 60.0,
     "decision": 20.0,
-    "many_running": 60.0,
+    "many_running": 40.0,
     "gpu": 1.0,
 }
 """About what each takes on two quiet cores, for the time left; together below ten minutes."""

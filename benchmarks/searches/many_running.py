@@ -32,7 +32,7 @@ MAX_SHARE = 0.3
 
 def measure(size: Size) -> list[Claim]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    slots, warmup, rounds = size.pick((SLOTS, WARMUP_SECONDS, 6 * size.rounds), (4, 2, 3))
+    slots, warmup, rounds = size.pick((SLOTS, WARMUP_SECONDS, 2 * size.rounds), (4, 2, 3))
     with collecting_only_new_garbage():
         shares = shares_of_a_core(slots, warmup_seconds=warmup, rounds=rounds)
     share = float(np.mean(shares))
