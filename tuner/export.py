@@ -19,14 +19,14 @@ import torch
 from trainable.config import from_params
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import EpochResult, run_epochs
 from trainable.run_setup import open_run
-from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
+from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_hand_over
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
@@ -133,6 +133,7 @@ def export(folder: Path) -> Path:
     Raises:
         ValueError: there is no search or no trial with a value, or its checkpoint is gone. An earlier export with
             weights stays then; without one, all but the weights is written.
+        OSError: the disk is full, or can't be written to; an earlier export stays.
     """
     record = read_search(folder)
     # Completes a swap that was killed between its renames; otherwise removes leftovers.
@@ -144,17 +145,12 @@ def export(folder: Path) -> Path:
     selected = _selected(record, folder)
     is_lost = last_checkpoint(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
     weights = {} if is_lost else trained_weights(folder, selected.trial)
-    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
-    if weights:
-        torch.save(weights, folder / NEW / WEIGHTS)
-    trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
-    probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
-    beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
-    left = interrupted_at(folder, record)
-    measured = ({} if left is None else {"interrupted": left}) | _metrics(selected) | beside
-    (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
-    card = model_card(record, selected.trial, read_confirmations(folder, record), left)
-    (folder / NEW / CARD).write_text(card, encoding="utf-8")
+    try:
+        with unnamed_errors_name(folder / FOLDER):
+            _write_new(folder, record, selected, weights)
+    except OSError:
+        shutil.rmtree(folder / NEW, ignore_errors=True)
+        raise
     # The folder is replaced, not its files: a kill can't leave an old configuration beside new weights.
     if (folder / FOLDER).exists():
         (folder / FOLDER).rename(folder / FORMER)
@@ -168,6 +164,21 @@ def export(folder: Path) -> Path:
             f"python -m trainable.train --config {config}."
         )
     return folder / FOLDER
+
+
+def _write_new(folder: Path, record: SearchRecord, selected: HandedOver, weights: dict[str, torch.Tensor]) -> None:
+    """Writes the new export beside the one it replaces."""
+    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
+    if weights:
+        save_whole(folder / NEW / WEIGHTS, weights)
+    trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
+    probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
+    beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
+    left = interrupted_at(folder, record)
+    measured = ({} if left is None else {"interrupted": left}) | _metrics(selected) | beside
+    (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
+    card = model_card(record, selected.trial, read_confirmations(folder, record), left)
+    (folder / NEW / CARD).write_text(card, encoding="utf-8")
 
 
 def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> ExportedConfig:

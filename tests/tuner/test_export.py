@@ -1,6 +1,7 @@
 """What the winner is handed over as: a whole configuration, the very weights that were judged, and the proof."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
-from trainable.workloads.exported_config import read_exported_config
+from trainable.workloads.exported_config import read_exported_config, write_exported_config
 from tuner.export import export, main, trial_config
 from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
@@ -212,6 +213,22 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
     said = capsys.readouterr()
     assert "is not what this configuration was found on (test differ)" in said.err
     assert "epoch" not in said.out
+
+
+def test_at_a_full_disk_a_sentence_names_the_folder_and_the_former_export_stays(folder, monkeypatch, capsys):
+    former = content(export(folder))
+
+    def write(path, exported):
+        write_exported_config(path, exported)
+        for name in ("weights.pt", f".weights.pt.{os.getpid()}"):
+            path.with_name(name).symlink_to("/dev/full")
+
+    monkeypatch.setattr("tuner.export.write_exported_config", write)
+    assert main([str(folder)]) == 2
+    said = f"error: {folder / 'best'}: No space left on device; make room there, and run the command again.\n"
+    assert capsys.readouterr().err == said
+    assert content(folder / "best") == former
+    assert not list(folder.glob(".best*"))
 
 
 WRONG = {
