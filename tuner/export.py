@@ -32,12 +32,13 @@ from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.confirmation.wanted import interrupted_at, what_is_left
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
-from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.checkpoints import trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results.model_card import model_card
 from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import HandedOver, handed_over
+from tuner.storage.fetched_checkpoint import checkpoint_here
 
 PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
@@ -143,7 +144,7 @@ def export(folder: Path) -> Path:
     for leftover in (NEW, FORMER):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     selected = _selected(record, folder)
-    is_lost = last_checkpoint(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
+    is_lost = checkpoint_here(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
     weights = {} if is_lost else trained_weights(folder, selected.trial)
     try:
         with unnamed_errors_name(folder / FOLDER):
@@ -213,7 +214,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
     Raises:
         ValueError: the checkpoint is gone.
     """
-    path = last_checkpoint(folder, trial)
+    path = checkpoint_here(folder, trial)
     if path is None:
         raise ValueError(
             f"{_without_checkpoint(folder, trial)}: restore it from a copy, or train its configuration again."
@@ -223,7 +224,9 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
 
 def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:
     last = f"its last epoch, {trial.last.epoch}," if trial.last else "any epoch"
-    return f"Trial {trial.name} has no checkpoint of {last} in {trial_folder(folder, trial.name)}"
+    place, store = trial_folder(folder, trial.name), read_settings(folder).store
+    copy = "" if store is None else f", nor was one fetched from {store}"
+    return f"Trial {trial.name} has no checkpoint of {last} in {place}{copy}"
 
 
 def verify(folder: Path) -> Verification:

@@ -13,7 +13,7 @@ import torch
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from trainable.workloads.exported_config import read_exported_config, write_exported_config
-from tuner.export import export, main, trial_config
+from tuner.export import export, main, trained_weights, trial_config
 from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
 
@@ -126,6 +126,36 @@ def test_a_winner_without_weights_leaves_the_files_of_an_earlier_one_as_they_wer
     with pytest.raises(ValueError, match=f"Trial {name_of(folder, 0)} has no checkpoint of its last epoch, 3, in"):
         export(folder)
     assert content(folder / "best") == before
+
+
+def to_a_store(folder, store):
+    """The machine that searched is lost: its checkpoints are in the store alone."""
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"store": f"file://{store}"}))
+    shutil.move(folder / "checkpoints", store / "checkpoints")
+
+
+def test_a_checkpoint_that_only_the_store_has_is_fetched(folder, tmp_path):
+    weights = content(export(folder))["weights.pt"]
+    to_a_store(folder, tmp_path / "store")
+    assert content(export(folder))["weights.pt"] == weights
+    shutil.rmtree(folder / "checkpoints")
+    record = read_search(folder)
+    assert trained_weights(folder, record.leader).keys() == torch.load(folder / "best/weights.pt").keys()
+
+
+def test_a_checkpoint_that_the_store_has_not_or_that_can_not_be_fetched_is_told_with_the_store(
+    folder, tmp_path, caplog
+):
+    to_a_store(folder, tmp_path / "store")
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(ValueError, match=f", nor was one fetched from file://{tmp_path}/store: restore it"):
+        trained_weights(folder, read_search(folder).leader)
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"store": "reference://bucket/a"}))
+    with pytest.raises(ValueError, match="nor was one fetched from reference://bucket/a"):
+        trained_weights(folder, read_search(folder).leader)
+    assert "can't be fetched from reference://bucket/a: TypeError: " in caplog.text
 
 
 def test_what_was_chosen_on_several_seeds_is_exported(folder):

@@ -24,9 +24,9 @@ def _as_os_errors(*others: type[Exception]) -> Iterator[None]:
     """Each library of a store has errors of its own: here they become OSErrors, but for `others`."""
     try:
         yield
-    except (OSError, *others):
-        raise
     except Exception as error:
+        if isinstance(error, (OSError, *others)):
+            raise
         raise OSError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
 
 

@@ -55,8 +55,8 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
     with _reached(store, "--resume"):
         with Waiting(f"Looking for the search in {store}"):
             remote = RemoteFolder(store)
-            names = remote.names()
-        if SETTINGS not in names:
+            has_search = SETTINGS in remote.names()
+        if not has_search:
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
         if lease is not None and (taken_over := lease.take()):
             logger.warning("%s", taken_over)
