@@ -7,8 +7,10 @@ Check: both get the same fresh random images, in batches of other sizes than the
 Cost: a trace of the network, ten seconds to a minute.
 """
 
+import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from trainable.console.command_line import unnamed_errors_name
 from trainable.models.dense_experts import with_dense_experts
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.predict import TrainedModel
@@ -37,9 +40,14 @@ def write_program(model: TrainedModel, path: Path) -> float:
 
     Raises:
         ValueError: this network cannot be exported, or the program does not compute the same.
+        OSError: the disk is full, or can't be written to.
     """
     program = _traced(model)
-    torch.export.save(program, path)
+    # By way of memory: at a full disk the writer of torch ends the process.
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    with _whole_or_not_at_all(path):
+        path.write_bytes(content.getbuffer())
     loaded = torch.export.load(path).module()
     return _checked(model, loaded, path)
 
@@ -49,6 +57,7 @@ def write_onnx(model: TrainedModel, path: Path) -> float:
 
     Raises:
         ValueError: a package is missing, this network cannot be exported, or ONNX Runtime does not compute the same.
+        OSError: the disk is full, or can't be written to.
     """
     check_onnx()
     import onnxruntime
@@ -59,7 +68,8 @@ def write_onnx(model: TrainedModel, path: Path) -> float:
         traced, names = _traced(model), (["images"], ["logits"])
         written = torch.onnx.export(traced, dynamo=True, verbose=False, input_names=names[0], output_names=names[1])
         assert written is not None
-        written.save(path)
+        with _whole_or_not_at_all(path):
+            written.save(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return _checked(model, lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0]), path)
 
@@ -112,6 +122,19 @@ def _traced(model: TrainedModel) -> torch.export.ExportedProgram:
     logits = _Logits(with_dense_experts(model.network).cpu().to(memory_format=torch.contiguous_format)).eval()
     images = _fresh_images(2, input_size(model))
     return torch.export.export(logits, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+
+
+@contextmanager
+def _whole_or_not_at_all(path: Path) -> Iterator[None]:
+    """Removes what an error leaves of the file, which the error names."""
+    try:
+        with unnamed_errors_name(path):
+            yield
+    except OSError:
+        # Of a large network ONNX has a second file, with its weights.
+        for part in path.parent.glob(f"{path.name}*"):
+            part.unlink()
+        raise
 
 
 @torch.no_grad()

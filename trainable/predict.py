@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from trainable.config import TrialConfig
-from trainable.console.command_line import run_main
+from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.data.io.counted import counted, first_of
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     log_to(sys.stderr if options.json else sys.stdout)
     try:
-        with shortages_named():
+        with shortages_named(), unnamed_errors_name(options.output):
             status = predict(
                 options.config,
                 pictures_in(options.image),
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             write_json(summary)
         return status
     except (ValueError, OSError) as error:
-        logger.error("error: %s", error)
+        logger.error("%s", error_line(error).rstrip())
         return 2
     except MemoryShortage as error:
         logger.error("error: %s. Give a smaller batch_size in the configuration, or --device cpu.", error.message)

@@ -22,7 +22,7 @@ import torch
 from trainable.config import TrialConfig, flat_params
 from trainable.configuration.config_options import params_of, with_params
 from trainable.configuration.reference import references_of
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.preset import read_training_config
@@ -42,7 +42,7 @@ from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trac
 from trainable.reporting.train_options import TrainOptions, train_parser
 from trainable.run import Run, TrainedEpoch
 from trainable.run_setup import chosen_device, open_run, started_from
-from trainable.techniques.checkpoint import CheckpointError
+from trainable.techniques.checkpoint import CheckpointError, save_whole
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.data_parallel import ranks_of_torchrun
 from trainable.training_run import TrainingRun
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         )
         return 2
     except OSError as error:
-        problem = error_line(error).rstrip()
+        problem = error_line(error, remedy="").rstrip()
         logger.error("%s. Finished epochs in %s are saved; fix the problem and add --resume.", problem, output)
         return 2
     except KeyboardInterrupt:
@@ -111,7 +111,7 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
     check_output(output, resume=options.resume)
     check_trackers(options.track)
     torch.set_num_threads(exported.num_threads)
-    with ranks_of_torchrun(chosen_device(options.device)) as ranks, shortages_named():
+    with ranks_of_torchrun(chosen_device(options.device)) as ranks, shortages_named(), unnamed_errors_name(output):
         run = open_run(exported, options.device, ranks=ranks)
         if options.log_interval:
             _of_task(run, "--log-interval").log_interval = options.log_interval
@@ -192,7 +192,7 @@ def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path)
     """The weights that are handed over, and what they scored."""
     handed_over = run.handed_over
     if handed_over.weights:
-        torch.save(handed_over.weights, output / WEIGHTS)
+        save_whole(output / WEIGHTS, handed_over.weights)
     ended = {"epoch": handed_over.epoch, "last_epoch": run.epoch, "ended": why_ended(run)}
     (output / METRICS).write_text(json.dumps(metrics | ended, indent=2) + "\n")
 

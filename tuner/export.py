@@ -19,25 +19,26 @@ import torch
 from trainable.config import from_params
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.run import EpochResult, run_epochs
 from trainable.run_setup import open_run
-from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
+from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_hand_over
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.confirmation.wanted import interrupted_at, what_is_left
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
-from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.checkpoints import trial_folder
 from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results.model_card import model_card
 from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import HandedOver, handed_over
+from tuner.storage.fetched_checkpoint import checkpoint_here
 
 PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
@@ -133,6 +134,7 @@ def export(folder: Path) -> Path:
     Raises:
         ValueError: there is no search or no trial with a value, or its checkpoint is gone. An earlier export with
             weights stays then; without one, all but the weights is written.
+        OSError: the disk is full, or can't be written to; an earlier export stays.
     """
     record = read_search(folder)
     # Completes a swap that was killed between its renames; otherwise removes leftovers.
@@ -142,19 +144,14 @@ def export(folder: Path) -> Path:
     for leftover in (NEW, FORMER):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     selected = _selected(record, folder)
-    is_lost = last_checkpoint(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
+    is_lost = checkpoint_here(folder, selected.trial) is None and not (folder / FOLDER / WEIGHTS).is_file()
     weights = {} if is_lost else trained_weights(folder, selected.trial)
-    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
-    if weights:
-        torch.save(weights, folder / NEW / WEIGHTS)
-    trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
-    probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
-    beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
-    left = interrupted_at(folder, record)
-    measured = ({} if left is None else {"interrupted": left}) | _metrics(selected) | beside
-    (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
-    card = model_card(record, selected.trial, read_confirmations(folder, record), left)
-    (folder / NEW / CARD).write_text(card, encoding="utf-8")
+    try:
+        with unnamed_errors_name(folder / FOLDER):
+            _write_new(folder, record, selected, weights)
+    except OSError:
+        shutil.rmtree(folder / NEW, ignore_errors=True)
+        raise
     # The folder is replaced, not its files: a kill can't leave an old configuration beside new weights.
     if (folder / FOLDER).exists():
         (folder / FOLDER).rename(folder / FORMER)
@@ -168,6 +165,21 @@ def export(folder: Path) -> Path:
             f"python -m trainable.train --config {config}."
         )
     return folder / FOLDER
+
+
+def _write_new(folder: Path, record: SearchRecord, selected: HandedOver, weights: dict[str, torch.Tensor]) -> None:
+    """Writes the new export beside the one it replaces."""
+    write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
+    if weights:
+        save_whole(folder / NEW / WEIGHTS, weights)
+    trivial = {split: asdict(score) for split, score in TRIVIAL.read(folder).items()}
+    probe = {split: asdict(score) for split, score in PROBE.read(folder).items()}
+    beside = {name: scores for name, scores in (("trivial", trivial), ("linear_probe", probe)) if scores}
+    left = interrupted_at(folder, record)
+    measured = ({} if left is None else {"interrupted": left}) | _metrics(selected) | beside
+    (folder / NEW / METRICS).write_text(json.dumps(measured, indent=2) + "\n")
+    card = model_card(record, selected.trial, read_confirmations(folder, record), left)
+    (folder / NEW / CARD).write_text(card, encoding="utf-8")
 
 
 def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -> ExportedConfig:
@@ -202,7 +214,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
     Raises:
         ValueError: the checkpoint is gone.
     """
-    path = last_checkpoint(folder, trial)
+    path = checkpoint_here(folder, trial)
     if path is None:
         raise ValueError(
             f"{_without_checkpoint(folder, trial)}: restore it from a copy, or train its configuration again."
@@ -212,7 +224,9 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
 
 def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:
     last = f"its last epoch, {trial.last.epoch}," if trial.last else "any epoch"
-    return f"Trial {trial.name} has no checkpoint of {last} in {trial_folder(folder, trial.name)}"
+    place, store = trial_folder(folder, trial.name), read_settings(folder).store
+    copy = "" if store is None else f", nor was one fetched from {store}"
+    return f"Trial {trial.name} has no checkpoint of {last} in {place}{copy}"
 
 
 def verify(folder: Path) -> Verification:

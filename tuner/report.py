@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         read_settings(folder)
         check_writable(output, "--output")
         is_own = output.resolve() == folder.resolve()
-        with lock_folder(folder) if is_own else nullcontext():
+        with lock_folder(folder) if is_own else nullcontext(), unnamed_errors_name(output):
             report = write_report(folder, output)
             if is_own:
                 _export_if_missing(folder)

@@ -59,7 +59,7 @@ def run_command(options: argparse.Namespace) -> int:
         sys.stderr.write(error_line(error))
         return USER_ERROR
     except OSError as error:
-        problem = error_line(error).rstrip()
+        problem = error_line(error, remedy="").rstrip()
         sys.stderr.write(f"{problem}. Finished epochs are saved; fix the problem and continue with --resume.\n")
         return USER_ERROR
     finally:

@@ -64,6 +64,16 @@ def test_a_program_that_computes_something_else_is_not_kept(tmp_path, monkeypatc
     assert not (tmp_path / PROGRAM).exists()
 
 
+def test_at_a_full_disk_nothing_of_a_program_is_kept_and_the_error_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "_traced", lambda model: None)
+    monkeypatch.setattr(torch.export, "save", lambda program, file: file.write(b"a program"))
+    (tmp_path / PROGRAM).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as told:
+        write_program(fresh_model("dishes"), tmp_path / PROGRAM)
+    assert told.value.filename == str(tmp_path / PROGRAM)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_its_packages_onnx_is_refused_with_what_to_install(monkeypatch):
     monkeypatch.setattr(exchange, "find_spec", lambda package: None)
     with pytest.raises(ValueError, match=r"--onnx needs its packages; install them with: pip install 'vision-tuner\["):

@@ -1,6 +1,7 @@
 """Standalone training: the same curve through interruptions, on the data it was found on, without Ray."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -291,6 +292,22 @@ def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK no more")
     assert train("out", "--resume") == 2
     assert "checkpoint.pt can't be read as a checkpoint" in caplog.text
+
+
+def test_without_room_for_the_weights_a_sentence_says_where_and_a_resume_writes_them(train, tmp_path, caplog):
+    assert train() == 0
+    weights = tmp_path / "out" / "weights.pt"
+    before = weights.read_bytes()
+    weights.unlink()
+    full = (weights, weights.with_name(f".weights.pt.{os.getpid()}"))
+    for path in full:
+        path.symlink_to("/dev/full")
+    assert train("out", "--resume") == 2
+    assert f"error: {tmp_path / 'out'}: No space left on device. Finished epochs in " in caplog.text
+    for path in full:
+        path.unlink(missing_ok=True)
+    assert train("out", "--resume") == 0
+    assert weights.read_bytes() == before
 
 
 def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, caplog):

@@ -1,6 +1,7 @@
 """What the winner is handed over as: a whole configuration, the very weights that were judged, and the proof."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -11,8 +12,8 @@ import torch
 
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
-from trainable.workloads.exported_config import read_exported_config
-from tuner.export import export, main, trial_config
+from trainable.workloads.exported_config import read_exported_config, write_exported_config
+from tuner.export import export, main, trained_weights, trial_config
 from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
 
@@ -127,6 +128,36 @@ def test_a_winner_without_weights_leaves_the_files_of_an_earlier_one_as_they_wer
     assert content(folder / "best") == before
 
 
+def to_a_store(folder, store):
+    """The machine that searched is lost: its checkpoints are in the store alone."""
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"store": f"file://{store}"}))
+    shutil.move(folder / "checkpoints", store / "checkpoints")
+
+
+def test_a_checkpoint_that_only_the_store_has_is_fetched(folder, tmp_path):
+    weights = content(export(folder))["weights.pt"]
+    to_a_store(folder, tmp_path / "store")
+    assert content(export(folder))["weights.pt"] == weights
+    shutil.rmtree(folder / "checkpoints")
+    record = read_search(folder)
+    assert trained_weights(folder, record.leader).keys() == torch.load(folder / "best/weights.pt").keys()
+
+
+def test_a_checkpoint_that_the_store_has_not_or_that_can_not_be_fetched_is_told_with_the_store(
+    folder, tmp_path, caplog
+):
+    to_a_store(folder, tmp_path / "store")
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(ValueError, match=f", nor was one fetched from file://{tmp_path}/store: restore it"):
+        trained_weights(folder, read_search(folder).leader)
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"store": "reference://bucket/a"}))
+    with pytest.raises(ValueError, match="nor was one fetched from reference://bucket/a"):
+        trained_weights(folder, read_search(folder).leader)
+    assert "can't be fetched from reference://bucket/a: TypeError: " in caplog.text
+
+
 def test_what_was_chosen_on_several_seeds_is_exported(folder):
     for number, value in ((0, 0.9), (1, 0.8)):
         for seed in (1000, 1001):
@@ -212,6 +243,22 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
     said = capsys.readouterr()
     assert "is not what this configuration was found on (test differ)" in said.err
     assert "epoch" not in said.out
+
+
+def test_at_a_full_disk_a_sentence_names_the_folder_and_the_former_export_stays(folder, monkeypatch, capsys):
+    former = content(export(folder))
+
+    def write(path, exported):
+        write_exported_config(path, exported)
+        for name in ("weights.pt", f".weights.pt.{os.getpid()}"):
+            path.with_name(name).symlink_to("/dev/full")
+
+    monkeypatch.setattr("tuner.export.write_exported_config", write)
+    assert main([str(folder)]) == 2
+    said = f"error: {folder / 'best'}: No space left on device; make room there, and run the command again.\n"
+    assert capsys.readouterr().err == said
+    assert content(folder / "best") == former
+    assert not list(folder.glob(".best*"))
 
 
 WRONG = {

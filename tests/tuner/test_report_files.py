@@ -66,6 +66,15 @@ def test_a_report_elsewhere_needs_no_lock_and_its_page_says_that_the_search_runs
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.name != ".lock"} == before
 
 
+def test_a_full_disk_is_a_sentence_that_names_the_folder(copied, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tuner.report.measure_importance", lambda _: None)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / ".results.csv").symlink_to("/dev/full")
+    assert main([str(copied), "--output", str(tmp_path / "full")]) == 2
+    said = f"error: {tmp_path / 'full'}: No space left on device; make room there, and run the command again.\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("output", [[], ["--output", "."]])
 def test_a_folder_in_use_is_not_written_to(copied, capsys, monkeypatch, output):
     monkeypatch.chdir(copied)

@@ -4,7 +4,9 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from trainable.console.visible_text import visible
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 USER_ERROR = 2
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk or a quota without room."""
 
 
 def run_main(main: Callable[[], int]) -> int:
@@ -37,11 +41,27 @@ def run_main(main: Callable[[], int]) -> int:
     return status
 
 
-def error_line(error: Exception) -> str:
-    """The line that a command ends with; an error of the system has its file first and no number."""
-    if isinstance(error, OSError) and error.strerror:
-        return visible(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror}\n")
-    return visible(f"error: {error}\n")
+def error_line(error: Exception, *, remedy: str = "make room there, and run the command again.") -> str:
+    """The line that a command ends with; an error of the system has its file first and no number.
+
+    Args:
+        remedy: what to do about a full disk.
+    """
+    if not (isinstance(error, OSError) and error.strerror):
+        return visible(f"error: {error}\n")
+    place = f"{error.filename}: " if error.filename else ""
+    return visible(f"error: {place}{error.strerror}{f'; {remedy}' if error.errno in DISK_FULL and remedy else ''}\n")
+
+
+@contextmanager
+def unnamed_errors_name(place: Path) -> Iterator[None]:
+    """An error of the system that names no file, as of a write to a full disk, names this place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 _READER_GONE = frozenset({errno.EPIPE, errno.EIO})

@@ -1,6 +1,5 @@
 """The trainable that Ray runs: a thin class around a run."""
 
-import errno
 import logging
 import os
 import platform
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from trainable.console.command_line import DISK_FULL
 from trainable.console.process import collector_paused, freeze_imports
 
 with collector_paused():
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 LEG, UNFIT_NODES, REPORT = "leg", "unfit_nodes", "report"
 """Keys of a trial's `config` and results."""
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class UnfitNodeError(Exception):

@@ -4,8 +4,10 @@ Credentials come from the environment, as the library of the store reads them. E
 """
 
 import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow
 from pyarrow import fs
@@ -13,6 +15,19 @@ from pyarrow import fs
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 """Stores that show a file when all of it has arrived; in others it is written beside its place, and moved."""
 _CHUNK_BYTES = 8 * 2**20
+_RETRY_LIMIT, _RETRIED_SECONDS = "retry_limit_seconds", 30
+"""Of Google's store, which without it retries for 15 minutes, in silence."""
+
+
+@contextmanager
+def _as_os_errors(*others: type[Exception]) -> Iterator[None]:
+    """Each library of a store has errors of its own: here they become OSErrors, but for `others`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (OSError, *others)):
+            raise
+        raise OSError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
 
 
 class RemoteFolder:
@@ -25,14 +40,17 @@ class RemoteFolder:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._files, self._root = _filesystem(uri)
+        with _as_os_errors(ValueError):
+            self._files, self._root = _filesystem(uri)
 
+    @_as_os_errors()
     def names(self, below: str = "") -> dict[str, int]:
         """Size in bytes of each file below a folder of it, by name relative to this folder; none where it is absent."""
         selector = fs.FileSelector(self._path(below), allow_not_found=True, recursive=True)
         found = (info for info in self._files.get_file_info(selector) if info.is_file)
         return {posixpath.relpath(info.path, self._root): info.size for info in found}
 
+    @_as_os_errors()
     def put(self, file: Path, name: str) -> None:
         """Copies a file here, in place of one of that name."""
         path = self._path(name)
@@ -46,6 +64,7 @@ class RemoteFolder:
         if not is_whole:
             self._files.move(partial, path)
 
+    @_as_os_errors()
     def get(self, name: str, file: Path) -> bool:
         """Copies a file from here; returns False, and writes nothing, where there is none of that name."""
         try:
@@ -63,6 +82,7 @@ class RemoteFolder:
             partial.unlink(missing_ok=True)
         return True
 
+    @_as_os_errors()
     def remove(self, name: str) -> None:
         """Removes a file; one that is gone is fine."""
         path = self._path(name)
@@ -73,10 +93,18 @@ class RemoteFolder:
         return posixpath.join(self._root, name) if name else self._root
 
 
+def _with_retry_limit(uri: str) -> str:
+    """The address of Google's store with a limit, unless it has one."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("gs", "gcs") or _RETRY_LIMIT in parts.query:
+        return uri
+    return urlunsplit(parts._replace(query=f"{parts.query}&{_RETRY_LIMIT}={_RETRIED_SECONDS}".lstrip("&")))
+
+
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """pyarrow's own where it has one, else fsspec's."""
     try:
-        return fs.FileSystem.from_uri(uri)
+        return fs.FileSystem.from_uri(_with_retry_limit(uri))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         reason = str(error)
     try:

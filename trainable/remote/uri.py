@@ -24,8 +24,13 @@ def parent_uri(uri: str) -> tuple[str, str]:
 
 
 def check_uri(uri: str, option: str) -> None:
-    """Raises ValueError for a URI without a path, or with credentials, which the results would show to everyone."""
+    """Raises ValueError for a URI without a path, one that no other process reads, or one with credentials, which the
+    results would show to everyone."""
     parts = urlsplit(uri)
+    if parts.scheme == "memory":
+        raise ValueError(
+            f"{option} is {uri}, which ends with the process that writes it; give s3://, gs://, abfs:// or a folder."
+        )
     hidden = parts.password is not None or any(_SECRET.search(name) for name, _ in parse_qsl(parts.query))
     if hidden or (parts.username is not None and parts.scheme.startswith("s3")):
         raise ValueError(

@@ -43,13 +43,21 @@ def write_checkpoint(path: str | Path, state: dict) -> None:
     Raises:
         OSError: the disk is full, or can't be written to; a former file at `path` is unchanged.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    save_whole(Path(path), {"format": FORMAT, **state})
+
+
+def save_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """`torch.save`, so that `path` is always a complete file.
+
+    Raises:
+        OSError: the disk is full, or can't be written to; a former file at `path` is unchanged.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # Through a Python file, whose error says that the disk is full; torch's own only says that writing failed.
         with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
+            torch.save(content, file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

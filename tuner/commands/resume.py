@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from tuner.search import run_command
 from tuner.search_options import search_parser
@@ -16,7 +15,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
 def build_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Continue an interrupted search, or extend a finished one.")
     parser.set_defaults(**vars(search_parser().parse_args([])))
-    parser.add_argument("resume", type=Path, metavar="DIR", help="its results, results/<space>/<run>")
+    parser.add_argument("resume", metavar="DIR", help="its results, results/<space>/<run>, or their address")
     parser.add_argument("--trials", type=int, metavar="N", help="add trials to a finished search, such as +20")
     parser.add_argument(
         "--time-budget",

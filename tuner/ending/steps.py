@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainable.console.command_line import unnamed_errors_name
 from trainable.console.process import silence_loggers
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
@@ -86,7 +87,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
     from tuner.report import write_measured
     from tuner.samples.judging import draw_samples_once
 
-    with Waiting("Writing the report"), silence_loggers(DATA_NOTES):
+    with Waiting("Writing the report"), silence_loggers(DATA_NOTES), unnamed_errors_name(folder):
         draw_samples_once(folder, search)
         importance = measure_importance(search)
         write_measured(folder, search, importance)

@@ -1,6 +1,8 @@
 """`settings.json`: the user's settings and the choices made for them; all that a resume needs beside the events."""
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -205,6 +207,7 @@ def read_settings(folder: Path) -> RecordedSettings:
     """
     path = folder / SETTINGS
     if not path.is_file():
+        _check_address(folder)
         wanted = "give a folder results/<space>/<run>"
         if (folder / "config.json").is_file():
             raise ValueError(
@@ -225,6 +228,17 @@ def read_settings(folder: Path) -> RecordedSettings:
     user_sampler = () if settings.sampler_reference is None else (settings.sampler_reference,)
     _check_references(folder, (*settings.references, *user_sampler))
     return settings
+
+
+def _check_address(folder: Path) -> None:
+    """Raises ValueError for the address of a store; as a path it has one slash where it had two."""
+    address = re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(folder), re.DOTALL)
+    if address is not None:
+        uri = shlex.quote(f"{address[1]}://{address[2]}")
+        raise ValueError(
+            f"{uri} is an address, and this reads a folder on this machine; python -m tuner.search --resume {uri} "
+            "fetches it to results/<space>/<run>, and continues what is not finished."
+        )
 
 
 def _check_references(folder: Path, references: tuple[Reference, ...]) -> None:

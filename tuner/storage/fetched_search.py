@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from trainable.remote.remote_folder import RemoteFolder
 from trainable.remote.uri import check_uri
+from trainable.reporting.waiting import Waiting
 from tuner import formatting
 from tuner.records import SETTINGS
 from tuner.records.events import TRIALS
@@ -17,11 +18,13 @@ from tuner.storage.lease import Lease
 logger = logging.getLogger(__name__)
 
 _PROBE = ".probe"
+_REASON_CHARACTERS = 300
+"""Of the error of a store: some are a page."""
 
 
 def check_store(store: str) -> None:
     """Raises ValueError when a new search can't be copied there: no right to write, or another search is there."""
-    with _reached(store, "--storage"):
+    with _reached(store, "--storage"), Waiting(f"Checking whether {store} can be written to"):
         remote = RemoteFolder(store)
         has_search = SETTINGS in remote.names()
         with TemporaryDirectory() as scratch:
@@ -50,8 +53,10 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
     """
     check_uri(store, "--resume")
     with _reached(store, "--resume"):
-        remote = RemoteFolder(store)
-        if SETTINGS not in remote.names():
+        with Waiting(f"Looking for the search in {store}"):
+            remote = RemoteFolder(store)
+            has_search = SETTINGS in remote.names()
+        if not has_search:
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
         if lease is not None and (taken_over := lease.take()):
             logger.warning("%s", taken_over)
@@ -112,7 +117,7 @@ def _reached(store: str, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = " ".join(str(error).split()).removesuffix(".")
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS].removesuffix(".")
         raise ValueError(
             f"{option} {store} can't be used: {reason}. Check the address, and the credentials and the endpoint in the "
             "environment."

@@ -1,7 +1,7 @@
 """Lets one machine at a time continue a search from its store.
 
 A store has no locks. The lease is an object in it that its owner renews while it copies; one that is not renewed any
-more is taken over. Whether it is renewed is watched, so that the clocks of two machines need not agree.
+more is taken over. Whether it is renewed is watched, and its owner counts seconds, so no clock that can be set matters.
 """
 
 import json
@@ -22,8 +22,6 @@ LEASE = ".lease"
 RENEWED_SECONDS = 15.0
 WATCHED_SECONDS, LOOK_SECONDS = 60.0, 2.0
 """A lease that is not renewed for so long is stale; between two looks at it."""
-LONG_AGO_SECONDS = 3600.0
-"""A lease of so long ago is stale at once: no two clocks differ by that."""
 SETTLING_SECONDS = 0.5
 """After a lease was written: of two that write at once, the later one has it."""
 
@@ -44,12 +42,12 @@ class Lease:
         store: str,
         *,
         pause: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self._pause, self._clock = pause, clock
         self._facts = {"id": uuid4().hex, **owner_facts(), "space": process_space()}
-        self._id, self._written = self._facts["id"], 0.0
+        self._id, self._written, self._num_written = self._facts["id"], 0.0, 0
         self._opened: RemoteFolder | None = None
         self.is_held = False
 
@@ -96,9 +94,6 @@ class Lease:
     def _is_gone(self, found: Mapping[str, Any]) -> bool:
         if found.get("host") == platform.node() and found.get("space") == process_space():
             return not Path(f"/proc/{found.get('process')}").exists()
-        renewed = found.get("renewed")
-        if isinstance(renewed, int | float) and self._clock() - renewed > LONG_AGO_SECONDS:
-            return True
         with Waiting(f"{self.store} was in use by {owner_in_words(found)}: looking whether it still is"):
             for _ in range(int(WATCHED_SECONDS / LOOK_SECONDS)):
                 self._pause(LOOK_SECONDS)
@@ -119,10 +114,10 @@ class Lease:
         return content if isinstance(content, dict) else None
 
     def _write(self) -> None:
-        self._written = self._clock()
+        self._written, self._num_written = self._clock(), self._num_written + 1
         with TemporaryDirectory() as scratch:
             file = Path(scratch) / "lease"
-            file.write_text(json.dumps(self._facts | {"renewed": self._written}), encoding="utf-8")
+            file.write_text(json.dumps(self._facts | {"written": self._num_written}), encoding="utf-8")
             self._remote.put(file, LEASE)
 
     @property

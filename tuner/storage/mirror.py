@@ -17,6 +17,7 @@ from tuner.records import SETTINGS, TrialRecord
 from tuner.records.events import TRIALS, EpochDone, read_event
 from tuner.records.lock import note_taken_over
 from tuner.records.search_record import CHECKPOINTS
+from tuner.storage.fetched_checkpoint import fetch_checkpoint
 from tuner.storage.fetched_search import check_up_to_date
 from tuner.storage.lease import Lease, LeaseLostError
 
@@ -121,9 +122,7 @@ class Mirror:
         try:
             remote = self._remote = self._remote or RemoteFolder(self._store)
             for trial in trials:
-                name = f"{CHECKPOINTS}/{trial.name}/{checkpoint_name(trial.last_epoch)}"
-                if trial.results and not (self._folder / name).is_file():
-                    remote.get(name, self._folder / name)
+                fetch_checkpoint(remote, self._folder, trial)
         except Exception as error:  # noqa: BLE001 - as above
             logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))
 

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from trainable.console.command_line import error_line
+from trainable.console.command_line import error_line, unnamed_errors_name
 
 ROOT = Path(__file__).parents[3]
 WRITER = """
@@ -75,6 +76,17 @@ def test_every_command_runs_this_way():
 
 
 def test_an_error_of_the_system_is_said_with_its_file_and_without_its_number():
-    assert error_line(OSError(28, "No space left on device", "a/b")) == "error: a/b: No space left on device\n"
-    assert error_line(OSError(28, "No space left on device")) == "error: No space left on device\n"
+    assert error_line(OSError(28, "No space left on device", "a/b")) == (
+        "error: a/b: No space left on device; make room there, and run the command again.\n"
+    )
+    assert error_line(OSError(28, "No space left on device"), remedy="") == "error: No space left on device\n"
+    assert error_line(OSError(13, "Permission denied", "a/b")) == "error: a/b: Permission denied\n"
     assert error_line(ValueError("--trials is 0")) == "error: --trials is 0\n"
+
+
+@pytest.mark.parametrize(("number", "own", "named"), [(28, None, "results"), (28, "a/b", "a/b"), (None, None, None)])
+def test_an_error_that_names_no_file_names_the_folder(number, own, named):
+    told = OSError("the store is away") if number is None else OSError(number, "No space left on device", own)
+    with suppress(OSError), unnamed_errors_name(Path("results")):
+        raise told
+    assert told.filename == named

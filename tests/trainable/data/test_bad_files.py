@@ -173,7 +173,7 @@ def a_mask_with_another_value(root):
     save_mask(root, np.eye(32, 48, dtype=np.uint8) * 150)
 
 
-@case("  GT/img_003.tif  holds 2 pictures of one size")
+@case("  GT/img_003.tif  holds several pictures of one size")
 def a_mask_of_two_pages(root):
     page = Image.open(root / "GT" / "img_003.png")
     page.save(root / "GT" / "img_003.tif", save_all=True, append_images=[page.rotate(180)])

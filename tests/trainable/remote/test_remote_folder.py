@@ -1,5 +1,9 @@
 """A folder by its URI: what is put there comes back, and nothing half-made is seen."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pyarrow
 import pytest
 
 from trainable.remote.remote_folder import RemoteFolder
@@ -39,6 +43,49 @@ def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):
 def test_an_address_that_no_library_knows_is_told():
     with pytest.raises(ValueError, match="No library here opens nowhere:// addresses"):
         RemoteFolder("nowhere://bucket/results")
+
+
+class Refusing:
+    """A filesystem whose library has errors of its own."""
+
+    type_name = "s3"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*arguments: object, **options: object) -> None:
+            raise self._error
+
+        return call
+
+
+@pytest.mark.parametrize(
+    "error", [pyarrow.ArrowException("no credentials"), NotImplementedError("read only"), KeyError("their own")]
+)
+def test_an_error_of_the_library_of_a_store_is_an_os_error(error, tmp_path, monkeypatch):
+    remote = RemoteFolder(f"file://{tmp_path}/there")
+    monkeypatch.setattr(remote, "_files", Refusing(error))
+    (tmp_path / "here").write_bytes(b"weights")
+    calls = (
+        remote.names,
+        lambda: remote.put(tmp_path / "here", "name"),
+        lambda: remote.get("name", tmp_path / "back"),
+        lambda: remote.remove("name"),
+    )
+    for call in calls:
+        with pytest.raises(OSError, match=f"^{type(error).__name__}: ") as told:
+            call()
+        assert told.value.__cause__ is error
+
+
+def test_the_store_of_google_is_not_retried_in_silence_for_a_quarter_of_an_hour(monkeypatch):
+    seen: list[str] = []
+    opener = SimpleNamespace(from_uri=lambda uri: (seen.append(uri), "bucket/a"))
+    monkeypatch.setattr("trainable.remote.remote_folder.fs", SimpleNamespace(FileSystem=opener))
+    for uri in ("gs://bucket/a", "gs://bucket/a?retry_limit_seconds=5", "s3://bucket/a"):
+        RemoteFolder(uri)
+    assert seen == ["gs://bucket/a?retry_limit_seconds=30", "gs://bucket/a?retry_limit_seconds=5", "s3://bucket/a"]
 
 
 def test_the_query_of_an_address_stays_at_its_end():

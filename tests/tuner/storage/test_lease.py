@@ -1,15 +1,15 @@
 """One machine at a time continues a search from its store; a lease that nobody renews is taken over."""
 
+import inspect
 import json
 import os
 import platform
+import time
 from pathlib import Path
 
 import pytest
 
-from tuner.storage.lease import LOOK_SECONDS, SETTLING_SECONDS, WATCHED_SECONDS, Lease, LeaseLostError
-
-NOW = 1_000_000.0
+from tuner.storage.lease import LOOK_SECONDS, RENEWED_SECONDS, SETTLING_SECONDS, WATCHED_SECONDS, Lease, LeaseLostError
 
 
 class Machine:
@@ -19,7 +19,8 @@ class Machine:
         self.file = Path(store.removeprefix("file://"), ".lease")
         self.pauses: list[float] = []
         self.meanwhile = lambda: None
-        self.lease = Lease(store, pause=self.pause, clock=lambda: NOW)
+        self.now = 0.0
+        self.lease = Lease(store, pause=self.pause, clock=lambda: self.now)
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -33,10 +34,10 @@ class Machine:
             "host": "elsewhere",
             "since": "noon",
             "command": "search",
-            "renewed": NOW,
+            "written": 1,
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps(owner | {"renewed": NOW} | changes))
+        self.file.write_text(json.dumps(owner | changes))
 
     @property
     def owner(self) -> str | None:
@@ -58,14 +59,14 @@ def test_a_lease_is_there_until_its_owner_gives_it_back(machine):
 
 def test_one_that_is_renewed_is_refused_with_its_owner(machine):
     machine.found()
-    machine.meanwhile = lambda: machine.found(renewed=NOW + len(machine.pauses) // 5)
+    machine.meanwhile = lambda: machine.found(written=1 + len(machine.pauses) // 5)
     with pytest.raises(ValueError, match=r"in use by process 7 on elsewhere since noon \(search\); wait until"):
         machine.lease.take()
     assert (machine.owner, machine.pauses) == ("theirs", [LOOK_SECONDS] * 5)
 
 
 def test_one_that_is_not_renewed_is_taken_over_and_that_is_said(machine):
-    machine.found(renewed=NOW + 3000)
+    machine.found()
     said = machine.lease.take()
     assert said is not None
     assert said.endswith("store is taken over from process 7 on elsewhere since noon (search), which is gone.")
@@ -79,13 +80,36 @@ def test_one_that_is_given_back_meanwhile_is_taken(machine):
     assert machine.lease.take()
 
 
-def test_one_of_long_ago_or_of_a_process_that_ended_here_is_taken_over_at_once(machine):
-    machine.found(renewed=NOW - 4000)
-    assert machine.lease.take()
+def test_one_of_a_machine_whose_clock_is_hours_behind_is_refused_while_it_is_renewed(machine):
+    """Former versions wrote the time, by the clock of their machine."""
+    machine.found(renewed=-7200.0)
+
+    def renew():
+        if machine.owner == "theirs":
+            machine.found(renewed=-7200.0 + len(machine.pauses) // 5)
+
+    machine.meanwhile = renew
+    with pytest.raises(ValueError, match="is in use by process 7 on elsewhere"):
+        machine.lease.take()
+    assert machine.owner == "theirs"
+
+
+def test_it_is_renewed_every_fifteen_seconds_by_a_clock_that_nobody_can_set(machine):
+    assert inspect.signature(Lease).parameters["clock"].default is time.monotonic
+    machine.lease.take()
+    written = [machine.file.read_bytes()]
+    for machine.now in (RENEWED_SECONDS - 1, RENEWED_SECONDS, 2 * RENEWED_SECONDS):
+        machine.lease.renew()
+        written.append(machine.file.read_bytes())
+    assert written[0] == written[1]
+    assert len(set(written)) == 3
+
+
+def test_one_of_a_process_that_ended_here_is_taken_over_at_once(machine):
     namespace = str(Path("/proc/self/ns/pid").readlink())
     machine.found(host=platform.node(), space=namespace, process=2**30)
     assert machine.lease.take()
-    assert machine.pauses == [SETTLING_SECONDS] * 2
+    assert machine.pauses == [SETTLING_SECONDS]
     machine.found(host=platform.node(), space=namespace, process=os.getpid())
     with pytest.raises(ValueError, match="is in use by"):
         machine.lease.take()

@@ -4,6 +4,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 from tests.tuner.conftest import recorded_settings
@@ -190,3 +191,23 @@ def test_a_place_that_can_not_be_written_is_told_before_the_search(tmp_path):
     (tmp_path / "store").write_text("a file, where no folder can be made")
     with pytest.raises(ValueError, match=r"--storage file://.* can't be used: .* Check the address"):
         check_store(f"file://{tmp_path}/store/moe/spring")
+
+
+def test_what_is_waited_for_is_told(recorder, store, tmp_path, caplog):
+    caplog.set_level("INFO")
+    check_store(store)
+    Mirror(recorder.folder, store).copy()
+    fetch_search(store, tmp_path / "elsewhere")
+    assert f"Checking whether {store} can be written to ..." in caplog.text
+    assert f"Looking for the search in {store} ..." in caplog.text
+
+
+def test_errors_of_a_library_keep_no_search_from_going_on(recorder, store, monkeypatch, caplog):
+    def refuse(uri):
+        raise pyarrow.ArrowException("no credentials")
+
+    monkeypatch.setattr("tuner.storage.mirror.LAST_ATTEMPTS", 1)
+    monkeypatch.setattr("trainable.remote.remote_folder._filesystem", refuse)
+    with mirror_folder(recorder.folder, store):
+        pass
+    assert "can't be reached: ArrowException: no credentials. The search goes on in" in caplog.text

@@ -2,9 +2,10 @@
 
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
 _TURNED_OR_MIRRORED = (2, 3, 4)
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 MAX_PIXELS = 2**29 // 3
-"""Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB of RGB."""
+"""Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB, of three bands or of four, and twice as
+much while EXIF turns it or CMYK becomes RGB."""
 # Pillow warns from half as many on and calls larger ones an attack; these are the user's own, and reported as large.
 Image.MAX_IMAGE_PIXELS = None
 LARGE_PIXELS = 24_000_000
@@ -117,20 +119,26 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
 
 def shrink_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """uint8 RGB, shape (*size, 3), smoothed as it shrinks; transparency is dropped."""
-    image = _rgb(image)
     if image.size != size[::-1]:
-        return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
+        return _resized(image, lambda one: one.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0))
     # Copied in strips: of a large picture there are two copies at a time, not four.
     pixels = np.empty((*size, 3), np.uint8)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+        pixels[top:bottom] = np.asarray(_rgb(image.crop((0, top, image.width, bottom))))
     return pixels
 
 
 def crop_image(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """uint8 RGB, shape (*size, 3): shrunk until the shorter side fits, and the middle of the longer one cut out."""
-    return np.asarray(ImageOps.fit(_rgb(image), size[::-1], Image.Resampling.BILINEAR))
+    return _resized(image, lambda one: ImageOps.fit(one, size[::-1], Image.Resampling.BILINEAR))
+
+
+def _resized(image: Image.Image, resize: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    """uint8 RGB. With transparency band after band: its RGB would be a second copy of the whole picture."""
+    if image.mode == "RGBA":
+        return np.stack([np.asarray(resize(image.getchannel(band))) for band in "RGB"], axis=-1)
+    return np.asarray(resize(_rgb(image)))
 
 
 def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -153,7 +161,10 @@ def fitting_size(sizes: Sequence[tuple[int, int]], long_side_px: int) -> tuple[i
 
 def has_transparency(image: Image.Image) -> bool:
     """True when some pixel is not opaque."""
-    return image.has_transparency_data and any(image.convert("RGBA").getchannel("A").histogram()[:255])
+    if not image.has_transparency_data:
+        return False
+    whole = image if image.mode == "RGBA" else image.convert("RGBA")
+    return any(whole.getchannel("A").histogram()[:255])
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -199,16 +210,18 @@ def _open(path: Path) -> Iterator[Image.Image]:
 
 def _require_one_page(image: Image.Image) -> None:
     """Raises BadFileError for a stack or an animation. Smaller copies of a TIFF's picture are none, nor is an MPO."""
-    num_frames = getattr(image, "n_frames", 1) if image.format in _PAGED_FORMATS else 1
-    if num_frames < 2:
+    if image.format not in _PAGED_FORMATS:
         return
-    sizes = [image.size]
-    for frame in range(1, num_frames):
-        image.seek(frame)
-        sizes.append(image.size)
+    size = image.size
+    # To the second of that size or the end; the number of frames is not asked for, for which Pillow reads them all.
+    with suppress(EOFError):
+        for frame in count(1):
+            image.seek(frame)
+            if image.size == size:
+                raise BadFileError(
+                    "holds several pictures of one size", "Save the one that counts as a file of its own."
+                )
     image.seek(0)
-    if (num_pages := sizes.count(sizes[0])) > 1:
-        raise BadFileError(f"holds {num_pages} pictures of one size", "Save the one that counts as a file of its own.")
 
 
 def _bad_file(path: Path, error: Exception) -> BadFileError:

@@ -1,5 +1,6 @@
 """Pixels stand upright, keep their shape and are smoothed as they shrink; masks keep two values."""
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -7,8 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
-from trainable.data.io.decoding import check_turns, fitting_size, read_header, read_upright, shrink_image, shrink_mask
+from trainable.data.io.decoding import (
+    check_turns,
+    crop_image,
+    fitting_size,
+    read_header,
+    read_upright,
+    shrink_image,
+    shrink_mask,
+)
 from trainable.data.io.findings import BadFileError
 
 ORIENTATION_TAG = 0x0112
@@ -153,6 +163,32 @@ def test_a_picture_of_the_right_size_keeps_every_pixel():
     np.testing.assert_array_equal(shrink_image(Image.fromarray(stored), (2050, 30)), stored)
 
 
+@pytest.mark.parametrize("shrink", [shrink_image, crop_image])
+@pytest.mark.parametrize("size", [(32, 32), (300, 200), (500, 400)])
+def test_a_picture_with_transparency_is_shrunk_as_its_red_green_and_blue(shrink, size):
+    bands = np.random.default_rng(0).integers(0, 256, (500, 400, 4), dtype=np.uint8)
+    expected = shrink(Image.fromarray(np.ascontiguousarray(bands[..., :3])), size)
+    found = shrink(Image.fromarray(bands), size)
+    np.testing.assert_array_equal(found, expected)
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures as Linux does")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_large_picture_is_shrunk_without_a_second_copy_of_it(mode):
+    image = Image.new(mode, (4000, 3000), "red")
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_bytes()
+    shrink_image(image, (96, 128))
+    assert peak_bytes() - before < 0.5 * 4 * 4000 * 3000
+
+
+def peak_bytes() -> int:
+    """The most memory that the process had since `clear_refs` was written to."""
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(peak)
+
+
 def test_colours_of_a_tiff_are_read_as_they_are_whatever_its_fourth_band(tmp_path):
     bands = np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
     Image.fromarray(bands).save(tmp_path / "tile.tif")
@@ -166,11 +202,26 @@ def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
-def test_a_stack_or_an_animation_is_refused_with_its_number_of_pictures(tmp_path, ending):
+def test_a_stack_or_an_animation_is_refused(tmp_path, ending):
     pages = [Image.fromarray(np.random.default_rng(seed).integers(0, 255, (20, 30), dtype=np.uint8)) for seed in (1, 2)]
     pages[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=pages[1:])
-    with pytest.raises(BadFileError, match="holds 2 pictures of one size"):
+    with pytest.raises(BadFileError, match="holds several pictures of one size"):
         read_upright(tmp_path / f"a.{ending}")
+
+
+def test_a_long_stack_is_read_no_further_than_its_second_picture(tmp_path, monkeypatch):
+    page = Image.new("L", (30, 20))
+    page.save(tmp_path / "stack.tif", save_all=True, append_images=[page] * 6)
+    seek, sought = TiffImageFile.seek, []
+
+    def recorded(image, frame):
+        sought.append(frame)
+        seek(image, frame)
+
+    monkeypatch.setattr(TiffImageFile, "seek", recorded)
+    with pytest.raises(BadFileError, match="holds several pictures of one size"):
+        read_upright(tmp_path / "stack.tif")
+    assert sought == [1]
 
 
 def test_a_tiff_with_smaller_copies_of_its_picture_is_one_picture(tmp_path):
