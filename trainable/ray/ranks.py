@@ -170,8 +170,9 @@ class _Rank:
         # A socket that the store opened itself would listen on all addresses; the store closes the one that it gets.
         listening = socket.create_server((HOST, 0))
         port = listening.getsockname()[1]
-        how = {"is_master": True, "wait_for_workers": False, "master_listen_fd": listening.detach()}
-        self._store = TCPStore(HOST, port, self._size, **how)
+        self._store = TCPStore(
+            HOST, port, self._size, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
+        )
         return port
 
     def join(self, port: int) -> None:
