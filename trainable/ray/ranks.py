@@ -7,6 +7,7 @@ the trial starts new ranks, which repeat the epoch with the same smaller micro-b
 
 import os
 import shutil
+import socket
 import sys
 import weakref
 from collections.abc import Callable
@@ -166,8 +167,13 @@ class _Rank:
 
     def open_port(self) -> int:
         """A free port for the process group, from the first rank."""
-        self._store = TCPStore(HOST, 0, self._size, is_master=True, wait_for_workers=False)
-        return self._store.port
+        # A socket that the store opened itself would listen on all addresses; the store closes the one that it gets.
+        listening = socket.create_server((HOST, 0))
+        port = listening.getsockname()[1]
+        self._store = TCPStore(
+            HOST, port, self._size, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
+        )
+        return port
 
     def join(self, port: int) -> None:
         store = self._store or TCPStore(HOST, port, self._size, is_master=False)

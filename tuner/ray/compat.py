@@ -56,6 +56,30 @@ def job_with_own_packages_first() -> Any:
     return job
 
 
+ON_LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's own; 0 keeps a local Ray on the loopback address, 1 makes it listen on all."""
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Processes of a Ray that starts in this context listen on the loopback address alone, as they do on macOS.
+
+    Why: else its head, its node and its workers listen on all addresses of the machine. ON_LOOPBACK_VARIABLE does the
+    same only where it is set before Ray is imported, which a notebook may have done already, and then until the process
+    ends, so that it could not join a cluster later. Where the user has set it, it is kept. Without this function they
+    listen on all addresses; the token guards them, but not the ports of the metrics.
+    """
+    from ray._private import ray_constants
+
+    former = ray_constants.ENABLE_RAY_CLUSTER
+    if ON_LOOPBACK_VARIABLE not in os.environ:
+        ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = former
+
+
 class CoreLogLevel(IntEnum):
     """Levels of Ray's C++ code, by its own numbers."""
 

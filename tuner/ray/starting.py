@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 
 from tuner.ray.address import token_file
+from tuner.ray.compat import on_loopback
 
 ATTEMPTS = 2
 _PASSWORD = secrets.token_hex(32)
@@ -42,14 +43,15 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     for attempt in range(1, ATTEMPTS + 1):
         before = set(psutil.Process().children(recursive=True))
         try:
-            # RAY_ADDRESS would send it elsewhere.
-            return ray.init(
-                address="local",
-                include_dashboard=True,
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                **options,
-            )
+            with on_loopback():
+                # RAY_ADDRESS would send it elsewhere.
+                return ray.init(
+                    address="local",
+                    include_dashboard=True,
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    **options,
+                )
         except Exception as error:  # noqa: BLE001 - Ray raises no narrower class
             reason = _in_a_sentence(error)
             _end(set(psutil.Process().children(recursive=True)) - before)

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 import torch
@@ -72,6 +73,13 @@ def living(shared, monkeypatch):
     yield living_ranks
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def test_ranks_listen_on_the_loopback_address_alone(living):
+    before = set(psutil.Process().net_connections("inet"))
+    living()
+    opened = set(psutil.Process().net_connections("inet")) - before
+    assert {one.laddr.ip for one in opened if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
 def short_of_memory(monkeypatch, *, most_images, first_epoch=0):

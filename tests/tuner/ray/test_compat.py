@@ -4,15 +4,18 @@ import ctypes
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from ipaddress import ip_address
 
 import psutil
 import pytest
 import ray
+from ray._private import ray_constants
 from ray.tune.execution import class_cache
 
 from tests.tuner.end_to_end.search_process import title
 from tuner.ray.cluster import ENVIRONMENT, ray_running
-from tuner.ray.compat import CoreLogLevel
+from tuner.ray.compat import ON_LOOPBACK_VARIABLE, CoreLogLevel, on_loopback
 
 
 class Process:
@@ -23,7 +26,7 @@ class Process:
 @pytest.fixture(scope="module")
 def local():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ENVIRONMENT:
+        for name in [*ENVIRONMENT, ON_LOOPBACK_VARIABLE]:
             patch.delenv(name, raising=False)
         with ray_running(None):
             yield
@@ -50,6 +53,46 @@ def test_a_trial_begins_in_a_process_that_ray_has_ready_and_finds_there_what_tun
     process, environment = ray.get(given.told.remote())
     assert process in ready
     assert ENVIRONMENT.items() <= environment.items()
+
+
+LISTENING = {"gcs_server", "raylet", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::Process"}
+
+
+def listening_processes() -> list[tuple[str, str]]:
+    """The name of each process of Ray and the address of each socket that it listens on."""
+    found = []
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            sockets = [one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN]
+            found += [(process.name(), one.laddr.ip) for one in sockets]
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    ip = ip_address(address)
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def test_a_ray_of_one_s_own_listens_on_the_loopback_address_alone(local):
+    worker = ray.remote(Process).remote()
+    ray.get(worker.told.remote())
+    names: list[str] = []
+    # The agents start in the background; the second socket of one is that of its metrics.
+    while not set(names) >= LISTENING or names.count("ray::DashboardAgent") < 2:
+        found = listening_processes()
+        names = [name for name, _ in found]
+    assert not [(name, address) for name, address in found if not is_loopback(address)]
+
+
+@pytest.mark.parametrize("own", ["1", None])
+def test_ray_joins_a_cluster_as_before_and_a_user_s_own_choice_is_kept(own, monkeypatch):
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", True)
+    monkeypatch.delenv(ON_LOOPBACK_VARIABLE, raising=False)
+    if own:
+        monkeypatch.setenv(ON_LOOPBACK_VARIABLE, own)
+    with on_loopback():
+        assert (own is not None) == ray_constants.ENABLE_RAY_CLUSTER
+    assert ray_constants.ENABLE_RAY_CLUSTER
 
 
 def core_logs(level: CoreLogLevel) -> bool:
