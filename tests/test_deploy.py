@@ -150,7 +150,12 @@ def test_the_slurm_script_is_bash_and_closes_the_cluster_with_a_password():
     subprocess.run(["bash", "-n", str(script)], check=True)
     text = script.read_text()
     assert "RAY_AUTH_MODE=token" in text
-    assert re.search(r"python -m tuner\.search --address .* \"\$@\"$", text, flags=re.MULTILINE)
+    assert re.search(r"python -m tuner\.search --address .* \"\$@\" &$", text, flags=re.MULTILINE)
+    assert "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK" in text
+
+
+def test_slurm_warns_the_script_alone():
+    assert "#SBATCH --signal=B:TERM@120" in (DEPLOY / "slurm.sh").read_text().splitlines()
 
 
 def test_the_image_holds_every_package():
