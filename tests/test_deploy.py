@@ -70,8 +70,41 @@ def test_every_file_is_described():
 def test_ray_accepts_its_cluster_configuration():
     from ray.autoscaler._private.util import validate_config
 
-    # Ray adds these before it checks.
-    validate_config({"cluster_synced_files": [], "file_mounts": {}} | manifest("ray_up.yaml"))
+    # Ray adds it before it checks.
+    validate_config({"cluster_synced_files": []} | manifest("ray_up.yaml"))
+
+
+def test_the_machines_of_a_cloud_install_the_wheel_that_is_copied_to_them():
+    cluster = manifest("ray_up.yaml")
+    assert cluster["file_mounts"] == {
+        "/home/ubuntu/dist": "dist",
+        "/home/ubuntu/constraints.txt": "constraints.txt",
+        "/home/ubuntu/.ray/auth_token": "~/.ray/auth_token",
+    }
+    assert (
+        "~/venv/bin/pip install --constraint ~/constraints.txt ~/dist/vision_tuner-*.whl" in cluster["setup_commands"]
+    )
+
+
+def test_the_machines_of_a_cloud_mount_the_shared_disk():
+    cluster = manifest("ray_up.yaml")
+    mount = next(command for command in cluster["initialization_commands"] if " mount " in command)
+    assert mount.endswith(f".efs.{cluster['provider']['region']}.amazonaws.com:/ /shared")
+    # Else one that was stopped comes back without the commands.
+    assert cluster["provider"]["cache_stopped_nodes"] is False
+
+
+def test_the_machines_of_a_cloud_are_there_from_the_start_and_have_a_password():
+    cluster = manifest("ray_up.yaml")
+    assert cluster["available_node_types"]["gpu_worker"]["min_workers"] >= 1
+    for group in ("head", "worker"):
+        assert cluster[f"{group}_start_ray_commands"][-1].startswith("RAY_AUTH_MODE=token ray start")
+
+
+def test_the_search_that_is_described_joins_the_cluster_of_its_machine():
+    text = (DEPLOY / "ray_up.yaml").read_text()
+    options = shlex.split(re.search(r"'python -m tuner.search (.*)'", text)[1])
+    assert search_parser().parse_args(options).address == "auto"
 
 
 def misfits(value: Any, field: Any, place: str) -> list[str]:
