@@ -1,6 +1,7 @@
 """deploy/slurm.sh under Slurm itself: a controller and two virtual nodes on this machine."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,6 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -68,12 +68,11 @@ def slurm(tmp_path, monkeypatch):
     (tmp_path / "state").mkdir()
     config = CONFIG.format(host=socket.gethostname().partition(".")[0], ports=free_ports(3), place=tmp_path)
     (tmp_path / "slurm.conf").write_text(config)
-    with TemporaryDirectory(prefix="ray-") as scratch, ExitStack() as daemons:
+    with ExitStack() as daemons:
         environment = os.environ | {
             "SLURM_CONF": str(tmp_path / "slurm.conf"),
             "PATH": f"{programs}:{PATH}",
             "PYTHONPATH": str(ROOT),
-            "RAY_TMPDIR": scratch,
             "RAY_raylet_start_wait_time_s": "120",
         }
         for name, *arguments in (["slurmctld", "-D"], ["slurmd", "-D", "-N", "n1"], ["slurmd", "-D", "-N", "n2"]):
@@ -107,14 +106,19 @@ def until(is_reached, *, seconds: float) -> None:
     raise AssertionError("it did not happen in time")
 
 
-def test_a_search_runs_on_two_nodes(slurm, tmp_path, disc_folder):
-    nodes = ["sinfo", "--noheader", "--format=%D %t"]
-    until(lambda: "2 idle" in subprocess.run(nodes, env=slurm, capture_output=True, text=True).stdout, seconds=60)
-    job = ["sbatch", "--nodes=2", "--cpus-per-task=1", "--gpus-per-node=0", "--output=said.txt"]
-    search = f"--data {disc_folder} --storage {tmp_path}/results --name run --trials 2 --max-epochs 2 --confirm 0"
+def submit(slurm: dict[str, str], folder: Path, data: Path, *, nodes: int, trials: int) -> str:
+    """The number of a job that searches, and writes its results into the folder."""
+    idle = ["sinfo", "--noheader", "--format=%D %t"]
+    until(lambda: "2 idle" in subprocess.run(idle, env=slurm, capture_output=True, text=True).stdout, seconds=60)
+    job = ["sbatch", "--parsable", f"--nodes={nodes}", "--cpus-per-task=1", "--gpus-per-node=0", "--output=said.txt"]
+    search = f"--data {data} --storage {folder}/results --name run --trials {trials} --max-epochs 2 --confirm 0"
     search += " --scheduler none --set effective_batch=8 --set pyramid_channels=16 --set backbone=small"
     command = [*job, str(ROOT / "deploy/slurm.sh"), *search.split()]
-    subprocess.run(command, cwd=tmp_path, env=slurm, check=True)
+    return subprocess.run(command, cwd=folder, env=slurm, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_search_runs_on_two_nodes(slurm, tmp_path, disc_folder):
+    submit(slurm, tmp_path, disc_folder, nodes=2, trials=2)
     until(lambda: not queue(slurm), seconds=480)
     said = (tmp_path / "said.txt").read_text()
     folder = tmp_path / "results/moe/run"
@@ -122,3 +126,20 @@ def test_a_search_runs_on_two_nodes(slurm, tmp_path, disc_folder):
     record = read_search(folder)
     assert record.is_finished, said
     assert record.settings.resources.concurrent == 2, said
+    (ray,) = set(re.findall(r"/tmp/ray-\w{6}\b", said))
+    assert not Path(ray).exists()
+
+
+def test_a_warning_of_slurm_ends_the_search_alone_and_the_job_has_its_status(slurm, tmp_path, disc_folder):
+    job = submit(slurm, tmp_path, disc_folder, nodes=1, trials=100)
+    folder = tmp_path / "results/moe/run"
+    trials = folder / "trials.jsonl"
+    until(lambda: trials.is_file() and '"event": "result"' in trials.read_text(), seconds=300)
+    subprocess.run(["scancel", "--batch", "--signal=TERM", job], env=slurm, check=True)
+    until(lambda: not queue(slurm), seconds=120)
+    said = (tmp_path / "said.txt").read_text()
+    assert "--resume" in said, said
+    assert "is gone" not in said, said
+    assert not read_search(folder).is_finished
+    shown = subprocess.run(["scontrol", "show", "job", job], env=slurm, capture_output=True, text=True, check=True)
+    assert "ExitCode=130:0" in shown.stdout, shown.stdout

@@ -3,11 +3,14 @@
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tuner.ray import head_watch
-from tuner.ray.head_watch import INTERRUPTED, head_watched
+from tuner.ray.head_watch import ATTEMPTS, GRACE_SECONDS, INTERRUPTED, LOOK_SECONDS, head_watched
+
+PAGE = Path(__file__).parents[3] / "docs" / "clusters.md"
 
 
 @pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["", "background job"])
@@ -59,3 +62,11 @@ def test_a_head_that_answers_is_left_alone(head, caplog):
         for _ in range(3):
             head.accept()[0].close()
     assert not caplog.text
+
+
+def test_the_page_says_how_long_it_takes():
+    # A look that is refused ends at once; one that nothing answers waits as long as the time between two looks.
+    refused, silent = ATTEMPTS * LOOK_SECONDS, ATTEMPTS * 2 * LOOK_SECONDS
+    page = " ".join(PAGE.read_text().split())
+    assert f"within {refused:g} seconds if its machine refuses the connection, within {silent:g} if nothing" in page
+    assert f"with status {INTERRUPTED} at most {GRACE_SECONDS:g} seconds later" in page
