@@ -144,8 +144,9 @@ def test_a_measurement_and_a_confirmation_use_the_nodes_that_have_the_data(head,
     common = f"--address {head} --data {disc_folder} --trials 2 --max-epochs 2 --scheduler none"
     common += " --set pyramid_channels=16 --set backbone=small"
     try:
-        for name, hidden in (("whole", None), ("without_data", disc_folder)):
-            nodes.append(Node(tmp_path / name, *joining(head), hidden=hidden))
+        nodes.append(Node(tmp_path / "whole", *joining(head)))
+        await_nodes(head, 2)
+        nodes.append(Node(tmp_path / "without_data", *joining(head), hidden=disc_folder))
         await_nodes(head, 3)
         forecast = search.begin(*f"{common} --dry-run".split(), cwd=driver)
         assert search.finish() == 0, forecast.complained
