@@ -31,6 +31,8 @@ from tuner.ray.temporary_folder import full_disk_named, temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
+logger = logging.getLogger(__name__)
+
 ENVIRONMENT = {
     # Inherited by trial processes: glibc keeps a step's memory for the next one, which saves 25 % of the time on a CPU.
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -189,8 +191,10 @@ def node_resources() -> list[Mapping[str, float]]:
 def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
     """Resources per trial, by default one GPU per process if there are any, else one CPU.
 
+    More trials at a time than a cluster has room for wait for nodes: they are what an autoscaler adds some for.
+
     Raises:
-        ValueError: more was asked for than the cluster has, which Ray would wait for without end.
+        ValueError: a trial, or on this machine all of them, need more than there is: Ray would wait without end.
     """
     cpus, gpus = (sum(node.get(resource, 0.0) for node in nodes) for resource in ("CPU", "GPU"))
     gpu = settings.gpus_per_trial
@@ -213,10 +217,10 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
     concurrent = settings.concurrent or (1 if settings.device == "mps" else room)
     if concurrent > room:
         there = f"{formatting.count(cpus, 'CPU')} and {formatting.count(gpus, 'GPU')}"
-        raise ValueError(
-            f"--concurrent is {concurrent}, but {there} have room for {formatting.count(room, 'trial')}; give at most "
-            "that."
-        )
+        has_room = f"--concurrent is {concurrent}, but {there} have room for {formatting.count(room, 'trial')}"
+        if settings.address is None:
+            raise ValueError(f"{has_room}; give at most that.")
+        logger.warning("%s: the others wait until nodes join", has_room)
     at_once = min(concurrent, settings.num_trials)
     return TrialResources(
         concurrent=at_once,

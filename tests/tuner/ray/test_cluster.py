@@ -1,5 +1,7 @@
 """How a cluster is divided between trials, and what is left behind of one that was started here."""
 
+import logging
+
 import pytest
 
 from tuner.ray import cluster
@@ -126,3 +128,13 @@ def test_the_address_of_the_dashboard_says_where_its_token_lies(monkeypatch, tmp
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "elsewhere")
     assert dashboard_in_words("127.0.0.1:8265").endswith(" (asks for the token in RAY_AUTH_TOKEN_PATH)")
     assert dashboard_in_words("") == ""
+
+
+def test_on_a_cluster_more_trials_than_have_room_wait_for_nodes_to_join(caplog):
+    asked, nodes = {"concurrent": 8, "num_trials": 30}, [{"CPU": 2.0}]
+    with caplog.at_level(logging.WARNING):
+        resources = allocate_resources(SearchSettings(address="127.0.0.1:6379", **asked), nodes)
+    assert (resources.concurrent, resources.follows_cluster) == (8, False)
+    assert "--concurrent is 8, but 2 CPUs and 0 GPUs have room for 2 trials: the others wait" in caplog.text
+    with pytest.raises(ValueError, match=r"have room for 2 trials; give at most that\.$"):
+        allocate_resources(SearchSettings(**asked), nodes)
