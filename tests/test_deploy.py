@@ -98,7 +98,9 @@ def test_the_machines_of_a_cloud_are_there_from_the_start_and_have_a_password():
     cluster = manifest("ray_up.yaml")
     assert cluster["available_node_types"]["gpu_worker"]["min_workers"] >= 1
     for group in ("head", "worker"):
-        assert cluster[f"{group}_start_ray_commands"][-1].startswith("RAY_AUTH_MODE=token ray start")
+        assert cluster[f"{group}_start_ray_commands"][-1].startswith(
+            "RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token ray start"
+        )
 
 
 def test_the_search_that_is_described_joins_the_cluster_of_its_machine():

@@ -147,7 +147,7 @@ def played(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "run_legs", play)
-        monkeypatch.setattr(run, "Baselines", lambda *_: Unheard())
+        monkeypatch.setattr(run, "Baselines", lambda *_, **__: Unheard())
         folder = new_search(tmp_path / "run", scheduler="none", num_trials=3, confirm=2, **changes)
         plan = SimpleNamespace(pinned_space=space, base=None)
         with closing(Recorder.resume(folder)) as recorder:

@@ -26,7 +26,7 @@ def in_this_process(monkeypatch):
     """No Ray: what is measured is measured here, at once."""
 
     class Call:
-        def __init__(self, function, *arguments, **named):
+        def __init__(self, function, *arguments, unfit_nodes, **named):
             self.result = Future()
             try:
                 self.result.set_result(function(*arguments, **named))

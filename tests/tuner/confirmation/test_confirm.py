@@ -7,6 +7,7 @@ import shutil
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ray.exceptions import WorkerCrashedError
@@ -19,7 +20,7 @@ from tuner.confirmation.training import Progress, Trained, confirm, log_training
 from tuner.confirmation.wanted import FIRST_SEED, candidates, first_round
 from tuner.ending.steps import finish
 from tuner.export import exported_config_of
-from tuner.ray.cluster import ray_running
+from tuner.ray.cluster import RunningRay, ray_running
 from tuner.records import (
     CONFIRM,
     ConfirmedRun,
@@ -75,6 +76,9 @@ def in_this_process(monkeypatch):
             yield key, future
 
     without_ray(monkeypatch, run_tasks)
+
+
+SMALL_RAY = RunningRay(dashboard="", scratch=Path())
 
 
 def without_ray(monkeypatch, run_tasks):
@@ -190,7 +194,7 @@ def test_what_is_raised_while_it_waits_ends_it(folder, dying):
 
 
 def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, monkeypatch, capsys):
-    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda *_, **__: nullcontext(SMALL_RAY))
     assert main([str(folder), "--seeds", "1"]) == 1
     name = read_search(folder).trials[1].name
     assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
@@ -199,7 +203,7 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
 def test_one_whose_search_another_machine_continues_is_refused_and_its_copy_is_kept_up_to_date(
     folder, dying, monkeypatch, capsys, tmp_path
 ):
-    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda *_, **__: nullcontext(SMALL_RAY))
     store = f"file://{tmp_path}/store"
     write_settings(folder, replace(read_settings(folder), store=store))
     lease = Lease(store)
@@ -219,7 +223,7 @@ def test_an_answer_that_changes_is_exported_and_reported_by_the_confirmation_its
     assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == other
     trainings = {number: Trained(value, {"s_measure": value}, seconds=1.0) for number, value in enumerate((0.9, 0.1))}
     monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended(trainings))
-    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda *_, **__: nullcontext(SMALL_RAY))
     capsys.readouterr()
     assert main([str(folder), "--seeds", "2"]) == 0
     assert json.loads((folder / "best" / "metrics.json").read_text())["trial"] == default
@@ -281,7 +285,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monk
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuner.confirm.ray_running", lambda _: nullcontext())
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda *_, **__: nullcontext(SMALL_RAY))
     monkeypatch.setattr("tuner.ending.steps.log_training", interrupt)
     assert main([str(folder), "--seeds", "1"]) == 130
     assert runs(folder).keys() == {(0, FIRST_SEED)}

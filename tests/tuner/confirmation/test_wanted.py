@@ -153,7 +153,7 @@ def test_decided_it_would_take_nothing(folder):
 class NoBaselines:
     """Measures nothing beside the confirmation."""
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     def begin(self):
