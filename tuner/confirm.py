@@ -81,7 +81,7 @@ def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
         check_held = (lambda: None) if mirror is None else mirror.check_held
         references = search.settings.references
         with ray_running(cluster_address(None), references=references) as cluster:
-            nodes = followed_nodes(cluster, search.settings, trial_config(search, search.trials[0]), folder)
+            nodes = followed_nodes(cluster, search.settings, trial_config(search, search.trials[0]), None)
             if nodes is not None:
                 nodes.wait()
             unfit = tuple if nodes is None else nodes.unfit_now

@@ -119,13 +119,13 @@ class ClusterNodes:
 
 
 def followed_nodes(
-    cluster: RunningRay, settings: RecordedSettings, base: RunConfig, folder: Path
+    cluster: RunningRay, settings: RecordedSettings, base: RunConfig, folder: Path | None
 ) -> ClusterNodes | None:
     """The nodes of a cluster that ran before; None for this machine alone, which opened the data itself.
 
     Args:
         base: any configuration of the search.
-        folder: its results.
+        folder: its results, where trials write; None for trainings that write nothing, as those of a confirmation.
     """
     if not cluster.is_joined:
         return None
@@ -134,7 +134,7 @@ def followed_nodes(
             base=CarriedConfig(base, settings.references),
             fingerprint=settings.data_fingerprint,
             folder=folder,
-            store=settings.store,
+            store=None if folder is None else settings.store,
             references=settings.references,
         )
     )

@@ -154,9 +154,9 @@ def test_a_measurement_and_a_confirmation_use_the_nodes_that_have_the_data(head,
             *f"{common} --storage {driver}/results --name run --confirm 1 --confirm-seeds 2".split(), cwd=driver
         )
         assert search.finish() == 0, search.commands[-1].complained
-        again = [sys.executable, "-m", "tuner.confirm", str(search.folder), "--seeds", "3"]
+        again = [sys.executable, "-m", "tuner.confirm", "results/moe/run", "--seeds", "3"]
         environment = os.environ | {"RAY_ADDRESS": head}
-        confirmed = subprocess.run(again, env=environment, capture_output=True, text=True, check=False)
+        confirmed = subprocess.run(again, cwd=driver, env=environment, capture_output=True, text=True, check=False)
         assert confirmed.returncode == 0, confirmed.stderr
     finally:
         search.end()
