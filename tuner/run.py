@@ -25,7 +25,7 @@ from tuner.listeners.tensorboard import TensorBoards
 from tuner.listeners.trackers import TrialTrackers
 from tuner.planning.changed_space import ranges_in_words
 from tuner.planning.plan import Plan, extend, plan_from_records
-from tuner.ray.cluster import RunningRay, allocate_resources, check_room, node_resources, ray_running
+from tuner.ray.cluster import RunningRay, allocate_resources, node_resources, ray_running, resources_here
 from tuner.ray.cluster_nodes import ClusterNodes, followed_nodes
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
@@ -107,12 +107,12 @@ def resume_search(
             settings = extend(settings, plan, more=more, known=known)
         machine = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         with ray_running(address, **machine, references=plan.references, verbose=verbose) as cluster:
-            resources = settings.resources
-            check_room(resources.cpus_per_trial, resources.gpus_per_trial, node_resources())
+            resources = resources_here(settings.resources, node_resources())
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes
             stated, duration = (settings.stated_seconds, settings.duration_seconds) if more is None else (None, None)
             recorder.change(
                 num_trials=settings.num_trials,
+                resources=resources,
                 first_answers=settings.first_answers,
                 disk_budget_bytes=budget,
                 stated_seconds=stated,

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,18 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
         follows_cluster=settings.address is not None and settings.concurrent is None,
         mps=settings.device == "mps",
     )
+
+
+def resources_here(recorded: TrialResources, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
+    """Those of a search that is continued: where nobody said how many trials at a time, as many as have room now.
+
+    Raises:
+        ValueError: no machine has room for a trial.
+    """
+    check_room(recorded.cpus_per_trial, recorded.gpus_per_trial, nodes)
+    if not recorded.follows_cluster:
+        return recorded
+    return replace(recorded, concurrent=num_trials_with_room(recorded.cpus_per_trial, recorded.gpus_per_trial, nodes))
 
 
 def check_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Sequence[Mapping[str, float]]) -> None:

@@ -1,6 +1,10 @@
-"""The nodes of a running cluster: each is checked once, when it joins, and one that can't train gets no trials."""
+"""The nodes of a running cluster: each is checked when it joins, and one that can't train gets no trials.
+
+A node that can't is asked again every minute: its disk may be mounted late.
+"""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +13,7 @@ from typing import Any
 
 from trainable.configuration.reference import Reference
 from trainable.configuration.run_config import RunConfig
+from trainable.reporting.waiting import Waiting
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.ray.cluster import RunningRay
@@ -17,7 +22,11 @@ from tuner.records import RecordedSettings
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS, AGAIN_SECONDS = 2.0, 60.0
+"""Between two looks at who has joined, and between two checks of a node that can't train."""
+POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 300.0
+"""A search begins without the nodes that have not answered by then, if there are others. A check decodes the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,9 @@ class ClusterNodes:
         self._names: dict[str, str] = {}
         self._checks: dict[str, Any] = {}
         self._fit: dict[str, Mapping[str, float]] = {}
+        self._asked: dict[str, float] = {}
+        self._problems: dict[str, str] = {}
+        """What was said of each node that can't train."""
 
     @property
     def resources(self) -> list[Mapping[str, float]]:
@@ -63,15 +75,21 @@ class ClusterNodes:
         return sorted(self._names.keys() - self._fit.keys())
 
     def wait(self) -> None:
-        """Checks all nodes that are there.
+        """Checks all nodes that are there, and goes on without those that take too long.
 
         Raises:
             ValueError: none can train.
         """
         self._look()
-        while self._checks:
-            time.sleep(0.1)
-            self._take_answers()
+        began = self._clock()
+        with Waiting("Checking the nodes of the cluster"):
+            while self._checks and not (self._fit and self._clock() - began > PATIENCE_SECONDS):
+                time.sleep(POLL_SECONDS)
+                self._take_answers()
+        for late in self._checks:
+            logger.warning(
+                "%s has not answered for %.0f s; it gets no trials before", self._names[late], PATIENCE_SECONDS
+            )
         if not self._fit:
             raise ValueError(
                 f"0 of {formatting.count(len(self._names), 'node')} can train, as said above. Give --data a path that "
@@ -94,11 +112,13 @@ class ClusterNodes:
         for gone in self._names.keys() - alive.keys():
             if self._fit.pop(gone, None) is not None:
                 logger.info("%s has left; its trials continue elsewhere from their last epochs", self._names[gone])
-            self._checks.pop(gone, None)
+            for known in (self._checks, self._asked, self._problems):
+                known.pop(gone, None)
             del self._names[gone]
-        for new in alive.keys() - self._names.keys():
-            self._names[new] = node_name(alive[new])
-            self._checks[new] = (call_on_node(new, why_it_can_not_train, self._needs), alive[new]["Resources"])
+        for node in alive.keys() - self._fit.keys() - self._checks.keys():
+            if self._clock() - self._asked.get(node, -math.inf) >= AGAIN_SECONDS:
+                self._names[node], self._asked[node] = node_name(alive[node]), self._clock()
+                self._checks[node] = (call_on_node(node, why_it_can_not_train, self._needs), alive[node]["Resources"])
 
     def _take_answers(self) -> None:
         import ray
@@ -114,7 +134,8 @@ class ClusterNodes:
             if problem is None:
                 self._fit[node] = resources
                 logger.info("%s has joined, with %g CPUs", self._names[node], resources["CPU"])
-            else:
+            elif problem != self._problems.get(node):
+                self._problems[node] = problem
                 logger.warning("%s gets no trials: %s", self._names[node], problem)
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from tuner.ray import cluster
-from tuner.ray.cluster import allocate_resources, dashboard_in_words
+from tuner.ray.cluster import allocate_resources, dashboard_in_words, resources_here
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
@@ -138,3 +138,10 @@ def test_on_a_cluster_more_trials_than_have_room_wait_for_nodes_to_join(caplog):
     assert "--concurrent is 8, but 2 CPUs and 0 GPUs have room for 2 trials: the others wait" in caplog.text
     with pytest.raises(ValueError, match=r"have room for 2 trials; give at most that\.$"):
         allocate_resources(SearchSettings(**asked), nodes)
+
+
+def test_continued_elsewhere_a_search_of_a_cluster_has_as_many_trials_at_a_time_as_there_is_room_for():
+    on_a_cluster = allocate_resources(SearchSettings(address="127.0.0.1:6379"), [{"CPU": 8.0}] * 2)
+    assert (on_a_cluster.concurrent, resources_here(on_a_cluster, [{"CPU": 2.0}]).concurrent) == (16, 2)
+    as_asked = allocate_resources(SearchSettings(concurrent=1), [{"CPU": 2.0}])
+    assert resources_here(as_asked, [{"CPU": 8.0}]) == as_asked
