@@ -17,10 +17,9 @@ import optuna
 from benchmarks.claims import OURS, Claim, sides_of
 from benchmarks.harness import Size
 from benchmarks.searches.decision import collecting_only_new_garbage
-from benchmarks.searches.simulated_search import SETTINGS, RunningTrial, halving_of, report_of, space, wired_session
+from benchmarks.searches.simulated_search import SETTINGS, RunningTrial, report_of, space, wired_session
 from trainable.leg import Leg
-from tuner.policy.candidates import SpaceSource
-from tuner.policy.schedulers.promoting import PromotingPolicy
+from tuner.policy_from_records import build_policy
 from tuner.records import TrialResources
 from tuner.session import Session
 
@@ -62,7 +61,7 @@ def shares_of_a_core(slots: int, *, warmup_seconds: int, rounds: int) -> tuple[f
         base_config={"max_epochs": MAX_EPOCHS},
         resources=resources,
     )
-    policy = PromotingPolicy(SpaceSource(space), halving_of(settings))
+    policy = build_policy(settings, space)
     with tempfile.TemporaryDirectory() as folder, wired_session(Path(folder) / "search", settings, policy) as session:
         trials = ManyTrials(session, slots)
         for _ in range(warmup_seconds):

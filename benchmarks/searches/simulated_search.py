@@ -114,17 +114,6 @@ def wired_session(folder: Path, settings: RecordedSettings, policy: Policy) -> I
         session.close()
 
 
-def halving_of(settings: RecordedSettings) -> HalvingConfig:
-    return HalvingConfig(
-        rung_epochs=settings.rung_epochs,
-        max_epochs=settings.max_epochs,
-        reduction_factor=settings.reduction_factor,
-        mode=settings.mode,
-        slots=settings.resources.concurrent,
-        seed=settings.seed,
-    )
-
-
 def report_of(epoch: int, value: float, *, is_last: bool) -> LegReport:
     """What the process of a trial sends after an epoch."""
     metrics = {"val/s_measure": value}
@@ -139,7 +128,15 @@ class OurDriver:
     def __init__(self, folder: Path) -> None:
         self._sampler = _SwitchedSampler(space, mode=SETTINGS.mode)
         self._held = ExitStack()
-        policy = StoppingPolicy(self._sampler, halving_of(SETTINGS))
+        config = HalvingConfig(
+            rung_epochs=RUNG_EPOCHS,
+            max_epochs=MAX_EPOCHS,
+            reduction_factor=REDUCTION,
+            mode=SETTINGS.mode,
+            slots=SETTINGS.resources.concurrent,
+            seed=SETTINGS.seed,
+        )
+        policy = StoppingPolicy(self._sampler, config)
         self._session = self._held.enter_context(wired_session(folder, SETTINGS, policy))
 
     def propose_at_random(self, at_random: bool) -> None:
