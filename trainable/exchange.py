@@ -132,8 +132,8 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
             yield
     except OSError:
         # Of a large network ONNX has a second file, with its weights.
-        for part in path.parent.glob(f"{path.name}*"):
-            part.unlink()
+        for part in (path, path.with_name(f"{path.name}.data")):
+            part.unlink(missing_ok=True)
         raise
 
 
