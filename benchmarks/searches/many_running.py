@@ -86,22 +86,19 @@ class ManyTrials:
         self._slots = slots
 
     def advance_all(self) -> None:
-        """A second of the search."""
-        still = []
-        for trial in self._running:
+        """A second of the search: a slot that becomes free asks for work before the next result comes."""
+        for trial in tuple(self._running):
             trial.epoch += 1
             report = report_of(trial.epoch, float(trial.value(self._rng)), is_last=trial.epoch == MAX_EPOCHS)
-            if self._session.take(trial.name, report):
-                still.append(trial)
-        self._running = still
-        self._fill()
+            if not self._session.take(trial.name, report):
+                self._running.remove(trial)
+                self._begin_one()
+        # A few slots a second at first, as processes start.
+        for _ in range(min(self._slots - len(self._running), self._slots // RUNG_EPOCHS[0] + 1)):
+            self._begin_one()
 
-    def _fill(self) -> None:
-        """In the beginning a few slots a second, as processes start."""
-        limit = len(self._running) + self._slots // RUNG_EPOCHS[0] + 1
-        while len(self._running) < min(self._slots, limit):
-            leg = self._session.next_leg()
-            if not isinstance(leg, Leg):
-                return
+    def _begin_one(self) -> None:
+        leg = self._session.next_leg()
+        if isinstance(leg, Leg):
             fresh = RunningTrial(leg.trial, self._rng.normal(0.8, 0.05))
             self._running.append(self._trials.setdefault(leg.trial, fresh))

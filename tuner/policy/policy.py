@@ -56,10 +56,10 @@ class Policy(ABC):
             self._work = self._decide()
         return self._work
 
-    def next_promotion(self) -> Promote | None:
-        """The next work if that is a promotion."""
+    def promotion_of(self, trial: str) -> Promote | None:
+        """The next work if that continues this trial."""
         work = self.next_work()
-        return work if isinstance(work, Promote) else None
+        return work if isinstance(work, Promote) and work.trial == trial else None
 
     @abstractmethod
     def start(self, trial: str, candidate: Candidate) -> None:
@@ -131,12 +131,12 @@ def take_result(policy: Policy, trial: str, *, epoch: int, value: float, max_epo
         return Consequences(decisions, outcome)
     if decision is None or decision.action != PAUSE:
         return Consequences(decisions, goes_on=True)
-    work = policy.next_promotion()
-    if work is not None and work.trial == trial:
-        promoted = policy.decision_on(trial, PROMOTE, to_epoch=work.to_epoch)
-        policy.promote(work)
-        return Consequences((decision, promoted), goes_on=True)
-    return Consequences(decisions)
+    promotion = policy.promotion_of(trial)
+    if promotion is None:
+        return Consequences(decisions)
+    promoted = policy.decision_on(trial, PROMOTE, to_epoch=promotion.to_epoch)
+    policy.promote(promotion)
+    return Consequences((decision, promoted), goes_on=True)
 
 
 def outcome_after(decision: Decision | None, *, epoch: int, max_epochs: int) -> Outcome | None:

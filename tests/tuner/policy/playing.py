@@ -90,8 +90,8 @@ class Noted:
     def next_work(self):
         return self.policy.next_work()
 
-    def next_promotion(self):
-        return self.policy.next_promotion()
+    def promotion_of(self, trial):
+        return self.policy.promotion_of(trial)
 
     def start(self, trial, candidate):
         self._note("start", trial, candidate.answers)

@@ -112,9 +112,9 @@ class Asked(Noted):
         self._ask()
         return super().next_work()
 
-    def next_promotion(self):
+    def promotion_of(self, trial):
         self._ask()
-        return super().next_promotion()
+        return super().promotion_of(trial)
 
     def _ask(self):
         assert self.policy.next_work() is self.policy.next_work()

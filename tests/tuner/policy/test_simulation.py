@@ -29,9 +29,9 @@ class Script:
             return Start(Candidate({"number": self.left}, {}))
         return Promote(self.waiting[0]) if self.waiting else NoWork.FINISHED
 
-    def next_promotion(self):
+    def promotion_of(self, trial):
         work = self.next_work()
-        return work if isinstance(work, Promote) else None
+        return work if isinstance(work, Promote) and work.trial == trial else None
 
     def start(self, trial, candidate):
         self.left -= 1

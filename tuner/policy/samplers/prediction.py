@@ -33,6 +33,8 @@ MAX_FITTED = 100
 REFIT_GROWTH = 1.25
 """The length scales are refitted when the number of values has grown by this factor."""
 
+MAX_EXPECTED = 64
+"""Running trials, those that began or continued last, whose next value the process takes as it expects it."""
 BOUNDING_TRIALS = 8
 """The best predicted ones, which bound a candidate's gain."""
 AT_ONCE = 32
@@ -146,9 +148,11 @@ class GaussianProcessPredictor(Predictor):
         # Before the first fit, the mode of the prior.
         theta = prior(points.shape[1])[0] if self._theta is None else self._theta
         process = GaussianProcess.condition(points, scaled, theta)
-        process = self._with_running(process, points, scaled, rungs)
         means = process.mean(self._at(contenders, [self.max_epochs] * len(contenders)))
         predicted = dict(zip(contenders, (centre + spread * means).tolist(), strict=True))
+        if latest := list(rungs.running.items())[-MAX_EXPECTED:]:
+            # So that the next proposal differs from them; the means are as before.
+            process = process.with_expected(self._at(*zip(*latest, strict=True)))
         names = list(dict.fromkeys([*sorted(contenders, key=predicted.__getitem__, reverse=True), *rungs.running]))
         begun = self._at(names, [self.max_epochs] * len(names))
         return GaussianProcessPrediction(
@@ -182,17 +186,6 @@ class GaussianProcessPredictor(Predictor):
         if self.max_epochs == 1:
             return _with_epoch(points, 1.0)
         return _with_epoch(points, np.array([math.log(epoch) / math.log(self.max_epochs) for epoch in epochs]))
-
-    def _with_running(
-        self, process: GaussianProcess, points: np.ndarray, values: np.ndarray, rungs: PromotionRungs
-    ) -> GaussianProcess:
-        """Conditioned also on the predictions of running trials, so that the next proposal differs from them."""
-        running = rungs.running
-        if not running:
-            return process
-        ahead = self._at(list(running), list(running.values()))
-        assumed = np.concatenate([values, process.mean(ahead)])
-        return GaussianProcess.condition(np.concatenate([points, ahead]), assumed, process.theta)
 
 
 class LastValues(Predictor):

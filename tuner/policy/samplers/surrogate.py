@@ -43,9 +43,22 @@ class GaussianProcess:
 
     @classmethod
     def condition(cls, points: np.ndarray, values: np.ndarray, theta: np.ndarray) -> "GaussianProcess":
-        covariance = _kernel(points, points, theta) + (np.exp(theta[-1]) + JITTER) * np.eye(len(points))
-        factor = cholesky(covariance, lower=True, check_finite=False)
+        factor = cholesky(_covariance(points, theta), lower=True, check_finite=False)
         return cls(theta, points, factor, cho_solve((factor, True), values, check_finite=False))
+
+    def with_expected(self, points: np.ndarray) -> "GaussianProcess":
+        """Conditioned also on what it expects at points [M, D]: no expected value changes, deviations shrink there.
+
+        The covariance times (weights, 0) is (values, expected values), so the new weights are 0.
+        """
+        shared = solve_triangular(self.factor, _kernel(self.points, points, self.theta), lower=True, check_finite=False)
+        own = cholesky(_covariance(points, self.theta) - shared.T @ shared, lower=True, check_finite=False)
+        return GaussianProcess(
+            self.theta,
+            np.concatenate([self.points, points]),
+            np.block([[self.factor, np.zeros(shared.shape)], [shared.T, own]]),
+            np.concatenate([self.weights, np.zeros(len(points))]),
+        )
 
     def mean(self, points: np.ndarray) -> np.ndarray:
         """Expected values [M] at points [M, D]."""
@@ -136,6 +149,13 @@ def standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     cut = np.maximum(values, middle - (finite.max() - middle))
     spread = float(cut.std()) or 1.0
     return (cut - cut.mean()) / spread, float(cut.mean()), spread
+
+
+def _covariance(points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Of measurements at points [N, D], noise included [N, N]."""
+    covariance = _kernel(points, points, theta)
+    covariance[np.diag_indices_from(covariance)] += np.exp(theta[-1]) + JITTER
+    return covariance
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, theta: np.ndarray) -> np.ndarray:

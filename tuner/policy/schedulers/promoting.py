@@ -62,11 +62,14 @@ class PromotingPolicy(Policy):
         self._past: set[str] = set()
         self._last_values: dict[str, float] = {}
 
-    def next_promotion(self) -> Promote | None:
-        """Draws no new configuration to find out that there is none: drawing takes longest, and the results of other
-        trials may come before a slot asks for it."""
-        may_draw = len(self.rungs.running) < self._slots and not (self._is_closed or self._proposals.are_all_started)
-        return self._promotion() if self._work is None and may_draw else super().next_promotion()
+    def promotion_of(self, trial: str) -> Promote | None:
+        """Draws no new configuration and predicts nothing to find out that there is none: both take longest, and the
+        results of other trials may come before a slot asks for work."""
+        if self._work is not None or self._is_closed or self._proposals.are_all_started:
+            return super().promotion_of(trial)
+        may_continue = any(trial in waiting for waiting in self.rungs.promotable())
+        promotion = self._promotion() if may_continue and len(self.rungs.running) < self._slots else None
+        return promotion if promotion is not None and promotion.trial == trial else None
 
     def promote(self, promotion: Promote) -> None:
         self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tuner.policy.playing import DEFAULT, SOURCE
 from tuner.policy.promotion_rungs import PromotionRungs
-from tuner.policy.samplers.prediction import REFIT_GROWTH, GaussianProcessPredictor
+from tuner.policy.samplers.prediction import MAX_EXPECTED, REFIT_GROWTH, GaussianProcessPredictor
 
 RUNGS, LONGEST = (1, 3), 9
 
@@ -157,6 +157,18 @@ def test_a_running_trial_counts_as_if_it_had_its_prediction():
         names = [f"t{number}" for number in range(20)]
         gains.append(predictor.predict(rungs, names).improvement([near])[0])
     assert gains[1] < 0.5 * gains[0]
+
+
+def test_no_running_configuration_is_a_new_chance_however_many_run():
+    """The process expects values of the latest alone; the comparison with every trial that began covers the rest."""
+    predictor, rungs = taught(20)
+    running = [SOURCE.any(random.Random(number)) for number in range(3 * MAX_EXPECTED)]
+    for number, candidate in enumerate(running):
+        predictor.add(f"running{number}", candidate)
+        rungs.start(f"running{number}")
+    prediction = predictor.predict(rungs, [f"t{number}" for number in range(20)])
+    fresh = [SOURCE.any(random.Random(1_000 + number)) for number in range(50)]
+    assert prediction.improvement_if_new(running).max() < 1e-3 < prediction.improvement_if_new(fresh).max()
 
 
 @pytest.mark.parametrize("value", [0.5, -math.inf])

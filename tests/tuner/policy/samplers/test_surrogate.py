@@ -93,6 +93,20 @@ def test_differences_are_those_of_the_joint_distribution(generator):
     np.testing.assert_allclose(deviation.ravel(), np.sqrt(variances), rtol=1e-6)
 
 
+def test_what_the_process_expects_changes_no_expected_value_and_shrinks_deviations(generator):
+    points, expected_at, others = generator.random((5, 2)), generator.random((3, 2)), generator.random((4, 2))
+    values = generator.normal(size=5)
+    process = GaussianProcess.condition(points, values, THETA)
+    believing = process.with_expected(expected_at)
+    anew = GaussianProcess.condition(
+        np.concatenate([points, expected_at]), np.concatenate([values, process.mean(expected_at)]), THETA
+    )
+    for found, expected in zip(believing.mean_and_deviation(others), anew.mean_and_deviation(others), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-7)
+    np.testing.assert_allclose(believing.mean(others), process.mean(others), rtol=1e-9)
+    assert (believing.mean_and_deviation(others)[1] < process.mean_and_deviation(others)[1]).all()
+
+
 def test_a_point_differs_from_itself_by_nothing(generator):
     points = generator.random((4, 2))
     process = GaussianProcess.condition(points, generator.normal(size=4), THETA)
