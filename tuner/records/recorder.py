@@ -7,7 +7,7 @@ import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -192,15 +192,20 @@ class Recorder:
         self.stop_listening()
         self._file.close()
 
-    def _write(self, kind: Callable[..., Event], **fields: Any) -> None:
+    def _write(self, kind: Callable[..., Event], **given: Any) -> None:
         """Applies the event as parsed from its own line, so that memory and disk can't differ."""
-        line = json.dumps(asdict(kind(**fields, time=round(self.elapsed, 3))), allow_nan=False)
+        line = json.dumps(kind(**given, time=round(self.elapsed, 3)), default=_fields, allow_nan=False)
         event = read_event(line.encode(), "this event can't be recorded")
         self.record.check(event)
         self._file.append(line)
         self.record.apply(event)
         for listener in self._listeners:
             listener.on_event(self.record, event)
+
+
+def _fields(event: Any) -> dict[str, Any]:
+    """Of a dataclass; `asdict`, which copies what it holds, takes a quarter of a record's time."""
+    return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
 def _readable(numbers: Numbers) -> dict[str, int | float | str]:
