@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             else:
                 seeds = ConfirmSeeds.parse(options.seeds, option="--seeds")
             with redirect_stdout(sys.stderr) if options.json else nullcontext():
-                status = _confirm(options.folder, top=options.top, seeds=seeds)
+                status = _confirm(options.folder, top=options.top, seeds=seeds, address=options.address)
             if options.json:
                 write_json(load(options.folder).summary())
             return status
@@ -62,11 +62,14 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
         help="N seeds each, and up to M for the exported one and the default while undecided; a single "
         "N is exactly N (default: the search's)",
     )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="a running Ray cluster (default: RAY_ADDRESS, else start Ray here)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     return parser
 
 
-def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
+def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds, address: str | None) -> int:
     load_libraries()
     from tuner.ending.steps import confirm_and_tell, finish
     from tuner.export import trial_config
@@ -80,7 +83,7 @@ def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds) -> int:
         mirror = held.enter_context(mirror_folder(folder, search.settings.store))
         check_held = (lambda: None) if mirror is None else mirror.check_held
         references = search.settings.references
-        with ray_running(cluster_address(None), references=references) as cluster:
+        with ray_running(cluster_address(address), references=references) as cluster:
             nodes = followed_nodes(cluster, search.settings, trial_config(search, search.trials[0]), None)
             if nodes is not None:
                 nodes.wait()

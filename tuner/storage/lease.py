@@ -1,7 +1,8 @@
 """Lets one machine at a time continue a search from its store.
 
-A store has no locks. The lease is an object in it that its owner renews while it copies; one that is not renewed any
-more is taken over. Whether it is renewed is watched, and its owner counts seconds, so no clock that can be set matters.
+A store has no locks. The lease is an object in it that its owner renews until its search ends; one that is no longer
+renewed is taken over. Whether it is renewed is watched, and its owner counts seconds, so no clock that can be set
+matters.
 """
 
 import json
@@ -70,7 +71,7 @@ class Lease:
         return None if found is None else f"{self.store} is taken over from {owner_in_words(found)}, which is gone."
 
     def renew(self) -> None:
-        """Before each pass of a copy.
+        """Before each pass of a copy, and beside one that takes long.
 
         Raises:
             LeaseLostError: another process has taken it over.

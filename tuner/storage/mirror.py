@@ -7,8 +7,8 @@ that name it, and a superseded one is removed after them, so what lies in the st
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
@@ -19,7 +19,7 @@ from tuner.records.lock import note_taken_over
 from tuner.records.search_record import CHECKPOINTS
 from tuner.storage.fetched_checkpoint import fetch_checkpoint
 from tuner.storage.fetched_search import check_up_to_date
-from tuner.storage.lease import Lease, LeaseLostError
+from tuner.storage.lease import RENEWED_SECONDS, Lease, LeaseLostError
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,7 @@ class Mirror:
             LeaseLostError: another machine continues the search.
             Exception: the store can't be reached; each kind of store has errors of its own.
         """
-        if self._lease is not None:
-            self._lease.renew()
+        self._renew_lease()
         remote = self._remote = self._remote or RemoteFolder(self._store)
         self._read_epochs()
         stored = remote.names(CHECKPOINTS)
@@ -85,9 +84,7 @@ class Mirror:
             return True
         try:
             self.copy()
-        except LeaseLostError as error:
-            self.taken_over = str(error)
-            note_taken_over(self._folder, self.taken_over)
+        except LeaseLostError:
             return True
         except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
             if not self._is_behind:
@@ -103,6 +100,23 @@ class Mirror:
             logger.info("%s is up to date again.", self._store)
         self._is_behind = False
         return True
+
+    def keep_lease(self) -> None:
+        """Beside a pass, which may take longer than a lease lasts."""
+        # Only of a store that can't be reached, or that another machine continues: the pass tells both.
+        with suppress(Exception):
+            self._renew_lease()
+
+    def _renew_lease(self) -> None:
+        """Raises LeaseLostError, and an error of the store."""
+        try:
+            if self._lease is not None:
+                self._lease.renew()
+        except LeaseLostError as error:
+            if self.taken_over is None:
+                note_taken_over(self._folder, str(error))
+            self.taken_over = str(error)
+            raise
 
     @property
     def end_reason(self) -> str | None:
@@ -127,7 +141,9 @@ class Mirror:
             logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))
 
     def _put(self, remote: RemoteFolder, name: str) -> None:
-        """A file that the search has removed meanwhile is not an error."""
+        """A file that the search has removed meanwhile is not an error; nothing is written over another machine's."""
+        if self.taken_over is not None:
+            raise LeaseLostError(self.taken_over)
         try:
             remote.put(self._folder / name, name)
         except FileNotFoundError:
@@ -164,22 +180,32 @@ def mirror_folder(folder: Path, store: str | None, lease: Lease | None = None) -
         return
     lease = lease or Lease(store)
     _take(lease, folder)
-    mirror, ended = Mirror(folder, store, lease), threading.Event()
-
-    def copy_until_ended() -> None:
-        while not ended.wait(PAUSE_SECONDS):
-            mirror.try_copy()
-
-    thread = threading.Thread(target=copy_until_ended, name="mirror", daemon=True)
+    mirror = Mirror(folder, store, lease)
     logger.info("copying %s to %s", folder, store)
+    with ExitStack() as at_end:
+        at_end.callback(lease.release)
+        at_end.enter_context(_repeated(mirror.keep_lease, every_seconds=RENEWED_SECONDS))
+        at_end.callback(_copy_the_rest, mirror, folder, store)
+        at_end.enter_context(_repeated(mirror.try_copy, every_seconds=PAUSE_SECONDS))
+        yield mirror
+
+
+@contextmanager
+def _repeated(work: Callable[[], object], *, every_seconds: float) -> Iterator[None]:
+    """In a thread, from the first pause to the end of this context, which waits for the last one."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(every_seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, name="mirror", daemon=True)
     thread.start()
     try:
-        yield mirror
+        yield
     finally:
         ended.set()
         thread.join()
-        _copy_the_rest(mirror, folder, store)
-        lease.release()
 
 
 def _take(lease: Lease, folder: Path) -> None:

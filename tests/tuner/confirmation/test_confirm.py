@@ -257,6 +257,12 @@ def test_a_folder_in_use_is_refused_before_anything_is_trained(folder, dying, ca
     assert not (folder / CONFIRM).exists()
 
 
+def test_a_cluster_that_does_not_answer_is_a_sentence(folder, capsys):
+    assert main([str(folder), "--address", "127.0.0.1:1"]) == 2
+    assert "Nothing answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert not (folder / CONFIRM).exists()
+
+
 def test_a_missing_folder_is_a_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "gone")]) == 2
     assert "holds no search" in capsys.readouterr().err

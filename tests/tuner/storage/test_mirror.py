@@ -1,17 +1,22 @@
 """The copy of a results folder at a URI: whole at every moment, never in the way of the search."""
 
+import json
+import math
 import shutil
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pyarrow
 import pytest
 
 from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
+from trainable.remote.remote_folder import RemoteFolder
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.storage import lease as leases
+from tuner.storage import mirror as mirrors
 from tuner.storage.fetched_search import check_store, fetch_search
 from tuner.storage.lease import Lease, LeaseLostError
 from tuner.storage.mirror import Mirror, mirror_folder
@@ -123,6 +128,48 @@ def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder
         train(recorder, 1)
     assert f"{store} is continued by process " in caplog.text
     assert f"; the last changes are in {recorder.folder} alone." in caplog.text
+
+
+def test_the_right_to_write_is_kept_while_one_file_takes_long(recorder, store, tmp_path, monkeypatch):
+    """The file is through when the lease was renewed twice meanwhile, which only happens beside the copy."""
+    for module in (leases, mirrors):
+        monkeypatch.setattr(module, "RENEWED_SECONDS", 0.01)
+    monkeypatch.setattr(mirrors, "PAUSE_SECONDS", 0.01)
+    renewed, put = Event(), RemoteFolder.put
+
+    def slow_put(remote, path, name):
+        if name == leases.LEASE and json.loads(path.read_text())["written"] >= first["written"] + 2:
+            renewed.set()
+        if name.startswith("checkpoints"):
+            first["written"] = json.loads((tmp_path / "store/moe/spring" / leases.LEASE).read_text())["written"]
+            assert renewed.wait(20), "the lease was not renewed while a file was copied"
+        put(remote, path, name)
+
+    first = {"written": math.inf}
+    monkeypatch.setattr(RemoteFolder, "put", slow_put)
+    train(recorder, 1)
+    with mirror_folder(recorder.folder, store):
+        assert renewed.wait(20)
+    assert (tmp_path / "store/moe/spring/checkpoints" / TRIAL / checkpoint_name(1)).exists()
+
+
+def test_a_pass_ends_when_another_machine_goes_on(recorder, store, monkeypatch):
+    train(recorder, 1)
+    lease, put = Lease(store), RemoteFolder.put
+    lease.take()
+    mirror = Mirror(recorder.folder, store, lease)
+
+    def lost_after_the_checkpoint(remote, path, name):
+        put(remote, path, name)
+        if name.startswith("checkpoints"):
+            monkeypatch.setattr(Lease, "_is_gone", lambda self, found: True)
+            Lease(store).take()
+            mirror.keep_lease()
+
+    monkeypatch.setattr(RemoteFolder, "put", lost_after_the_checkpoint)
+    assert mirror.try_copy()
+    assert mirror.taken_over.startswith(f"{store} is continued by")
+    assert set(RemoteFolder(store).names()) == {leases.LEASE, f"checkpoints/{TRIAL}/{checkpoint_name(1)}"}
 
 
 def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path):
