@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.records import read_search
+from tuner.records import lock_folder, read_search
 
 ROOT = Path(__file__).parents[1]
 DAEMONS = ("slurmctld", "slurmd", "sbatch", "srun")
@@ -126,15 +126,36 @@ def test_a_search_runs_on_two_nodes(slurm, tmp_path, disc_folder):
     record = read_search(folder)
     assert record.is_finished, said
     assert record.settings.resources.concurrent == 2, said
-    (ray,) = set(re.findall(r"/tmp/ray-\w{6}\b", said))
-    assert not Path(ray).exists()
+    assert not ray_folder(said).exists()
+
+
+def await_result(folder: Path) -> None:
+    trials = folder / "trials.jsonl"
+    until(lambda: trials.is_file() and '"event": "result"' in trials.read_text(), seconds=300)
+
+
+def ray_folder(said: str) -> Path:
+    (folder,) = set(re.findall(r"/tmp/ray-\w{6}\b", said))
+    return Path(folder)
+
+
+def test_a_plain_scancel_leaves_no_folder_of_ray_behind_and_the_search_can_be_continued(slurm, tmp_path, disc_folder):
+    job = submit(slurm, tmp_path, disc_folder, nodes=2, trials=100)
+    folder = tmp_path / "results/moe/run"
+    await_result(folder)
+    left = ray_folder((tmp_path / "said.txt").read_text())
+    assert left.is_dir()
+    subprocess.run(["scancel", job], env=slurm, check=True)
+    until(lambda: not queue(slurm), seconds=120)
+    assert not left.exists(), (tmp_path / "said.txt").read_text()
+    with lock_folder(folder):
+        assert read_search(folder).unfinished
 
 
 def test_a_warning_of_slurm_ends_the_search_alone_and_the_job_has_its_status(slurm, tmp_path, disc_folder):
     job = submit(slurm, tmp_path, disc_folder, nodes=1, trials=100)
     folder = tmp_path / "results/moe/run"
-    trials = folder / "trials.jsonl"
-    until(lambda: trials.is_file() and '"event": "result"' in trials.read_text(), seconds=300)
+    await_result(folder)
     subprocess.run(["scancel", "--batch", "--signal=TERM", job], env=slurm, check=True)
     until(lambda: not queue(slurm), seconds=120)
     said = (tmp_path / "said.txt").read_text()

@@ -42,8 +42,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             if options.json:
                 write_json(load(options.folder).summary())
             return status
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         sys.stderr.write(error_line(error))
+        return USER_ERROR
+    except OSError as error:
+        problem = error_line(error, remedy="").rstrip()
+        sys.stderr.write(f"{problem}. Finished trainings are saved; fix the problem and run the same command again.\n")
         return USER_ERROR
     except KeyboardInterrupt:
         return _say_interrupted()

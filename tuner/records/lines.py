@@ -22,14 +22,19 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         if path.exists():
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        self._path = path
         self._file = path.open("ab", buffering=0)
 
     def append(self, line: str) -> None:
-        """Raises OSError when the disk is full or the file can't be written; the file is then as before."""
+        """Raises OSError with the name of the file when that can't be written; it is then as before."""
         end, rest = os.fstat(self._file.fileno()).st_size, f"{line}\n".encode()
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            # That of an open file names none.
+            error.filename = str(self._path)
+            raise
         finally:
             if rest:
                 with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -43,7 +43,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)
+            # A disk that has become read-only; its lock ends all the same, and the error that came before is told.
+            with suppress(OSError):
+                file.truncate(0)
 
 
 def is_in_use(folder: Path) -> bool:

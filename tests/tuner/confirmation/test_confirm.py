@@ -1,7 +1,9 @@
 """The best and the default on several seeds and the test split, on a running Ray."""
 
+import errno
 import json
 import math
+import os
 import re
 import shutil
 from concurrent.futures import Future
@@ -198,6 +200,22 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
     assert main([str(folder), "--seeds", "1"]) == 1
     name = read_search(folder).trials[1].name
     assert f"error: 1 of 2 trainings missing: trial {name}, seed 1000. Run it again." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+def test_a_disk_that_can_not_be_written_to_any_more_is_told_with_how_to_go_on(
+    folder, dying, monkeypatch, capsys, number
+):
+    def fail(folder, _):
+        raise OSError(number, os.strerror(number), str(folder / CONFIRM))
+
+    monkeypatch.setattr("tuner.confirm.ray_running", lambda *_, **__: nullcontext(SMALL_RAY))
+    monkeypatch.setattr("tuner.confirmation.training.append_run", fail)
+    assert main([str(folder), "--seeds", "1"]) == 2
+    problem = (
+        f"error: {folder / CONFIRM}: {os.strerror(number)}. Finished trainings are saved; fix the problem and run "
+    )
+    assert f"{problem}the same command again.\n" in capsys.readouterr().err
 
 
 def test_one_whose_search_another_machine_continues_is_refused_and_its_copy_is_kept_up_to_date(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +26,24 @@ QUICK_TO_MISS_A_NODE = {
 class SearchProcess:
     """`python -m tuner.search` in a session of its own, as a terminal would start it, writing into files."""
 
-    def __init__(self, place: Path, *options: str, kill_at: str | None = None, cwd: Path = ROOT) -> None:
-        """`kill_at` names a moment of killed_at.py at which the process kills itself."""
+    def __init__(
+        self,
+        place: Path,
+        *options: str,
+        kill_at: str | None = None,
+        cwd: Path = ROOT,
+        before: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            kill_at: a moment of killed_at.py at which the process kills itself.
+            before: a command that becomes the one that follows it.
+        """
         place.mkdir(parents=True, exist_ok=True)
         self._out, self._err = place / "out.txt", place / "err.txt"
         self.options = options
         start = ["-m", "tests.tuner.end_to_end.killed_at", kill_at] if kill_at else ["-m", "tuner.search"]
-        command = [sys.executable, *start, *options]
+        command = [*before, sys.executable, *start, *options]
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=err, start_new_session=True)
         self._itself = psutil.Process(self._process.pid)
