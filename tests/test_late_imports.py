@@ -8,6 +8,8 @@ import pytest
 
 STEPS = {
     "import trainable; from tuner import load, resume, search": {"torch", "ray"},
+    # Whoever reads a search that is over needs no policy, and so none of scipy's optimizers: a quarter of a second.
+    "import tuner.explain, tuner.report": {"torch", "ray", "scipy.optimize"},
     "import tuner.page, tuner.views.page_data": {"streamlit"},
     # A search builds trainers of all kinds before it starts Ray. Torchvision imports torch's compiler: a second.
     "from tuner.planning.plan import plan_search; from tuner.planning.preflight import check_configurations; "

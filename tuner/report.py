@@ -11,30 +11,34 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import pandas as pd
-
 from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
+from trainable.console.process import collector_paused
 from trainable.console.visible_text import to_csv_cell, visible
 from trainable.reporting.output_folder import check_writable
-from tuner.confirmation.wanted import what_is_left
-from tuner.importance.measure import Importance, measure_importance
-from tuner.records import SearchRecord, lock_folder, read_search
-from tuner.records.atomic_file import replacing
-from tuner.records.lock import is_in_use
-from tuner.records.settings import read_settings
-from tuner.records.trivial import PROBE, TRIVIAL
-from tuner.results import baselines, report_text
-from tuner.results.above_trivial import warning_of_nothing_learned
-from tuner.results.data import say_data
-from tuner.results.headline import State
-from tuner.results.importance_text import say_importance
-from tuner.results.report_text import table
-from tuner.selection import in_search
-from tuner.selection.comparison import read_confirmations
-from tuner.selection.handed_over import handed_over
-from tuner.views.html.content import read_result
-from tuner.views.html.page import PAGE, write_page
+
+# Nothing that is imported and drawn is garbage; to find that out takes a quarter of the time.
+with collector_paused():
+    import pandas as pd
+
+    from tuner.confirmation.wanted import what_is_left
+    from tuner.importance.measure import Importance, measure_importance
+    from tuner.records import SearchRecord, lock_folder, read_search
+    from tuner.records.atomic_file import replacing
+    from tuner.records.lock import is_in_use
+    from tuner.records.settings import read_settings
+    from tuner.records.trivial import PROBE, TRIVIAL
+    from tuner.results import baselines, report_text
+    from tuner.results.above_trivial import warning_of_nothing_learned
+    from tuner.results.data import say_data
+    from tuner.results.headline import State
+    from tuner.results.importance_text import say_importance
+    from tuner.results.report_text import table
+    from tuner.selection import in_search
+    from tuner.selection.comparison import read_confirmations
+    from tuner.selection.handed_over import handed_over
+    from tuner.views.html.content import read_result
+    from tuner.views.html.page import PAGE, write_page
 
 PROG = "python -m tuner.report"
 REPORT, TABLE = "report.md", "results.csv"
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         read_settings(folder)
         check_writable(output, "--output")
         is_own = output.resolve() == folder.resolve()
-        with lock_folder(folder) if is_own else nullcontext(), unnamed_errors_name(output):
+        with lock_folder(folder) if is_own else nullcontext(), unnamed_errors_name(output), collector_paused():
             report = write_report(folder, output)
             if is_own:
                 _export_if_missing(folder)

@@ -3,14 +3,17 @@
 from collections.abc import Collection, Sequence
 from itertools import count, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuner import formatting
-from tuner.budget.time_left import time_left
 from tuner.records import ConfirmSeeds, SearchRecord, TrialRecord
 from tuner.records.lock import is_in_use
 from tuner.selection import in_search
 from tuner.selection.comparison import confirmed_runs
 from tuner.selection.handed_over import handed_over
+
+if TYPE_CHECKING:
+    from tuner.budget.time_left import TimeLeft
 
 FIRST_SEED = 1000
 """Seeds of the confirmation start here; the search's own seed is skipped."""
@@ -92,12 +95,19 @@ def interrupted_at(folder: Path, search: SearchRecord) -> str | None:
         left.append(formatting.count(settings.num_trials - ended, "trial"))
     if settings.confirm:
         left.append("the confirmation" if not confirmed_runs(folder, search) else "the rest of the confirmation")
-    seconds = time_left(search) if search.is_unfinished else None
+    seconds = _time_left(search) if search.is_unfinished else None
     about = "" if seconds is None else f", {seconds}"
     return (
         f"Interrupted: {ended} of {formatting.count(settings.num_trials, 'trial')} ended in "
         f"{formatting.duration(search.elapsed)}. Left: {' and '.join(left)}{about}"
     )
+
+
+def _time_left(search: SearchRecord) -> "TimeLeft | None":
+    # Brings in the policies, and with them scipy's optimizers: a quarter of a second.
+    from tuner.budget.time_left import time_left
+
+    return time_left(search)
 
 
 def interruption(folder: Path, search: SearchRecord) -> str | None:

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuner import formatting
-from tuner.budget.time_left import TimeLeft
 from tuner.confirmation.wanted import is_over, what_is_left
 from tuner.importance.measure import MIN_TRIALS, Importance, usable_trials
 from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
@@ -21,6 +21,9 @@ from tuner.results.timeline import parts_of_time, time_in_words
 from tuner.selection import in_search
 from tuner.selection.comparison import Confirmation, confirmed_runs, read_confirmations
 from tuner.selection.handed_over import HandedOver, handed_over
+
+if TYPE_CHECKING:
+    from tuner.budget.time_left import TimeLeft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Result:
     importance: Importance | None
     samples: Samples | None
     confirmed: Sequence[ConfirmedRun]
-    left: TimeLeft | None = None
+    left: "TimeLeft | None" = None
     """While it runs or is confirmed."""
 
     @property
@@ -51,7 +54,7 @@ def read_result(
     state: State | None = None,
     *,
     importance: Importance | None = None,
-    left: TimeLeft | None = None,
+    left: "TimeLeft | None" = None,
 ) -> Result:
     """What the page shows of a search.
 
