@@ -93,23 +93,12 @@ def in_the_report() -> None:
 
 def in_the_export() -> None:
     """The winner's configuration is written, its weights are not."""
-    export.torch = Dying(export.torch, "save")
+    export.save_whole = dying(export.save_whole)
 
 
 def in_the_last_moment() -> None:
     """Report and export are written; that the search is finished is not on record."""
     recorder.Recorder.finish = dying(recorder.Recorder.finish)
-
-
-class Dying:
-    """A module, one of whose functions kills the process."""
-
-    def __init__(self, module: object, name: str) -> None:
-        self._module, self._name = module, name
-
-    def __getattr__(self, name: str) -> object:
-        found = getattr(self._module, name)
-        return dying(found) if name == self._name else found
 
 
 MOMENTS = {
