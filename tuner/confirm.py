@@ -13,7 +13,7 @@ from contextlib import ExitStack, nullcontext, redirect_stdout
 from pathlib import Path
 
 from trainable.console import process
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, error_with_next_step, run_main
 from trainable.console.json_output import write_json
 from tuner import formatting
 from tuner.api.result import load
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         sys.stderr.write(error_line(error))
         return USER_ERROR
     except OSError as error:
-        problem = error_line(error, remedy="").rstrip()
-        sys.stderr.write(f"{problem}. Finished trainings are saved; fix the problem and run the same command again.\n")
+        next_step = "Finished trainings are saved; fix the problem and run the same command again."
+        sys.stderr.write(error_with_next_step(error, next_step))
         return USER_ERROR
     except KeyboardInterrupt:
         return _say_interrupted()

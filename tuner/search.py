@@ -19,7 +19,7 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation, Space
 from search_spaces.stub_trials import in_words
 from trainable.configuration.fields import parse_assignments
-from trainable.console.command_line import error_line, run_main
+from trainable.console.command_line import error_line, error_with_next_step, run_main
 from trainable.console.json_output import write_json
 from trainable.console.process import freeze_imports
 from trainable.remote.uri import is_uri
@@ -59,8 +59,8 @@ def run_command(options: argparse.Namespace) -> int:
         sys.stderr.write(error_line(error))
         return USER_ERROR
     except OSError as error:
-        problem = error_line(error, remedy="").rstrip()
-        sys.stderr.write(f"{problem}. Finished epochs are saved; fix the problem and continue with --resume.\n")
+        next_step = "Finished epochs are saved; fix the problem and continue with --resume."
+        sys.stderr.write(error_with_next_step(error, next_step))
         return USER_ERROR
     finally:
         gc.unfreeze()

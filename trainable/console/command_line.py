@@ -53,6 +53,11 @@ def error_line(error: Exception, *, remedy: str = "make room there, and run the 
     return visible(f"error: {place}{error.strerror}{f'; {remedy}' if error.errno in DISK_FULL and remedy else ''}\n")
 
 
+def error_with_next_step(error: Exception, next_step: str) -> str:
+    """The line of `error_line`, and what to do next in place of making room."""
+    return f"{error_line(error, remedy='').rstrip().removesuffix('.')}. {next_step}\n"
+
+
 @contextmanager
 def unnamed_errors_name(place: Path) -> Iterator[None]:
     """An error of the system that names no file, as of a write to a full disk, names this place."""

@@ -103,7 +103,7 @@ class Mirror:
 
     def keep_lease(self) -> None:
         """Beside a pass, which may take longer than a lease lasts."""
-        # Only of a store that can't be reached, or that another machine continues: the pass tells both.
+        # The store can't be reached, or another machine continues the search: the next pass tells either.
         with suppress(Exception):
             self._renew_lease()
 

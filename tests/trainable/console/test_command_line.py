@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.console.command_line import error_line, unnamed_errors_name
+from trainable.console.command_line import error_line, error_with_next_step, unnamed_errors_name
 
 ROOT = Path(__file__).parents[3]
 WRITER = """
@@ -90,3 +90,8 @@ def test_an_error_that_names_no_file_names_the_folder(number, own, named):
     with suppress(OSError), unnamed_errors_name(Path("results")):
         raise told
     assert told.filename == named
+
+
+@pytest.mark.parametrize("text", ["The store can't be reached", "The store can't be reached."])
+def test_what_to_do_next_is_a_sentence_of_its_own(text):
+    assert error_with_next_step(OSError(text), "Run it again.") == f"error: {text.removesuffix('.')}. Run it again.\n"
