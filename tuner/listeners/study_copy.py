@@ -7,7 +7,7 @@ short line. Off: do not add the listener.
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +107,22 @@ def mark_exported(folder: Path, trial: TrialRecord, *, remark: str | None, left:
 class _OneWriter(JournalFileBackend):
     """Appends without a lock and without fsync, which would block the whole search on a busy disk.
 
-    Only the search writes this file, and a kill loses nothing that was written.
+    Only the search writes this file, and a kill loses nothing that was written. Optuna reads back what it has appended;
+    it gets that from memory.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
+        self._appended: list[dict[str, Any]] = []
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         with self._path.open("ab") as file:
             file.write(b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs))
+        self._appended += logs
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:  # type: ignore[override]
+        if not self._appended:
+            return super().read_logs(log_number_from)
+        appended, self._appended = self._appended, []
+        return appended

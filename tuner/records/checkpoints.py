@@ -3,6 +3,7 @@
 A path is built from trial and epoch, so no record can point out of the folder.
 """
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
@@ -26,9 +27,10 @@ def remove_others(folder: Path, trial: str, epoch: int) -> None:
 
     Follows no links.
     """
-    checkpoints = trial_folder(folder, trial)
-    for path in () if checkpoints.is_symlink() else checkpoints.glob("*epoch_*.pt*"):
-        if path.name != checkpoint_name(epoch):
+    checkpoints, kept = trial_folder(folder, trial), checkpoint_name(epoch)
+    paths = checkpoints.iterdir() if checkpoints.is_dir() and not checkpoints.is_symlink() else ()
+    for path in paths:
+        if path.name != kept and fnmatch(path.name, "*epoch_*.pt*"):
             path.unlink(missing_ok=True)
 
 

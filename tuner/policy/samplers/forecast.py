@@ -78,7 +78,7 @@ class Forecast:
         waiting = [trial for trial in waiting if trial in predicted]
         if not waiting:
             return None
-        gains = prediction.improvement([self._candidates[trial] for trial in waiting])
+        gains = prediction.improvement(waiting)
         return max(zip(waiting, gains, strict=True), key=lambda pair: (pair[1], predicted[pair[0]]))[0]
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:

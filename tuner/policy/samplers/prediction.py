@@ -49,8 +49,8 @@ class Prediction(ABC):
     """Values at full length, by trial, of the trials that may still win."""
 
     @abstractmethod
-    def improvement(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
-        """Expected improvement of each over the best prediction [N]."""
+    def improvement(self, trials: Sequence[str]) -> Sequence[float] | np.ndarray:
+        """Expected improvement of each of these predicted trials over the best prediction [N]."""
 
     @abstractmethod
     def improvement_if_new(self, candidates: Sequence[Candidate]) -> Sequence[float] | np.ndarray:
@@ -87,9 +87,12 @@ class GaussianProcessPrediction(Prediction):
     spread: float
     begun: np.ndarray
     """Points [K, D] of the predicted and the running trials at full length; the best predicted first."""
+    rows: Mapping[str, int]
+    """Of `begun`, by trial."""
 
-    def improvement(self, candidates: Sequence[Candidate]) -> np.ndarray:
-        mean, deviation = self.gaussian_process.mean_and_deviation(_with_epoch(self.encoding.encode(candidates), 1.0))
+    def improvement(self, trials: Sequence[str]) -> np.ndarray:
+        points = self.begun[[self.rows[trial] for trial in trials]]
+        mean, deviation = self.gaussian_process.mean_and_deviation(points)
         return expected_improvement(mean, deviation, (max(self.predicted.values()) - self.centre) / self.spread)
 
     def improvement_if_new(self, candidates: Sequence[Candidate]) -> np.ndarray:
@@ -122,19 +125,22 @@ class GaussianProcessPredictor(Predictor):
 
     max_epochs: int
     encoding: Encoding = field(default_factory=Encoding)
-    _candidates: dict[str, Candidate] = field(default_factory=dict)
-    _points: dict[str, np.ndarray] = field(default_factory=dict)
+    _candidates: list[Candidate] = field(default_factory=list)
+    _rows: dict[str, int] = field(default_factory=dict)
+    """Of `_points`, by trial."""
+    _points: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    """Of all trials [N, D - 1], without the epoch."""
     _theta: np.ndarray | None = None
     _num_fitted: int = 0
 
     def add(self, trial: str, candidate: Candidate) -> None:
-        self._candidates[trial] = candidate
-        new = [trial]
+        self._rows[trial] = len(self._candidates)
+        self._candidates.append(candidate)
         if self.encoding.extend([candidate]):
             self._theta, self._num_fitted = None, 0
-            new = list(self._candidates)
-        points = self.encoding.encode([self._candidates[one] for one in new])
-        self._points.update(zip(new, points, strict=True))
+            self._points = self.encoding.encode(self._candidates)
+        else:
+            self._points = np.concatenate([self._points, self.encoding.encode([candidate])])
 
     def fit(self, rungs: PromotionRungs) -> None:
         num_values = rungs.num_values
@@ -162,6 +168,7 @@ class GaussianProcessPredictor(Predictor):
             centre=centre,
             spread=spread,
             begun=begun,
+            rows={trial: row for row, trial in enumerate(names)},
         )
 
     def _observed(self, rungs: PromotionRungs) -> tuple[np.ndarray, np.ndarray, float, float]:
@@ -182,38 +189,33 @@ class GaussianProcessPredictor(Predictor):
 
     def _at(self, trials: Sequence[str], epochs: Sequence[int]) -> np.ndarray:
         """Points [N, D] of trials at epochs; the last coordinate is the logarithm of the epoch, 1 at full length."""
-        points = np.reshape([self._points[trial] for trial in trials], (len(trials), -1))
+        points = self._points[[self._rows[trial] for trial in trials]]
         if self.max_epochs == 1:
             return _with_epoch(points, 1.0)
-        return _with_epoch(points, np.array([math.log(epoch) / math.log(self.max_epochs) for epoch in epochs]))
+        coordinates = {epoch: math.log(epoch) / math.log(self.max_epochs) for epoch in set(epochs)}
+        return _with_epoch(points, np.array([coordinates[epoch] for epoch in epochs]))
 
 
 class LastValues(Predictor):
     """Predicts that each trial keeps its last value, as in plain successive halving; no model."""
 
-    def __init__(self) -> None:
-        self._trials: dict[frozenset, str] = {}
-
     def add(self, trial: str, candidate: Candidate) -> None:
-        self._trials[candidate.identity] = trial
+        """Nothing of a configuration is used."""
 
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> "LastPrediction":
         last = {trial: value for epoch in rungs.epochs for trial, value in rungs.values[epoch].items()}
-        return LastPrediction(predicted={trial: last[trial] for trial in contenders}, trials=self._trials)
+        return LastPrediction(predicted={trial: last[trial] for trial in contenders})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastPrediction(Prediction):
-    """Orders waiting trials by their last value; other configurations are not predicted."""
+    """Orders trials by their last value; says nothing of new configurations."""
 
-    trials: Mapping[frozenset, str]
-    """By the identity of their configurations."""
+    def improvement(self, trials: Sequence[str]) -> list[float]:
+        return [self.predicted[trial] for trial in trials]
 
-    def improvement(self, candidates: Sequence[Candidate]) -> list[float]:
-        names = (self.trials.get(candidate.identity) for candidate in candidates)
-        return [0.0 if name is None else self.predicted.get(name, 0.0) for name in names]
-
-    improvement_if_new = improvement
+    def improvement_if_new(self, candidates: Sequence[Candidate]) -> list[float]:
+        return [0.0] * len(candidates)
 
 
 def _with_epoch(points: np.ndarray, coordinates: np.ndarray | float) -> np.ndarray:
