@@ -136,7 +136,10 @@ class RowSource:
     def any(self, generator: random.Random) -> Candidate:
         return generator.choice(self._rows)
 
-    def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
+    def pool(self, seed: int) -> "RowSource":
+        return self
+
+    def draw(self, number: int, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
         return self._rows
 
 

@@ -78,7 +78,10 @@ class _Numbers:
     def any(self, generator: random.Random) -> Candidate:
         return numbered(generator.getrandbits(64))
 
-    def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
+    def pool(self, seed: int) -> "_Numbers":
+        return self
+
+    def draw(self, number: int, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
         return [self.any(generator)]
 
 

@@ -3,8 +3,8 @@
 What: the space is called with a trial that answers at random or near a good configuration. A number is encoded as one
 coordinate in [0, 1] (of its logarithm if the space says so), a choice as one coordinate per alternative. Where a
 configuration does not have a parameter, a number is 0.5, and a choice has zeros alone.
-Cost: a few milliseconds for 300 configurations. Off: `--sampler random` and `tpe`, which call the space for one
-configuration at a time and encode nothing.
+Cost: a few milliseconds for the candidates of a decision. Off: `--sampler random` and `tpe`, which call the space for
+one configuration at a time and encode nothing.
 """
 
 import math
@@ -12,14 +12,18 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 
 from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, nearest
 
-NUM_RANDOM, NUM_NEAR = 200, 100
-"""Configurations drawn for one decision: anywhere, and near good ones."""
+NUM_ANYWHERE, NUM_NEAR = 200, 100
+"""Configurations among which one decision chooses: anywhere, and near good ones."""
+NUM_FRESH = 50
+"""Those anywhere that are drawn for one decision; the others are of the decisions before it. Drawing takes longest, and
+more or other candidates anywhere make no better choice (results/LOG.md)."""
 SPREADS = (0.03, 0.1, 0.3)
 """Standard deviations of a coordinate near a good configuration; each drawn configuration uses one of them."""
 _CHOICE_SCALE = math.sqrt(0.5)
@@ -48,7 +52,14 @@ class CandidateSource(Protocol):
 
     def any(self, generator: random.Random) -> Candidate: ...
 
-    def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]: ...
+    def pool(self, seed: int) -> "CandidatePool": ...
+
+
+class CandidatePool(Protocol):
+    """The candidates of one decision after another."""
+
+    def draw(self, number: int, generator: random.Random, *, near: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Those of the decision with this number and generator: the same, whatever was drawn before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +71,11 @@ class SpaceSource:
     def any(self, generator: random.Random) -> Candidate:
         return candidate_of(self.space, StubTrial(_DrawnAnswers(generator)))
 
-    def draw(self, generator: random.Random, *, near: Sequence[Candidate]) -> list[Candidate]:
-        anywhere = [self.any(generator) for _ in range(NUM_RANDOM)]
-        centres = [near[number % len(near)] for number in range(NUM_NEAR if near else 0)]
-        return anywhere + [candidate_of(self.space, StubTrial(_DrawnAnswers(generator, one))) for one in centres]
+    def near(self, generator: random.Random, centre: Candidate) -> Candidate:
+        return candidate_of(self.space, StubTrial(_DrawnAnswers(generator, centre)))
+
+    def pool(self, seed: int) -> "SpacePool":
+        return SpacePool(self, seed)
 
     def of(self, answers: Mapping[str, Any]) -> Candidate:
         """The configuration with these answers.
@@ -76,6 +88,26 @@ class SpaceSource:
             asked = ", ".join(sorted(candidate.answers))
             raise ValueError(f"the space does not ask for {unknown[0]!r}, but for {asked}")
         return candidate
+
+
+@dataclass(slots=True)
+class SpacePool:
+    """Candidates from a space."""
+
+    source: SpaceSource
+    seed: int
+    _fresh: dict[int, list[Candidate]] = field(default_factory=dict)
+    """By the number of their decision; only those of the last ones are kept."""
+
+    def draw(self, number: int, generator: random.Random, *, near: Sequence[Candidate]) -> list[Candidate]:
+        latest = range(number - NUM_ANYWHERE // NUM_FRESH + 1, number + 1)
+        self._fresh = {one: self._fresh.get(one) or self._draw_fresh(one) for one in latest}
+        centres = [near[turn % len(near)] for turn in range(NUM_NEAR if near else 0)]
+        return [*chain.from_iterable(self._fresh.values()), *(self.source.near(generator, one) for one in centres)]
+
+    def _draw_fresh(self, number: int) -> list[Candidate]:
+        generator = random.Random(f"{self.seed}/{number}/anywhere")
+        return [self.source.any(generator) for _ in range(NUM_FRESH)]
 
 
 def candidate_of(space: Callable[[Any], dict], trial: StubTrial) -> Candidate:

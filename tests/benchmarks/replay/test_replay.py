@@ -158,7 +158,7 @@ def test_a_table_answers_with_the_nearest_row():
     problem = TableProblem("t", ["rate", "width"], rows, values, mode="min")
     assert problem.curve({"rate": 0.05, "width": 2.0}).values.tolist() == [3.0, 2.0]
     assert problem.regret({"rate": 1.0, "width": 10.0}) == 2.0
-    assert [one.params for one in problem.source.draw(None, near=[])] == [
+    assert [one.params for one in problem.source.pool(0).draw(0, None, near=[])] == [
         {"rate": 0.01, "width": 1.0},
         {"rate": 1.0, "width": 10.0},
     ]

@@ -11,7 +11,7 @@ import pytest
 from search_spaces.pinning import PinnedSpace
 from search_spaces.registry import SPACES
 from search_spaces.space import Situation
-from tuner.policy.candidates import NUM_NEAR, NUM_RANDOM, Encoding, SpaceSource
+from tuner.policy.candidates import NUM_ANYWHERE, NUM_FRESH, NUM_NEAR, Encoding, SpaceSource
 
 
 def space(trial):
@@ -69,7 +69,7 @@ def test_what_is_drawn_is_what_optuna_would_accept(name):
     pinned = PinnedSpace(SPACES[name], situation)
     source, generator = SpaceSource(pinned), random.Random(0)
     centre = source.of(pinned.points_to_evaluate()[0])
-    for one in source.draw(generator, near=[centre])[::10]:
+    for one in source.pool(0).draw(0, generator, near=[centre])[::10]:
         trial = optuna.trial.FixedTrial(one.answers)
         pinned(trial)
         assert trial.params == one.answers
@@ -78,12 +78,35 @@ def test_what_is_drawn_is_what_optuna_would_accept(name):
 def test_candidates_near_a_good_one_are_nearer_than_random_ones():
     generator = random.Random(0)
     centre = SOURCE.any(generator)
-    drawn = SOURCE.draw(generator, near=[centre])
-    assert len(drawn) == NUM_RANDOM + NUM_NEAR
+    drawn = SOURCE.pool(0).draw(0, generator, near=[centre])
+    assert len(drawn) == NUM_ANYWHERE + NUM_NEAR
     encoding = Encoding()
     encoding.extend(drawn)
     distances = np.linalg.norm(encoding.encode(drawn) - encoding.encode([centre]), axis=1)
-    assert np.median(distances[NUM_RANDOM:]) < 0.5 * np.median(distances[:NUM_RANDOM])
+    assert np.median(distances[NUM_ANYWHERE:]) < 0.5 * np.median(distances[:NUM_ANYWHERE])
+
+
+def drawn_for(pool, number):
+    return [one.answers for one in pool.draw(number, random.Random(number), near=[])]
+
+
+def test_a_resumed_search_chooses_among_the_same_candidates_whatever_was_drawn_before():
+    """A resume replays its records, and draws nothing for the decisions that they hold."""
+    pool = SOURCE.pool(3)
+    for number in (*range(40), 38):
+        drawn = drawn_for(pool, number)
+    assert drawn_for(SOURCE.pool(3), 38) == drawn != drawn_for(SOURCE.pool(4), 38)
+
+
+def test_of_the_candidates_anywhere_some_are_new_for_each_decision_and_all_after_a_few():
+    pool, seen = SOURCE.pool(0), []
+    for number in range(5):
+        drawn = drawn_for(pool, number)
+        assert len(drawn) == NUM_ANYWHERE
+        if seen:
+            assert sum(one not in seen[-1] for one in drawn) == NUM_FRESH
+        seen.append(drawn)
+    assert not any(one in seen[0] for one in seen[4])
 
 
 def test_the_ends_of_whole_numbers_are_as_likely_as_the_rest():
@@ -103,7 +126,7 @@ def test_what_is_given_is_kept_to_the_last_bit():
 def test_a_configuration_is_the_same_when_it_comes_back_from_its_answers():
     """To the last bit, and through JSON: a resumed search predicts from these coordinates."""
     encoding = Encoding()
-    for one in SOURCE.draw(random.Random(1), near=[SOURCE.any(random.Random(2))]):
+    for one in SOURCE.pool(0).draw(0, random.Random(1), near=[SOURCE.any(random.Random(2))]):
         encoding.extend([one])
         again = SOURCE.of(json.loads(json.dumps(one.answers)))
         assert (again.answers, again.params) == (one.answers, one.params)

@@ -13,7 +13,7 @@ import heapq
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from tuner.policy.candidates import Candidate, CandidateSource
+from tuner.policy.candidates import Candidate, CandidatePool, CandidateSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.promotion_rungs import PromotionRungs
@@ -41,8 +41,8 @@ class Forecast:
         rungs: their values; whoever changes them calls `refit` or `forget`.
     """
 
-    def __init__(self, source: CandidateSource, rungs: PromotionRungs, predictor: Predictor, *, startup: int) -> None:
-        self._source, self._rungs, self._predictor, self._startup = source, rungs, predictor, startup
+    def __init__(self, pool: CandidatePool, rungs: PromotionRungs, predictor: Predictor, *, startup: int) -> None:
+        self._pool, self._rungs, self._predictor, self._startup = pool, rungs, predictor, startup
         self._candidates: dict[str, Candidate] = {}
         self.contenders: set[str] = set()
         """Trials that may win."""
@@ -87,7 +87,8 @@ class Forecast:
         if prediction is None or not prediction.predicted:
             return ()
         best = heapq.nlargest(NUM_GOOD, prediction.predicted, key=prediction.predicted.__getitem__)
-        return prediction.best_first(self._source.draw(generator, near=[self._candidates[trial] for trial in best]))
+        near = [self._candidates[trial] for trial in best]
+        return prediction.best_first(self._pool.draw(len(self._candidates), generator, near=near))
 
     def _predict(self) -> Prediction | None:
         """Computed once after each change; None before the first value."""
@@ -109,7 +110,7 @@ class ForecastSampler(Sampler):
             config.rung_epochs, max_epochs=config.max_epochs, reduction_factor=config.reduction_factor
         )
         predictor, startup = GaussianProcessPredictor(config.max_epochs), startup_values(config.num_trials)
-        self._forecast = Forecast(source, self._rungs, predictor, startup=startup)
+        self._forecast = Forecast(source.pool(config.seed), self._rungs, predictor, startup=startup)
         self._last_values: dict[str, float] = {}
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:

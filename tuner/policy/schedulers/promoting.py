@@ -57,7 +57,7 @@ class PromotingPolicy(Policy):
         if predictor is None:
             predictor = LastValues() if sampler else GaussianProcessPredictor(config.max_epochs)
         self._startup = startup_values(config.num_trials)
-        self.forecast = Forecast(source, self.rungs, predictor, startup=self._startup)
+        self.forecast = Forecast(source.pool(config.seed), self.rungs, predictor, startup=self._startup)
         self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=source.any)
         self._past: set[str] = set()
         self._last_values: dict[str, float] = {}
