@@ -19,7 +19,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-browser  report.html in a browser; needs Chromium"
 	@echo "make test-examples  the examples that need more packages"
-	@echo "make bench      ours beside its peers on the same work (about 7 minutes on 2 quiet cores)"
+	@echo "make bench      ours beside its peers on the same work (10 to 17 minutes on 2 quiet cores)"
 	@echo "make peers      SMAC3, DEHB and Syne Tune for python -m benchmarks.replay --peers (0.7 GB)"
 	@echo "make gpu        on a machine with a CUDA device: tests, speed, memory, a search (20 minutes, to be continued)"
 	@echo "make soak       a search that is killed thirty times at random moments"

@@ -12,7 +12,7 @@ class Progress(logging.Handler):
     """Prefixes each message with the time; messages within a benchmark are rate-limited.
 
     Args:
-        expected: seconds that each benchmark takes, in order.
+        expected: seconds that each benchmark takes, in order; what ended ones took tells how fast this machine is.
     """
 
     def __init__(
@@ -20,19 +20,23 @@ class Progress(logging.Handler):
     ) -> None:
         super().__init__()
         self._left = dict(expected)
+        self._ended_seconds = self._ended_expected = 0.0
         self._stream, self._clock = stream, clock
         self._began = self._row_began = self._spoke = clock()
         self._name, self._total = "", len(expected)
 
     def begin(self, name: str) -> None:
         """Starts a benchmark and ends the one before it."""
-        self._left.pop(self._name, None)
+        if self._name:
+            self._ended_seconds += self._clock() - self._row_began
+            self._ended_expected += self._left.pop(self._name)
         self._name, self._row_began = name, self._clock()
         self._say(f"{name}, {self._total - len(self._left) + 1} of {self._total}")
 
     def seconds_left(self) -> float:
+        slowness = self._ended_seconds / self._ended_expected if self._ended_expected else 1.0
         spent = self._clock() - self._row_began
-        return sum(self._left.values()) - min(spent, self._left.get(self._name, 0.0))
+        return slowness * sum(self._left.values()) - min(spent, slowness * self._left.get(self._name, 0.0))
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._clock() - self._spoke >= SECONDS_BETWEEN_LINES:
