@@ -123,7 +123,7 @@ def test_a_backbone_without_drop_path_is_left_out_where_the_default_has_it(tmp_p
 
 def test_a_backbone_without_drop_path_can_be_set_where_the_default_has_it_once_drop_path_is_off():
     settings = SearchSettings(space="leaf", max_epochs=4, pinned={"backbone": "small"})
-    with pytest.raises(ValueError, match="drop_path is 0.1, but small has none; set it to 0"):
+    with pytest.raises(ValueError, match=r"drop_path is 0\.1, but small has none; set it to 0"):
         plan_search(settings)
     plan = plan_search(replace(settings, pinned=settings.pinned | {"drop_path": 0.0}))
     assert {(one.model.backbone, one.model.drop_path) for one in plan.first_configs} == {("small", 0.0)}
