@@ -206,15 +206,13 @@ def is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
 
 
 def fixed_params(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
-    """The user's values of parameters that the space does not ask for, and of all that describe the network, which is
-    checked as a whole."""
+    """The user's values of parameters that the space does not ask for. With another network comes what the user says of
+    it, asked for or not: the default's values may not fit it."""
     searched = _default_values(space)
+    fixed = {name: value for name, value in settings.pinned.items() if not is_of_space(name, searched, base)}
     of_network = {name for name, one in parameters_of(base).items() if one.section == "model"}
-    fixed = {
-        name: value
-        for name, value in settings.pinned.items()
-        if name in of_network or not is_of_space(name, searched, base)
-    }
+    if of_network & fixed.keys():
+        fixed |= {name: value for name, value in settings.pinned.items() if name in of_network}
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     if settings.init is not None:
         path = initial_weights(settings.init)
