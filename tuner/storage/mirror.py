@@ -7,12 +7,14 @@ that name it, and a superseded one is removed after them, so what lies in the st
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
 from trainable.remote.remote_folder import RemoteFolder
+from trainable.reporting.waiting import Waiting
 from tuner.records import SETTINGS, TrialRecord
 from tuner.records.events import TRIALS, EpochDone, read_event
 from tuner.records.lock import note_taken_over
@@ -211,9 +213,10 @@ def _repeated(work: Callable[[], object], *, every_seconds: float) -> Iterator[N
 def _take(lease: Lease, folder: Path) -> None:
     """A store that is away keeps no search on this machine from going on; the lease is taken with the first copy."""
     try:
-        if not lease.is_held and (taken_over := lease.take()):
-            logger.warning("%s", taken_over)
-        check_up_to_date(folder, lease.store)
+        with Waiting(f"Checking that no other machine continues {lease.store}"):
+            if not lease.is_held and (taken_over := lease.take()):
+                logger.warning("%s", taken_over)
+            check_up_to_date(folder, lease.store)
         note_taken_over(folder, None)
     except OSError as error:
         logger.warning("%s can't be reached: %s. The search goes on in %s.", lease.store, _first_line(error), folder)
@@ -223,15 +226,24 @@ def _take(lease: Lease, folder: Path) -> None:
 
 
 def _copy_the_rest(mirror: Mirror, folder: Path, store: str) -> None:
-    waiting, was_taken_over = threading.Event(), mirror.taken_over is not None
-    for attempt in range(LAST_ATTEMPTS):
-        if mirror.try_copy():
-            if mirror.taken_over is not None and not was_taken_over:
-                logger.warning("%s; the last changes are in %s alone.", mirror.taken_over, folder)
-            return
-        if attempt + 1 < LAST_ATTEMPTS:
-            waiting.wait(PAUSE_SECONDS)
+    was_taken_over = mirror.taken_over is not None
+    with Waiting(f"Copying the last changes to {store}"):
+        is_done = _in_a_few_attempts(mirror.try_copy)
+    if is_done:
+        if mirror.taken_over is not None and not was_taken_over:
+            logger.warning("%s; the last changes are in %s alone.", mirror.taken_over, folder)
+        return
     logger.warning("%s lacks the last changes; they are in %s: copy that folder there.", store, folder)
+
+
+def _in_a_few_attempts(work: Callable[[], bool]) -> bool:
+    """Whether one of a few attempts succeeded."""
+    for attempt in range(LAST_ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
+        if work():
+            return True
+    return False
 
 
 def _files(folder: Path, below: str = "") -> dict[str, Stamp]:

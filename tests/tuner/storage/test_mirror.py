@@ -1,6 +1,7 @@
 """The copy of a results folder at a URI: whole at every moment, never in the way of the search."""
 
 import json
+import logging
 import math
 import shutil
 from contextlib import closing
@@ -97,6 +98,13 @@ def test_at_the_end_the_copy_has_everything(recorder, store, tmp_path):
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
     with mirror_folder(recorder.folder, None) as nothing:
         assert nothing is None
+
+
+def test_each_wait_for_the_store_is_said_before_it_begins(recorder, store, caplog):
+    caplog.set_level(logging.INFO)
+    with mirror_folder(recorder.folder, store):
+        assert caplog.messages[0] == f"Checking that no other machine continues {store} ..."
+    assert caplog.messages[-1] == f"Copying the last changes to {store} ..."
 
 
 def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder, store, tmp_path):
