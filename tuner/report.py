@@ -6,10 +6,12 @@ python -m tuner.report results/moe/<run> --output DIR     writes them to DIR; wo
 """
 
 import argparse
+import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
@@ -19,8 +21,6 @@ from trainable.reporting.output_folder import check_writable
 
 # Nothing that is imported and drawn is garbage; to find that out takes a quarter of the time.
 with collector_paused():
-    import pandas as pd
-
     from tuner.confirmation.wanted import what_is_left
     from tuner.importance.measure import Importance, measure_importance
     from tuner.records import SearchRecord, lock_folder, read_search
@@ -39,6 +39,9 @@ with collector_paused():
     from tuner.selection.handed_over import handed_over
     from tuner.views.html.content import read_result
     from tuner.views.html.page import PAGE, write_page
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROG = "python -m tuner.report"
 REPORT, TABLE = "report.md", "results.csv"
@@ -120,7 +123,7 @@ def write_measured(
     confirmations = read_confirmations(folder, search)
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / TABLE) as partial:
-        results_table(search).map(to_csv_cell).to_csv(partial, index=False)
+        _write_table(search, partial)
     is_running = output.resolve() != folder.resolve() and is_in_use(folder)
     state = State.RUNNING if is_running else None
     write_page(read_result(folder, search, state, importance=importance), output)
@@ -170,11 +173,37 @@ def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
 
 
 _FACTS = ("number", "trial", "outcome", "epochs", "objective", "best_objective", "best_epoch", "seconds")
+_ENDING = "ending"
 
 
-def results_table(search: SearchRecord) -> pd.DataFrame:
+def results_table(search: SearchRecord) -> "pd.DataFrame":
     """One row per trial; a parameter that a trial does not have is missing there."""
-    rows = []
+    # Half a second, which a report does without.
+    import pandas as pd
+
+    return pd.DataFrame(_rows(search), columns=_columns(search))
+
+
+def _write_table(search: SearchRecord, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _columns(search), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: to_csv_cell(cell) for name, cell in row.items()} for row in _rows(search))
+
+
+def _columns(search: SearchRecord) -> list[str]:
+    parameters = dict.fromkeys(name for trial in search.trials for name in trial.params)
+    return [*_FACTS, *map(_column, parameters), _ENDING]
+
+
+def _column(parameter: str) -> str:
+    """Its name; `config/objective`, as in Ray Tune's tables, where that is the name of a fact."""
+    return f"config/{parameter}" if parameter in (*_FACTS, _ENDING) else parameter
+
+
+def _rows(search: SearchRecord) -> list[Mapping[str, Any]]:
+    """By column; what a trial does not have is not in its row."""
+    rows: list[Mapping[str, Any]] = []
     for trial in search.trials:
         best = in_search.best_epoch(search, trial)
         facts = (
@@ -187,9 +216,9 @@ def results_table(search: SearchRecord) -> pd.DataFrame:
             best,
             round(sum(result.seconds for result in trial.results.values()), 3),
         )
-        rows.append(dict(zip(_FACTS, facts, strict=True)) | trial.params | {"ending": trial.sentence})
-    parameters = list(dict.fromkeys(name for trial in search.trials for name in trial.params))
-    return pd.DataFrame(rows, columns=[*_FACTS, *parameters, "ending"])
+        params = {_column(name): value for name, value in trial.params.items()}
+        rows.append(dict(zip(_FACTS, facts, strict=True)) | params | {_ENDING: trial.sentence})
+    return rows
 
 
 if __name__ == "__main__":

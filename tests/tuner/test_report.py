@@ -223,13 +223,25 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(synthetic_search, capsys)
     assert "report.html" in capsys.readouterr().err
 
 
-def test_the_report_needs_neither_torch_nor_ray(synthetic_search):
+def test_the_report_needs_neither_torch_nor_ray_nor_pandas(synthetic_search):
     code = (
         "import sys; from tuner.report import main; code = main(sys.argv[1:]); "
-        "sys.exit(code or sum(name in sys.modules for name in ('torch', 'ray')))"
+        "sys.exit(code or sum(name in sys.modules for name in ('torch', 'ray', 'pandas')))"
     )
     command = [sys.executable, "-c", code, str(synthetic_search().recorder.folder)]
     assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_parameter_that_is_called_like_a_fact_has_a_column_of_its_own(synthetic_search):
+    recorder = synthetic_search().recorder
+    recorder.start(trial_name(0, {}), params={"objective": "focal", "ending": 0.1}, answers={})
+    write_report(recorder.folder)
+    with (recorder.folder / "results.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert len(set(header)) == len(header)
+    row = dict(zip(header, rows[0], strict=True))
+    assert (row["objective"], row["config/objective"], row["config/ending"]) == ("", "focal", "0.1")
+    assert row["ending"] == recorder.record.trials[0].sentence
 
 
 def test_an_unmeasured_trial_has_empty_cells(synthetic_search):

@@ -99,7 +99,8 @@ class SearchResult:
 
         Columns: `number`, `trial` (its name), `outcome` ("unfinished" while it has none), `epochs` (trained so far),
         `objective` (at the last epoch), `best_objective` and `best_epoch` (at its best one), `seconds` (of training),
-        one column for each parameter (missing where the trial has none), and `ending`, how it ended in words.
+        one column for each parameter (missing where the trial has none; `config/seconds` for one that is called
+        `seconds`, and so on), and `ending`, how it ended in words.
         """
         from tuner.report import results_table
 
