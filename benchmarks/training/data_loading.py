@@ -54,7 +54,7 @@ def measure(size: Size) -> list[Claim]:
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name) / "data", Path(name) / "cache"
         _write_photographs(folder, count=count, height=size.pick(768, 48))
-        data = open_image_masks(folder, FolderOptions(image_size=(side, side)), cache_dir=cache).splits
+        data = open_image_masks(folder, FolderOptions(image_size=(side, side)), cache_dir=cache)
         # Measured before this process reads a page of the data, which would count as a third trial's.
         memory = _memory(cache, size)
         return [_rate(folder, data.train, side, size), memory]

@@ -114,8 +114,8 @@ class AgroforestryTask(Task[AgroforestryConfig]):
         data, cache_dir = config.data, cache_dir or default_cache_dir()
         if data.source == EMBEDDED:
             return crown_scene_splits(data.generator, cache_dir, on_progress)
-        folder = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
-        splits = with_findings(folder.splits, folder.findings)
+        splits = open_crown_folder(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
+        splits = with_findings(splits)
         for split in SPLIT_NAMES:
             if getattr(splits, split).num_crowns == 0:
                 raise ValueError(

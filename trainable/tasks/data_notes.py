@@ -21,8 +21,12 @@ def of_folders_alone(data: Any, names: Sequence[str], *, drawn: str) -> list[Fin
     return [note(name, f"is {value}, but the embedded {drawn} are drawn", action) for name, value in given.items()]
 
 
-def with_findings(splits: AnySplits, findings: Sequence[Finding]) -> AnySplits:
-    """The splits with the findings, which are logged in a few lines: fewer files of each kind, then the first kinds."""
+def with_findings(splits: AnySplits, added: Sequence[Finding] = ()) -> AnySplits:
+    """The splits with more findings beside their own, all of which are logged in a few lines.
+
+    Where they are too many, fewer files of each kind are shown, then the first kinds alone.
+    """
+    findings = (*splits.findings, *added)
     lines: list[str] = []
     for max_rows in range(MOST_SHOWN, 0, -1):
         lines = format_table(findings, max_rows=max_rows).splitlines()
@@ -32,4 +36,4 @@ def with_findings(splits: AnySplits, findings: Sequence[Finding]) -> AnySplits:
         lines[_MOST_LINES - 1 :] = [f"and more: {len(findings)} findings in all"]
     if findings:
         logger.info("%s", "\n".join(lines))
-    return replace(splits, findings=tuple(findings))
+    return replace(splits, findings=findings)

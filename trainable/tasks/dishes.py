@@ -117,14 +117,13 @@ class DishesTask(ClassificationTask[DishesConfig]):
             findings = of_folders_alone(data, ("image_size_px", "group_pattern"), drawn="plates")
             splits = plate_splits(data.plates, cache_dir, on_progress)
         else:
-            folder = open_class_folder(Path(data.source), data.options, cache_dir=cache_dir, on_progress=on_progress)
-            splits, findings = folder.splits, list(folder.findings)
+            findings = []
+            splits = open_class_folder(Path(data.source), data.options, cache_dir=cache_dir, on_progress=on_progress)
         class_names = splits.train.class_names
         if config.dirty_variants == DirtyVariantsConfig() and clean_and_dirty(class_names) is None:
             findings.append(no_variants(class_names))
         elif config.dirty_variants is not None:
-            splits, reached = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
-            findings.append(reached)
+            splits = with_dirty_variants(splits, config.dirty_variants, cache_dir, reading=data.options)
         return with_findings(splits, findings)
 
     def adapt_to_data(self, config: DishesConfig, splits: Splits) -> DishesConfig:

@@ -64,8 +64,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
         split_seed=data.split_seed,
         fractions=data.split_fractions or FRACTIONS,
     )
-    folder = open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
-    return with_findings(folder.splits, folder.findings)
+    return with_findings(open_class_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress))
 
 
 def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -> LabelledImages:

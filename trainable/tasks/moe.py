@@ -109,8 +109,9 @@ def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: P
         sizes = ("image_height_px", "image_width_px", "long_side_px")
         unused = of_folders_alone(data, (*sizes, "inverted_masks", "group_pattern"), drawn="scenes")
         return with_findings(scene_splits(data.scenes, cache_dir, on_progress), unused)
-    folder = open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
-    return with_findings(folder.splits, folder.findings)
+    return with_findings(
+        open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

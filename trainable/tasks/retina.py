@@ -140,8 +140,9 @@ class RetinaTask(Task[RetinaConfig]):
             split_seed=data.split_seed,
             fractions=data.split_fractions or FRACTIONS,
         )
-        folder = open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
-        return with_findings(folder.splits, folder.findings)
+        return with_findings(
+            open_fundus_folder(Path(data.source), options, cache_dir=cache_dir, on_progress=on_progress)
+        )
 
     def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
         """Which grades there are, how often each occurs and how many labels are missing."""

@@ -69,7 +69,7 @@ def parts_by_scene(opened) -> dict[str, set[str]]:
     """The splits that a00 and z00, a01 and z01 ... lie in."""
     parts: dict[str, set[str]] = {}
     for part in ("train", "validation", "test"):
-        for name in getattr(opened.splits, part).names:
+        for name in getattr(opened, part).names:
             stem = Path(name).name.split(".")[0].split("_")[0]
             parts.setdefault(stem[1:], set()).add(part)
     return parts

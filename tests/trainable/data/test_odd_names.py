@@ -75,7 +75,7 @@ def test_odd_names_are_read_in_every_workload(tmp_path, workload):
     root = tmp_path / os.fsdecode(b"donn\xe9es #1")
     root.mkdir()
     write(root)
-    splits = opened(root, tmp_path / "cache").splits
+    splits = opened(root, tmp_path / "cache")
     names = [name for part in (splits.train, splits.validation, splits.test) for name in part.names]
     assert len(names) == number
     assert "".join(names).isprintable()

@@ -34,7 +34,7 @@ def test_every_picture_gets_its_variants_and_the_counts_are_told(clean, tmp_path
 def test_parents_and_variants_end_up_in_one_split(clean, tmp_path):
     main([str(clean), str(tmp_path / "set" / "dirty")])
     options = ClassFolderOptions(image_size_px=16, group_pattern=SOURCE_OF_A_FILE)
-    splits = open_class_folder(tmp_path / "set", options, cache_dir=tmp_path / "cache").splits
+    splits = open_class_folder(tmp_path / "set", options, cache_dir=tmp_path / "cache")
     for part in (splits.train, splits.validation, splits.test):
         sources = {Path(name).stem.split("_dirty_")[0] for name in part.names}
         assert len(part) == 3 * len(sources)

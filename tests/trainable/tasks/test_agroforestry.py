@@ -165,7 +165,7 @@ def test_data_with_classes_and_no_crowns_trains_the_semantic_head_and_cannot_be_
     with pytest.raises(ValueError, match="No crown is annotated in the train split"):
         task.open_data(config, cache_dir=tmp_path)
     options = CrownFolderOptions(tile_px=64, overlap_px=0, void_label=11, group_pattern="^[^_]+")
-    data = open_crown_folder(DATA / "camvid", options, cache_dir=tmp_path).splits
+    data = open_crown_folder(DATA / "camvid", options, cache_dir=tmp_path)
     few = replace(data.train, names=data.train.names[:16])
     config = task.adapt_to_data(replace(config, max_epochs=1), data)
     run = TrainingRun(config, replace(data, train=few, validation=replace(data.test, names=data.test.names[:4])))

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from trainable.config import from_params
+from trainable.data.classes.folder import open_class_folder
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.run_setup import open_run
 from trainable.tasks.dishes import DishesTask
@@ -118,6 +119,20 @@ def test_variants_of_a_folder_follow_how_its_images_are_read(tmp_path):
     cropped = images(image_size_px=32)
     assert images(image_size_px=48).shape == (*cropped.shape[:1], 48, 48, 3)
     assert not np.array_equal(images(image_size_px=32, resize="squash"), cropped)
+
+
+def test_what_a_folder_s_check_found_is_kept_beside_what_the_variants_reached(tmp_path):
+    for number in range(10):
+        file = tmp_path / "dishes" / ("clean", "dirty")[number % 2] / f"plate_{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)).save(file)
+    (tmp_path / "dishes" / "clean" / "notes.xyz").write_text("not a picture")
+    config = DishesTask().default_config(str(tmp_path / "dishes"))
+    found = DishesTask().open_data(config, cache_dir=tmp_path / "cache").findings
+    alone = open_class_folder(tmp_path / "dishes", config.data.options, cache_dir=tmp_path / "cache").findings
+    assert alone
+    assert found[:-1] == alone
+    assert "drawn variants" in found[-1].problem
 
 
 def test_data_of_other_classes_is_refused(opened):

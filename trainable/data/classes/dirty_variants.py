@@ -8,7 +8,7 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -55,8 +55,8 @@ class DirtyVariantsConfig:
 
 def with_dirty_variants(
     splits: Splits, config: DirtyVariantsConfig, cache_dir: Path, *, reading: object = None
-) -> tuple[Splits, Finding]:
-    """The splits with variants at the end of the training split, and what was reached.
+) -> Splits:
+    """The splits with variants at the end of the training split; what was reached is among their findings.
 
     Args:
         reading: how files became these images, such as their size; the fingerprint of files does not say it.
@@ -85,7 +85,8 @@ def with_dirty_variants(
     made_of = repr((config, splits.fingerprint, reading)).encode()
     key = "dirty-" + hashlib.sha256(sources + made_of).hexdigest()[:24]
     opened = open_labelled(cached_folder(key, cache_dir, build))
-    return opened, _reached(opened.train, len(splits.train), clean, dirty, config)
+    reached = _reached(opened.train, len(splits.train), clean, dirty, config)
+    return replace(opened, findings=(*splits.findings, reached))
 
 
 def clean_and_dirty(class_names: Sequence[str]) -> tuple[int, int] | None:

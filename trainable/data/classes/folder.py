@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self
@@ -68,23 +68,16 @@ class ClassFolderOptions(DivisionOptions):
         self.check_division()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFolder:
-    """A folder ready to train on; its sets are `LabelledImages`."""
-
-    splits: Splits
-    findings: tuple[Finding, ...]
-    """Warnings and notes for the user to see once, before the search; errors have been raised."""
-
-
 def open_class_folder(
     root: Path,
     options: ClassFolderOptions,
     *,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> ClassFolder:
-    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+) -> Splits:
+    """The folder as `LabelledImages`, through the cache, with warnings and notes.
+
+    `on_progress(done, total)` is called while something is decoded.
 
     Raises:
         DataError: with a table of everything that must be put right first.
@@ -95,7 +88,7 @@ def open_class_folder(
     needed_bytes = _BYTES_PER_PIXEL * len(source.images) * options.image_size_px**2
     build = partial(_build, source, on_progress)
     folder = cached_folder(source.key(), cache_dir, build, needed_bytes=needed_bytes)
-    return ClassFolder(splits=open_labelled(folder), findings=read_findings(folder))
+    return replace(open_labelled(folder), findings=read_findings(folder))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

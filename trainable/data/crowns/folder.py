@@ -7,7 +7,7 @@ in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -69,23 +69,16 @@ class CrownFolderOptions(DivisionOptions):
         self.check_division()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrownFolder:
-    """A folder ready to train on; its sets are `CrownSet`s."""
-
-    splits: Splits
-    findings: tuple[Finding, ...]
-    """Warnings and notes; errors have been raised."""
-
-
 def open_crown_folder(
     root: Path,
     options: CrownFolderOptions,
     *,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> CrownFolder:
-    """Opens a folder through the cache; `on_progress(done, total)` is called while images are cut.
+) -> Splits:
+    """The folder as `CrownSet`s, through the cache, with warnings and notes.
+
+    `on_progress(done, total)` is called while images are cut.
 
     Raises:
         DataError: with a table of everything that must be put right first.
@@ -99,7 +92,7 @@ def open_crown_folder(
     build = partial(_build, sources, options, digests, on_progress)
     needed_bytes = _BYTES_PER_PIXEL * sum(image.num_pixels for image in sources.images)
     folder = cached_folder(key, cache_dir, build, needed_bytes=needed_bytes)
-    return CrownFolder(splits=open_tiles(folder), findings=read_findings(folder))
+    return replace(open_tiles(folder), findings=read_findings(folder))
 
 
 def _build(

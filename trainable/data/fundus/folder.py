@@ -7,7 +7,7 @@ validation by patient, a testing folder stays untouched. Most rows of a table ma
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,24 +35,17 @@ _RETINA_SHARE = 2
 """A large photograph may be decoded at this many times the size of the images and more; the retina is part of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundusFolder:
-    """A folder ready to train on; its sets are `LabelledImages`."""
-
-    splits: GradedSplits
-    """Class counts are those of the tables, without the rows of validation and test."""
-    findings: tuple[Finding, ...]
-    """Warnings and notes for the user to see once, before the search; errors have been raised."""
-
-
 def open_fundus_folder(
     root: Path,
     options: FundusFolderOptions,
     *,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> FundusFolder:
-    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+) -> GradedSplits:
+    """The folder as `LabelledImages`, through the cache, with warnings and notes.
+
+    The class counts are those of the tables, without the rows of validation and test.
+    `on_progress(done, total)` is called while something is decoded.
 
     Raises:
         DataError: with a table of everything that must be put right first.
@@ -67,7 +60,7 @@ def open_fundus_folder(
     counts = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
     tasks = tuple(TASK_NAMES[task] for task in source.tasks)
     splits = GradedSplits.of(open_labelled(folder), tuple(map(tuple, counts)), tasks)
-    return FundusFolder(splits=splits, findings=read_findings(folder))
+    return replace(splits, findings=read_findings(folder))
 
 
 def _build(source: FundusSource, on_progress: Callable[[int, int], None] | None, folder: Path) -> None:

@@ -5,25 +5,16 @@ decoded and resized. A second search on the same files decodes nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from trainable.data.image_mask.folder_build import build_folder
 from trainable.data.image_mask.folder_source import FolderOptions, FolderSource
 from trainable.data.image_mask.image_mask_set import open_splits
-from trainable.data.io.findings import Finding, read_findings
+from trainable.data.io.findings import read_findings
 from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import Splits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageMaskFolder:
-    """A folder ready to train on."""
-
-    splits: Splits
-    findings: tuple[Finding, ...]
-    """Warnings and notes for the user to see once, before the search; errors have been raised."""
 
 
 def open_image_masks(
@@ -32,8 +23,10 @@ def open_image_masks(
     *,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> ImageMaskFolder:
-    """Opens a folder through the cache; `on_progress(done, total)` is called while something is decoded.
+) -> Splits:
+    """The folder as `ImageMaskSet`s, through the cache, with warnings and notes.
+
+    `on_progress(done, total)` is called while something is decoded.
 
     Raises:
         DataError: with a table of everything that must be put right first.
@@ -42,4 +35,4 @@ def open_image_masks(
     cache_dir = cache_dir or default_cache_dir()
     source = FolderSource.find(root, options, cache_dir)
     folder = cached_folder(source.key(), cache_dir, partial(build_folder, source, on_progress))
-    return ImageMaskFolder(splits=open_splits(folder), findings=read_findings(folder))
+    return replace(open_splits(folder), findings=read_findings(folder))

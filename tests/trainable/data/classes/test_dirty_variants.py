@@ -25,9 +25,12 @@ def splits(tmp_path):
 
 
 def test_variants_fill_the_training_split_up_to_the_ratio_and_no_other_split(splits, tmp_path):
-    more, reached = with_dirty_variants(splits, DirtyVariantsConfig(clean_per_dirty=2.0), tmp_path)
+    more = with_dirty_variants(splits, DirtyVariantsConfig(clean_per_dirty=2.0), tmp_path)
     assert more.train.class_counts() == (12, 6)
-    assert "12 clean and 6 dirty images, 2.00 to 1 where 2 was asked for; 4 are drawn variants" in reached.problem
+    assert (
+        "12 clean and 6 dirty images, 2.00 to 1 where 2 was asked for; 4 are drawn variants"
+        in more.findings[-1].problem
+    )
     for part in ("validation", "test"):
         assert getattr(more, part).names == getattr(splits, part).names
         assert np.array_equal(getattr(more, part).images, getattr(splits, part).images)
@@ -35,13 +38,13 @@ def test_variants_fill_the_training_split_up_to_the_ratio_and_no_other_split(spl
 
 def test_what_was_reached_is_told_when_the_ratio_is_out_of_reach(splits, tmp_path):
     config = DirtyVariantsConfig(clean_per_dirty=0.1, variations_per_image=1)
-    more, reached = with_dirty_variants(splits, config, tmp_path)
+    more = with_dirty_variants(splits, config, tmp_path)
     assert more.train.class_counts() == (12, 14)
-    assert "0.86 to 1 where 0.1 was asked for" in reached.problem
+    assert "0.86 to 1 where 0.1 was asked for" in more.findings[-1].problem
 
 
 def test_every_variant_has_a_parent_in_the_training_split_and_differs_from_it(splits, tmp_path):
-    more, _ = with_dirty_variants(splits, DirtyVariantsConfig(clean_per_dirty=0.5), tmp_path)
+    more = with_dirty_variants(splits, DirtyVariantsConfig(clean_per_dirty=0.5), tmp_path)
     parents = {
         name.removesuffix(".png"): image for name, image in zip(splits.train.names, splits.train.images, strict=True)
     }
@@ -56,20 +59,20 @@ def test_kinds_of_dirt_come_in_their_shares(splits, tmp_path):
     config = DirtyVariantsConfig(
         clean_per_dirty=0.02, variations_per_image=40, light_share=0.0, medium_share=0.7, heavy_share=0.3
     )
-    more, reached = with_dirty_variants(splits, config, tmp_path)
+    more = with_dirty_variants(splits, config, tmp_path)
     kinds = [name.split("_dirty_")[1].split("_")[0] for name in more.train.names[len(splits.train) :]]
     assert kinds.count("light") == 0
     assert kinds.count("medium") / len(kinds) == pytest.approx(0.7, abs=0.07)
     assert (
         f"({kinds.count('light')} light, {kinds.count('medium')} medium, {kinds.count('heavy')} heavy)"
-        in reached.problem
+        in more.findings[-1].problem
     )
 
 
 def test_the_same_variants_are_drawn_again(splits, tmp_path):
     config = DirtyVariantsConfig()
-    first, _ = with_dirty_variants(splits, config, tmp_path / "one")
-    second, _ = with_dirty_variants(splits, config, tmp_path / "two")
+    first = with_dirty_variants(splits, config, tmp_path / "one")
+    second = with_dirty_variants(splits, config, tmp_path / "two")
     assert first.fingerprint == second.fingerprint
 
 

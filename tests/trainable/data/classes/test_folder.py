@@ -48,14 +48,14 @@ def messages(findings):
 
 
 def test_every_image_is_in_one_split_and_every_class_in_every_split(plates, opened):
-    splits = opened(plates).splits
+    splits = opened(plates)
     assert len(all_names(splits)) == len(set(all_names(splits))) == 15
     assert splits.train.class_names == ("clean", "dirty")
     assert [part.class_counts() for part in (splits.train, splits.validation, splits.test)] == [(6, 3), (2, 1), (2, 1)]
 
 
 def test_labels_are_those_of_the_folders(plates, opened):
-    for part in (opened(plates).splits.train, opened(plates).splits.test):
+    for part in (opened(plates).train, opened(plates).test):
         assert [part.class_names[label] for label in part.labels] == [name.split("/")[0] for name in part.names]
 
 
@@ -69,8 +69,7 @@ def test_a_crop_keeps_shapes_and_a_squash_keeps_everything(tmp_path, opened):
         picture[0, 40] = number
         Image.fromarray(picture).save(path)
     crop, squash = (
-        opened(tmp_path / "wide", resize=resize, keep_alike=False).splits.train.images[0]
-        for resize in ("crop", "squash")
+        opened(tmp_path / "wide", resize=resize, keep_alike=False).train.images[0] for resize in ("crop", "squash")
     )
     assert crop.shape == squash.shape == (16, 16, 3)
     assert (crop[8, 1:-1] > 250).all()
@@ -90,7 +89,7 @@ def test_files_of_one_source_stay_together(tmp_path, opened, folder, words, patt
         for soil in range(2):
             seed = 1000 + 50 * number + soil
             write(tmp_path / "plates" / folder / f"plate_{number:02d}_{words}_{soil:02d}.png", seed)
-    splits = opened(tmp_path / "plates", group_pattern=pattern).splits
+    splits = opened(tmp_path / "plates", group_pattern=pattern)
     parts = (splits.train, splits.validation, splits.test)
     sources = [{name[6:14] for name in part.names if "plate" in name} for part in parts]
     assert sum(map(len, sources)) == 12
@@ -103,16 +102,16 @@ def test_the_splits_that_folders_name_are_kept(tmp_path, opened):
             write(tmp_path / "set" / "train" / kind / f"{number}.png", 10 * number + (kind == "b"))
     for kind in "ab":
         write(tmp_path / "set" / "test" / kind / "x.png", 900 + (kind == "b"))
-    splits = opened(tmp_path / "set").splits
+    splits = opened(tmp_path / "set")
     assert sorted(splits.test.names) == ["test/a/x.png", "test/b/x.png"]
     assert len(splits.train) + len(splits.validation) == 12
     assert splits.validation.class_counts() == (2, 2)
 
 
 def test_a_second_opening_decodes_nothing(plates, opened, monkeypatch):
-    first = opened(plates).splits
+    first = opened(plates)
     monkeypatch.setattr("trainable.data.classes.folder.read_upright", None)
-    assert opened(plates).splits.fingerprint == first.fingerprint
+    assert opened(plates).fingerprint == first.fingerprint
 
 
 def test_what_is_no_image_is_left_alone_and_said(plates, opened):
@@ -150,7 +149,7 @@ def test_copies_within_a_class_are_a_warning_and_stay_in_one_split(plates, opene
     (plates / "clean" / "zz_copy.png").write_bytes((plates / "clean" / "plate_2.png").read_bytes())
     folder = opened(plates)
     assert "warning clean/zz_copy.png is the same picture as clean/plate_2.png" in messages(folder.findings)
-    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    parts = (folder.train, folder.validation, folder.test)
     assert [("clean/zz_copy.png" in part.names) == ("clean/plate_2.png" in part.names) for part in parts] == [True] * 3
 
 
@@ -177,7 +176,7 @@ BY_PLATE = {"group_pattern": SOURCE_OF_A_FILE, "keep_alike": True}
 
 def test_splits_may_number_their_images_anew(tmp_path, opened):
     folder = opened(numbered_anew(tmp_path / "set"), **BY_PLATE)
-    assert [len(part.names) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [6] * 3
+    assert [len(part.names) for part in (folder.train, folder.validation, folder.test)] == [6] * 3
 
 
 @pytest.mark.parametrize(
@@ -304,7 +303,7 @@ def test_impossible_options_are_refused(bad):
 def test_the_real_plates_never_leak_a_parent(opened):
     if not (SHARED / "dishes").is_dir():
         pytest.skip("the real plates are not beside the project")
-    splits = opened(SHARED / "dishes", group_pattern="(.+?)(_dirty_.*)?$").splits
+    splits = opened(SHARED / "dishes", group_pattern="(.+?)(_dirty_.*)?$")
     parts = (splits.train, splits.validation, splits.test)
     assert sum(map(len, parts)) == 17
     assert [part.class_counts()[1] for part in parts] == [1, 1, 1]
@@ -318,7 +317,7 @@ def test_the_real_leaves_are_read_beside_their_annotations(opened):
     if not (SHARED / "rice_leaf").is_dir():
         pytest.skip("the real leaves are not beside the project")
     folder = opened(SHARED / "rice_leaf")
-    assert len(all_names(folder.splits)) == 276
+    assert len(all_names(folder)) == 276
     assert any(".xml" in finding.problem for finding in folder.findings)
 
 

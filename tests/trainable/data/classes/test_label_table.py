@@ -121,7 +121,7 @@ def test_a_column_of_lesions_groups_and_a_column_of_splits_is_kept(root, tmp_pat
     parts = ["train"] * 8 + ["val", "val", "test", "test"]
     write_table(root, "image,lesion_id,split,dx", NAMES, [f"l{number // 2}" for number in range(12)], parts, LABELS)
     options = ClassFolderOptions(image_size_px=16)
-    splits = open_class_folder(root, options, cache_dir=tmp_path / "cache").splits
+    splits = open_class_folder(root, options, cache_dir=tmp_path / "cache")
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [8, 2, 2]
     assert splits.test.names == ("images/leaf_010.png", "images/leaf_011.png")
     assert {image.group for image in find_tabled_images(root)[0]} == {f"l{number}" for number in range(6)}

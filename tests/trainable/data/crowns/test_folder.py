@@ -46,7 +46,7 @@ def opened(tmp_path):
 
 
 def test_every_image_is_in_one_split_with_all_its_tiles(root, opened):
-    splits = opened(root).splits
+    splits = opened(root)
     sources = [
         {name.rsplit("_", 2)[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)
     ]
@@ -55,7 +55,7 @@ def test_every_image_is_in_one_split_with_all_its_tiles(root, opened):
 
 
 def test_a_crown_comes_back_as_it_was_annotated(root, opened):
-    train = opened(root).splits.train
+    train = opened(root).train
     assert train.kinds == ("cacao", "palm")
     for row, name in enumerate(train.names):
         (crown,) = train.crowns_of(row)
@@ -65,7 +65,7 @@ def test_a_crown_comes_back_as_it_was_annotated(root, opened):
 
 
 def test_one_kind_forgets_the_labels(root, opened):
-    train = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, one_kind=True)).splits.train
+    train = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, one_kind=True)).train
     assert train.kinds == ("crown",)
     assert set(train.crowns[:, 0]) == {1}
 
@@ -83,7 +83,7 @@ def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, 
     folder = opened(root)
     said = "coco.json is used, boxes.csv not, for 1 picture: plot1_a.png"
     assert any(finding.problem == said for finding in folder.findings)
-    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    parts = (folder.train, folder.validation, folder.test)
     masks = {name: part.crowns_of(row)[0].mask for part in parts for row, name in enumerate(part.names)}
     assert not masks["plot1_a_00000_00000"].all()
 
@@ -101,7 +101,7 @@ def test_label_images_give_classes_beside_crowns_and_void_is_void(root, opened):
     labels = np.zeros((64, 96), np.uint8)
     labels[:, 48:], labels[:8] = 3, 9
     Image.fromarray(labels).save(root / "semantic" / "plot1_a.png")
-    splits = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, void_label=9)).splits
+    splits = opened(root, CrownFolderOptions(tile_px=64, overlap_px=32, void_label=9))
     assert splits.train.semantic_classes == ("class 0", "class 1", "class 2", "class 3")
     parts = (splits.train, splits.validation, splits.test)
     maps = {name: part.semantic[row] for part in parts for row, name in enumerate(part.names)}
@@ -119,12 +119,12 @@ def test_every_label_image_that_is_none_is_told_by_its_name(root, opened):
 
 
 def test_the_second_opening_decodes_nothing_and_another_content_is_another_cache(root, opened, monkeypatch):
-    first = opened(root).splits.fingerprint
+    first = opened(root).fingerprint
     with monkeypatch.context() as patch:
         patch.setattr("trainable.data.crowns.folder.read_upright", None)
-        assert opened(root).splits.fingerprint == first
+        assert opened(root).fingerprint == first
     write_boxes(root, "boxes.csv", [(f"plot{number}_a", (4, 6, 24, 27), "palm") for number in range(6)])
-    assert opened(root).splits.fingerprint["all"] != first["all"]
+    assert opened(root).fingerprint["all"] != first["all"]
 
 
 def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, opened):
@@ -157,7 +157,7 @@ def test_two_images_of_one_name_are_told_apart_by_the_folders_that_are_written(r
     for folder in ("a", "b"):
         write_image(root / folder, "plot9", seed=ord(folder))
     write_boxes(root, "more.csv", [("a/plot9", (4, 6, 24, 26), "palm"), ("D:\\\\b\\plot9", (4, 6, 44, 26), "palm")])
-    splits = opened(root).splits
+    splits = opened(root)
     parts = (splits.train, splits.validation, splits.test)
     boxes = {name: part.crowns_of(row)[0].box for part in parts for row, name in enumerate(part.names)}
     assert boxes["a/plot9_00000_00000"] == (4, 6, 24, 26)
@@ -167,7 +167,7 @@ def test_two_images_of_one_name_are_told_apart_by_the_folders_that_are_written(r
 @pytest.mark.skipif(not (DATA / "deepforest").is_dir(), reason="the real tree crowns are not on this machine")
 def test_the_real_folder_with_five_forms_is_read(opened):
     folder = opened(DATA / "deepforest", CrownFolderOptions(one_kind=True))
-    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    parts = (folder.train, folder.validation, folder.test)
     sources = [{name.rsplit("_", 2)[0] for name in part.names} for part in parts]
     assert sum(map(len, sources)) == len(set.union(*sources)) == 6
     assert all(part.num_crowns for part in parts)
@@ -176,7 +176,7 @@ def test_the_real_folder_with_five_forms_is_read(opened):
 @pytest.mark.skipif(not (DATA / "camvid").is_dir(), reason="the real street scenes are not on this machine")
 def test_real_label_images_are_read_by_sequence(opened):
     options = CrownFolderOptions(tile_px=320, overlap_px=0, void_label=11, group_pattern="^[^_]+")
-    splits = opened(DATA / "camvid", options).splits
+    splits = opened(DATA / "camvid", options)
     assert len(splits.train.semantic_classes) == 11
     assert not splits.train.has_crowns.any()
     sequences = [{name.split("_")[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
@@ -191,7 +191,7 @@ def test_splits_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp
             write_image(root / part, name)
         write_boxes(root / part, "boxes.csv", [(name, (4, 6, 24, 26), "palm") for name in names])
     folder = opened(root)
-    splits = folder.splits
+    splits = folder
     sources = [{name.rsplit("_", 2)[0][:-1] for name in part.names} for part in (splits.train, splits.validation)]
     assert sources == [{"train"}, {"valid"}]
     assert {name.rsplit("_", 2)[0] for name in splits.test.names} == {"test0", "test1"}
@@ -204,7 +204,7 @@ def test_copies_that_a_tool_made_stay_with_one_another(tmp_path, opened):
     for name in names:
         write_image(root, name)
     write_boxes(root, "boxes.csv", [(name, (4, 6, 24, 26), "palm") for name in names])
-    splits = opened(root).splits
+    splits = opened(root)
     trees = [{name[:5] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
     assert sum(map(len, trees)) == len(set.union(*trees)) == 6
 
@@ -225,4 +225,4 @@ def test_images_behind_a_link_are_read(tmp_path, root, opened):
     (tmp_path / "store").mkdir()
     for path in root.glob("*.png"):
         path.rename(tmp_path / "store" / path.name)
-    assert len(opened(root).splits.train) > 0
+    assert len(opened(root).train) > 0

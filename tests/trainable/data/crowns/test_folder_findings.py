@@ -67,7 +67,7 @@ def test_one_bad_crown_is_told_with_file_picture_number_and_reason_and_the_other
     (warning,) = [finding for finding in folder.findings if finding.severity is Severity.WARNING]
     assert warning.file == "crowns.json"
     assert warning.problem == "1 of 6 crowns have a box without area: plot3.png crown 3 (from (5, 5) to (5, 14))"
-    splits = folder.splits
+    splits = folder
     assert splits.train.num_crowns + splits.validation.num_crowns + splits.test.num_crowns == 5 * 2
 
 
@@ -155,15 +155,15 @@ def test_an_unnamed_crown_among_named_ones_is_told_and_left_out_unless_all_are_o
         write_voc(root, f"plot{index}", label="" if index == 3 else "palm")
     folder = opened(root)
     assert said(folder)["*.xml"].startswith("1 of 6 crowns have no name: plot3.png object 1")
-    assert folder.splits.train.kinds == ("palm",)
-    whole = opened(root, one_kind=True).splits
+    assert folder.train.kinds == ("palm",)
+    whole = opened(root, one_kind=True)
     assert whole.train.num_crowns + whole.validation.num_crowns + whole.test.num_crowns == 12
 
 
 def test_crowns_of_which_none_has_a_name_are_of_one_kind(root, opened):
     for index in range(6):
         write_voc(root, f"plot{index}", label="")
-    assert opened(root).splits.train.kinds == ("crown",)
+    assert opened(root).train.kinds == ("crown",)
 
 
 def test_an_xml_that_names_a_picture_which_is_not_here_is_read_for_that_of_its_own_name(root, opened):
@@ -203,12 +203,12 @@ def test_yolo_labels_in_a_parallel_folder_are_read_by_the_names_of_their_classes
     (tmp_path / "yolo/README.txt").write_text("about")
     folder = opened(tmp_path / "yolo")
     assert said(folder)["crowns"] == "9 on 9 pictures: 9 palm"
-    assert folder.splits.train.crowns_of(0)[0].box == (24, 16, 64, 48)
+    assert folder.train.crowns_of(0)[0].box == (24, 16, 64, 48)
 
 
 def test_run_length_masks_come_back_as_pixels(root, opened):
     content = coco(segmentation={"size": [64, 96], "counts": [64 * 10 + 12, 30, 64 * 86 - 42]})
-    crown = opened(root, content, tile_px=96).splits.train.crowns_of(0)[0]
+    crown = opened(root, content, tile_px=96).train.crowns_of(0)[0]
     assert (crown.box, crown.mask.shape) == ((10, 12, 11, 42), (30, 1))
 
 
@@ -225,7 +225,7 @@ def test_other_names_of_yolo_s_classes_are_other_data(root, opened):
     kinds = []
     for name in ("palm", "cacao"):
         (root / "obj.names").write_text(name)
-        kinds.append(opened(root).splits.train.kinds)
+        kinds.append(opened(root).train.kinds)
     assert kinds == [("palm",), ("cacao",)]
 
 

@@ -77,7 +77,7 @@ def with_rows(root, *rows):
 
 
 def test_official_splits_are_kept_and_names_that_are_in_both_are_not_mixed_up(root):
-    splits = opened(root).splits
+    splits = opened(root)
     assert all(name.startswith(TRAINING) for name in (*splits.train.names, *splits.validation.names))
     assert splits.test.names == tuple(f"{TESTING}/IDRiD_{index:03d}" for index in range(3))
     assert splits.test.labels.tolist() == [[4, 2]] * 3
@@ -87,7 +87,7 @@ def test_official_splits_are_kept_and_names_that_are_in_both_are_not_mixed_up(ro
 
 
 def test_every_grade_of_the_training_folder_is_in_training_and_validation(root):
-    splits = opened(root).splits
+    splits = opened(root)
     assert set(splits.train.labels[:, 0]) == set(splits.validation.labels[:, 0]) == {0, 1, 2}
 
 
@@ -95,11 +95,11 @@ def test_rows_without_a_photograph_are_a_note_and_count_for_the_class_weights(ro
     folder = opened(root)
     (note,) = (finding for finding in folder.findings if "no photograph here" in finding.problem)
     assert (note.severity, note.problem) == (Severity.NOTE, "4 of 16 rows have no photograph here")
-    assert folder.splits.class_counts[0][4] == folder.splits.class_counts[1][2] == 4
+    assert folder.class_counts[0][4] == folder.class_counts[1][2] == 4
 
 
 def test_class_counts_know_nothing_of_validation_and_test(root):
-    splits = opened(root).splits
+    splits = opened(root)
     trained = np.bincount(splits.train.labels[:, 0], minlength=5)
     assert splits.class_counts[0] == (*trained[:4].tolist(), 4)
 
@@ -110,20 +110,20 @@ def test_one_table_for_all_splits_does_not_tell_the_grades_of_the_test(tmp_path)
     for index, (name, *_) in enumerate(rows):
         write_photograph(root / ("test" if index < 3 else "train") / f"{name}.png", index)
     write_table(root / "grades.csv", rows)
-    splits = opened(root).splits
+    splits = opened(root)
     assert set(splits.test.labels[:, 0]) == {4}
     assert splits.class_counts == tuple(splits.train.class_counts(task) for task in range(2))
 
 
 def test_photographs_are_cropped_to_the_retina(root):
-    image = opened(root).splits.test.images[0].astype(int)
+    image = opened(root).test.images[0].astype(int)
     assert image[16, [2, 29]].sum(axis=1).min() > 60
 
 
 def test_an_empty_cell_is_a_missing_label(root):
     write_photograph(root / TRAINING / "IDRiD_040.png", 40)
     with_rows(root, ("IDRiD_040", "2", "", "", ""))
-    splits = opened(root).splits
+    splits = opened(root)
     labels = dict(
         zip(
             splits.train.names + splits.validation.names,
@@ -139,7 +139,7 @@ def test_both_eyes_of_a_patient_go_to_one_split(tmp_path):
     for index, name in enumerate(names):
         write_photograph(tmp_path / "eyes" / "photographs" / f"{name}.png", index)
     write_table(tmp_path / "eyes" / "grades.csv", [(f"{name}.png", index % 2, 0) for index, name in enumerate(names)])
-    splits = opened(tmp_path / "eyes").splits
+    splits = opened(tmp_path / "eyes")
     parts = [
         {patient_of(Path(name).stem) for name in part.names} for part in (splits.train, splits.validation, splits.test)
     ]
@@ -168,7 +168,7 @@ def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
     (warning,) = (finding for finding in folder.findings if "IDRiD_077" in finding.file)
     assert warning.severity is Severity.WARNING
     assert (warning.file, warning.problem) == (f"{TRAINING}/IDRiD_077.png", "has no row in a table of its split")
-    assert not any("077" in name for name in folder.splits.train.names + folder.splits.validation.names)
+    assert not any("077" in name for name in folder.train.names + folder.validation.names)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_a_set_of_one_grade_is_read_for_that_task_alone_and_says_so(root):
     for table in (TRAINING_TABLE, TESTING_TABLE):
         write_table(root / table, [(f"IDRiD_{index:03d}", index % 3) for index in range(12)], ["image", "diagnosis"])
     folder = opened(root)
-    assert folder.splits.tasks == ("retinopathy",)
-    assert folder.splits.test.labels.tolist() == [[0], [1], [2]]
-    assert [len(counts) for counts in folder.splits.class_counts] == [5]
+    assert folder.tasks == ("retinopathy",)
+    assert folder.test.labels.tolist() == [[0], [1], [2]]
+    assert [len(counts) for counts in folder.class_counts] == [5]
     said = {finding.problem: finding.action for finding in folder.findings}
     assert said["no photograph has a grade of edema"] == "Only retinopathy is trained and measured."
 
@@ -232,7 +232,7 @@ def test_the_second_opening_decodes_nothing(root, monkeypatch):
     first = opened(root)
     monkeypatch.setattr(folder, "read_upright", None)
     second = opened(root)
-    assert second.splits.fingerprint == first.splits.fingerprint
+    assert second.fingerprint == first.fingerprint
     assert second.findings == first.findings
 
 
@@ -242,9 +242,9 @@ def test_the_published_tables_are_read_whole(tmp_path):
         pytest.skip("the shared real data is not beside this checkout")
     options = FundusFolderOptions(image_size_px=32)
     folder = open_fundus_folder(REAL_DATA, options, cache_dir=tmp_path)
-    validation = np.array([np.bincount(folder.splits.validation.labels[:, 0], minlength=5)])
-    assert (np.array(folder.splits.class_counts[0]) + validation[0]).tolist() == [134, 20, 136, 74, 49]
-    assert [len(part) for part in (folder.splits.train, folder.splits.validation, folder.splits.test)] == [8, 2, 10]
+    validation = np.array([np.bincount(folder.validation.labels[:, 0], minlength=5)])
+    assert (np.array(folder.class_counts[0]) + validation[0]).tolist() == [134, 20, 136, 74, 49]
+    assert [len(part) for part in (folder.train, folder.validation, folder.test)] == [8, 2, 10]
     assert any(finding.problem == "403 of 413 rows have no photograph here" for finding in folder.findings)
 
 
@@ -253,7 +253,7 @@ def test_a_patient_of_the_table_goes_to_one_split(tmp_path):
     for index, (name, *_) in enumerate(rows):
         write_photograph(tmp_path / "eyes" / f"{name}.png", index)
     write_table(tmp_path / "eyes" / "grades.csv", rows, ["image", "patient", "dr", "dme"])
-    splits = opened(tmp_path / "eyes").splits
+    splits = opened(tmp_path / "eyes")
     patients = {name: patient for name, patient, *_ in rows}
     parts = [{patients[name] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
     assert all(parts)
@@ -273,7 +273,7 @@ def test_where_no_photograph_has_a_row_one_sentence_shows_a_name_of_each(tmp_pat
 def test_hidden_files_of_other_systems_are_passed_over(root):
     (root / TABLES / "._a. Training Labels.csv").write_bytes(b"\x00\x05\x16\x07")
     (root / TRAINING / "._IDRiD_001.png").write_bytes(b"\x00\x05\x16\x07")
-    assert len(opened(root).splits.test) == 3
+    assert len(opened(root).test) == 3
 
 
 def test_valid_is_validation_and_a_folder_beside_the_splits_is_left_out_and_told(tmp_path):
@@ -283,7 +283,7 @@ def test_valid_is_validation_and_a_folder_beside_the_splits_is_left_out_and_told
         write_photograph(root / f"{name[:-1]}_images" / f"{name}.png", index)
     write_table(root / "grades.csv", [(name, index % 2, 0) for index, name in enumerate(names)], HEADER[:3])
     folder = opened(root)
-    parts = (folder.splits.train, folder.splits.validation, folder.splits.test)
+    parts = (folder.train, folder.validation, folder.test)
     assert [{Path(name).parent.name for name in part.names} for part in parts] == [
         {"train_images"},
         {"valid_images"},
@@ -298,7 +298,7 @@ def test_turned_copies_of_a_photograph_are_of_its_patient(tmp_path):
     for index, name in enumerate(names):
         write_photograph(root / f"{name}.png", index)
     write_table(root / "grades.csv", [(name, index % 2, 0) for index, name in enumerate(names)], HEADER[:3])
-    splits = opened(root).splits
+    splits = opened(root)
     patients = [{name.split("_")[0] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
     assert sum(map(len, patients)) == len(set.union(*patients)) == 6
 
@@ -307,7 +307,7 @@ def test_photographs_behind_a_link_are_read(tmp_path, root):
     (tmp_path / "store").mkdir()
     (root / TRAINING).rename(tmp_path / "store" / "training")
     (root / TRAINING).symlink_to(tmp_path / "store" / "training")
-    assert len(opened(root).splits.train) > 0
+    assert len(opened(root).train) > 0
 
 
 def test_grades_that_a_split_lacks_are_told_once_for_each_task(root):
@@ -349,7 +349,7 @@ def test_a_column_of_splits_is_kept_and_the_rest_is_left_out_beside_it(tmp_path,
     rows = [(index, index % 2, "?" if index == 0 else test if index > 8 else train) for index in range(12)]
     write_table(root / "grades.csv", rows, ["image", "dr", column])
     found = opened(root)
-    splits = found.splits
+    splits = found
     assert set(splits.test.names) == {"9", "10", "11"}
     assert "0" not in {*splits.train.names, *splits.validation.names}
     assert sum(splits.class_counts[0]) == len(splits.train)
@@ -371,7 +371,7 @@ def test_a_table_for_each_grade_is_read_as_one_and_a_grade_that_differs_is_an_er
         write_photograph(root / f"{index}.png", index)
     write_table(root / "dr.csv", [(index, index % 3) for index in range(12)], ["image", "dr"])
     write_table(root / "dme.csv", [(index, index % 2) for index in range(12)], ["image", "dme"])
-    splits = opened(root).splits
+    splits = opened(root)
     assert all(tuple(labels) == (int(name) % 3, int(name) % 2) for labels, name in pairs_of(splits.train))
     write_table(root / "dme.csv", [(index, index % 2, 1) for index in range(12)], ["image", "dme", "dr"])
     with pytest.raises(DataError, match="has other grades in another table"):
@@ -390,5 +390,5 @@ def test_a_list_of_test_photographs_is_kept_where_no_folder_and_no_table_names_a
     write_table(root / "labels.csv", rows, ["image", "dr"])
     (root / "test.txt").write_text("eye03\n/home/bob/eye04.png\n")
     read = opened(root)
-    assert set(read.splits.test.names) == {"eye03", "eye04"}
+    assert set(read.test.names) == {"eye03", "eye04"}
     assert "names 2 pictures of test, 0 not here" in [finding.problem for finding in read.findings]

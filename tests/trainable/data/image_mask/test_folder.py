@@ -51,14 +51,14 @@ def no_decoding(monkeypatch):
 
 
 def test_all_pairs_arrive_in_three_disjoint_sets(folder, cache):
-    splits = open_pairs(folder, cache).splits
+    splits = open_pairs(folder, cache)
     names = [set(getattr(splits, split).names) for split in SPLIT_NAMES]
     assert [len(part) for part in names] == [6, 2, 2]
     assert set.union(*names) == {f"img_{number:03d}" for number in range(10)}
 
 
 def test_each_image_keeps_its_own_mask_in_every_split(folder, cache):
-    splits = open_pairs(folder, cache, image_size=(32, 48)).splits
+    splits = open_pairs(folder, cache, image_size=(32, 48))
     for split in SPLIT_NAMES:
         part = getattr(splits, split)
         for row, name in enumerate(part.names):
@@ -70,13 +70,13 @@ def test_each_image_keeps_its_own_mask_in_every_split(folder, cache):
 
 
 def test_native_masks_keep_the_files_own_resolution(folder, cache):
-    splits = open_pairs(folder, cache, image_size=(16, 16)).splits
+    splits = open_pairs(folder, cache, image_size=(16, 16))
     assert splits.train.masks.shape == (6, 16, 16)
     assert splits.train.native_mask(0).shape == (32, 48)
 
 
 def test_another_split_seed_trains_on_other_images_of_the_same_folder(folder, cache):
-    first, again, other = (open_pairs(folder, cache, split_seed=seed).splits for seed in (0, 0, 1))
+    first, again, other = (open_pairs(folder, cache, split_seed=seed) for seed in (0, 0, 1))
     assert first.fingerprint == again.fingerprint
     assert first.fingerprint["test"] != other.fingerprint["test"]
     assert sorted(first.train.names + first.validation.names + first.test.names) == sorted(
@@ -89,27 +89,27 @@ def test_a_second_opening_decodes_and_hashes_nothing(folder, cache, no_decoding,
     no_decoding()
     monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("a file was hashed"))
     second = open_pairs(folder, cache, on_progress=lambda *_: pytest.fail("work was done"))
-    assert second.splits.fingerprint == first.splits.fingerprint
+    assert second.fingerprint == first.fingerprint
     assert second.findings == first.findings
-    np.testing.assert_array_equal(second.splits.test.images, first.splits.test.images)
+    np.testing.assert_array_equal(second.test.images, first.test.images)
 
 
 def test_the_same_files_elsewhere_are_not_decoded_again(folder, cache, no_decoding, tmp_path):
     first = open_pairs(folder, cache)
     shutil.copytree(folder, tmp_path / "moved")
     no_decoding()
-    assert open_pairs(tmp_path / "moved", cache).splits.fingerprint == first.splits.fingerprint
+    assert open_pairs(tmp_path / "moved", cache).fingerprint == first.fingerprint
 
 
 def test_a_file_rewritten_with_its_old_size_and_time_is_noticed(folder, cache):
     path = folder / "Imgs" / "img_003.bmp"
     (folder / "Imgs" / "img_003.png").unlink()
     Image.new("RGB", (48, 32), (10, 20, 30)).save(path)
-    before = open_pairs(folder, cache).splits.fingerprint
+    before = open_pairs(folder, cache).fingerprint
     times = path.stat()
     Image.new("RGB", (48, 32), (11, 20, 30)).save(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = open_pairs(folder, cache).splits.fingerprint
+    after = open_pairs(folder, cache).fingerprint
     assert before["all"] != after["all"]
     assert sum(before[split] != after[split] for split in SPLIT_NAMES) == 1
 
@@ -118,7 +118,7 @@ def test_damaged_memory_of_hashes_is_forgotten(folder, cache):
     first = open_pairs(folder, cache)
     (memory,) = (cache / "file_hashes").iterdir()
     memory.write_text("{half")
-    assert open_pairs(folder, cache).splits.fingerprint == first.splits.fingerprint
+    assert open_pairs(folder, cache).fingerprint == first.fingerprint
 
 
 def test_progress_counts_every_file_once_up_to_the_total(folder, cache):
@@ -128,8 +128,8 @@ def test_progress_counts_every_file_once_up_to_the_total(folder, cache):
 
 
 def test_the_fingerprint_does_not_depend_on_the_machine_or_the_image_size(folder, cache, tmp_path):
-    one = open_pairs(folder, cache).splits.fingerprint
-    assert open_pairs(folder, tmp_path / "other", image_size=(16, 16)).splits.fingerprint == one
+    one = open_pairs(folder, cache).fingerprint
+    assert open_pairs(folder, tmp_path / "other", image_size=(16, 16)).fingerprint == one
 
 
 def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
@@ -137,8 +137,8 @@ def test_inverted_masks_are_flipped_when_told(folder, cache, tmp_path):
     shutil.copytree(folder, inverted)
     for path in (inverted / "GT").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    plain = open_pairs(folder, cache).splits
-    flipped = open_pairs(inverted, cache, inverted_masks=True).splits
+    plain = open_pairs(folder, cache)
+    flipped = open_pairs(inverted, cache, inverted_masks=True)
     assert flipped.train.names == plain.train.names
     np.testing.assert_array_equal(flipped.train.masks, plain.train.masks)
     assert flipped.fingerprint["all"] != plain.fingerprint["all"]
@@ -160,12 +160,12 @@ def test_colours_are_read_as_the_object_where_they_are_said_to_be(folder, cache)
     with pytest.raises(DataError, match=r"--set foreground_values='\[\"255/0/0\"\]'"):
         open_pairs(folder, cache)
     opened = open_pairs(folder, cache, foreground_values=("255/0/0",))
-    for part in (opened.splits.train, opened.splits.validation, opened.splits.test):
+    for part in (opened.train, opened.validation, opened.test):
         for row in range(len(part)):
             assert part.native_mask(row).sum() == 36
     both = open_pairs(folder, cache, foreground_values=("255/0/0", "0/176/0"))
-    assert both.splits.train.native_mask(0).sum() == 24 * 36
-    assert both.splits.fingerprint != opened.splits.fingerprint
+    assert both.train.native_mask(0).sum() == 24 * 36
+    assert both.fingerprint != opened.fingerprint
     assert "10 of 10 masks hold 255/0/0" in [finding.problem for finding in opened.findings]
 
 
@@ -176,7 +176,7 @@ def test_levels_are_read_as_the_object_where_they_are_said_to_be(folder, cache):
         Image.fromarray(values).save(path)
     with pytest.raises(DataError, match="more than two classes, or void"):
         open_pairs(folder, cache)
-    assert open_pairs(folder, cache, foreground_values=("1",)).splits.train.native_mask(0).sum() == 36
+    assert open_pairs(folder, cache, foreground_values=("1",)).train.native_mask(0).sum() == 36
 
 
 def test_values_that_no_mask_holds_or_that_are_none_are_refused(folder, cache):
@@ -200,7 +200,7 @@ def test_a_jpeg_mask_has_no_exact_values(folder, cache):
 def test_large_objects_are_let_through_when_told(folder, cache):
     for path in (folder / "GT").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    splits = open_pairs(folder, cache, inverted_masks=False).splits
+    splits = open_pairs(folder, cache, inverted_masks=False)
     assert splits.train.masks.mean() > 0.5
 
 
@@ -230,7 +230,7 @@ def test_empty_masks_are_legal(folder, cache):
 def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, cache, write_pairs):
     write_pairs(tmp_path / "data" / "TrainDataset", 8)
     write_pairs(tmp_path / "data" / "TestDataset" / "CAMO", 3, prefix="camo")
-    splits = open_pairs(tmp_path / "data", cache).splits
+    splits = open_pairs(tmp_path / "data", cache)
     assert splits.test.names == tuple(f"TestDataset/CAMO/camo_{number:03d}" for number in range(3))
     assert (len(splits.train), len(splits.validation)) == (6, 2)
 
@@ -238,7 +238,7 @@ def test_an_own_test_folder_is_the_test_split_and_the_rest_is_divided(tmp_path, 
 def test_an_own_validation_folder_is_the_validation_split(tmp_path, cache, write_pairs):
     for number, part in enumerate(("train", "val", "test")):
         write_pairs(tmp_path / "data" / part, 3 + number, prefix=part)
-    splits = open_pairs(tmp_path / "data", cache).splits
+    splits = open_pairs(tmp_path / "data", cache)
     assert [len(getattr(splits, split)) for split in SPLIT_NAMES] == [3, 4, 5]
 
 
@@ -247,14 +247,14 @@ def test_copies_stay_in_one_split_and_are_said(folder, cache):
         shutil.copy(folder / "Imgs" / "img_000.png", folder / "Imgs" / f"img_{number:03d}.png")
     opened = open_pairs(folder, cache)
     copies = {f"img_{number:03d}" for number in range(4)}
-    assert sum(bool(copies & set(getattr(opened.splits, split).names)) for split in SPLIT_NAMES) == 1
+    assert sum(bool(copies & set(getattr(opened, split).names)) for split in SPLIT_NAMES) == 1
     assert sum("is the same picture as Imgs/img_000.png" in finding.problem for finding in opened.findings) == 3
 
 
 def test_frames_of_one_video_stay_together(tmp_path, cache, write_pairs):
     for clip in "abcdef":
         write_pairs(tmp_path / "data", 4, prefix=f"clip_{clip}")
-    splits = open_pairs(tmp_path / "data", cache, group_pattern=r"clip_(.)").splits
+    splits = open_pairs(tmp_path / "data", cache, group_pattern=r"clip_(.)")
     clips = [{name.split("_")[1] for name in getattr(splits, split).names} for split in SPLIT_NAMES]
     assert sum(map(len, clips)) == 6
 
@@ -283,22 +283,22 @@ def test_a_mended_folder_opens(folder, cache):
         with pytest.raises(DataError, match="has no mask"):
             open_pairs(folder, cache)
     (folder / "GT" / "img_002.png").write_bytes(mask)
-    assert len(open_pairs(folder, cache).splits.train) == 6
+    assert len(open_pairs(folder, cache).train) == 6
 
 
 def test_sets_larger_than_the_window_arrive_in_order(folder, cache, monkeypatch, tmp_path):
-    whole = open_pairs(folder, cache).splits
+    whole = open_pairs(folder, cache)
     monkeypatch.setattr(files, "_MOST_WAITING", 3)
-    windowed = open_pairs(folder, tmp_path / "other").splits
+    windowed = open_pairs(folder, tmp_path / "other")
     assert windowed.train.names == whole.train.names
     np.testing.assert_array_equal(windowed.train.images, whole.train.images)
 
 
 def test_crackforest_opens_whole(real_data, cache):
     opened = open_pairs(real_data / "crackforest", cache)
-    assert [len(getattr(opened.splits, split)) for split in SPLIT_NAMES] == [71, 23, 24]
-    assert opened.splits.train.images.shape == (71, 160, 240, 3)
-    assert opened.splits.test.native_mask(0).shape == (320, 480)
+    assert [len(getattr(opened, split)) for split in SPLIT_NAMES] == [71, 23, 24]
+    assert opened.train.images.shape == (71, 160, 240, 3)
+    assert opened.test.native_mask(0).shape == (320, 480)
     assert {finding.severity for finding in opened.findings} == {Severity.NOTE}
 
 
@@ -323,7 +323,7 @@ def test_masks_of_instances_are_one_mask_and_one_of_another_size_is_told(tmp_pat
                 Image.fromarray(mask).save(sample / name / f"nucleus{row}.png")
         pixels = np.random.default_rng(number).integers(0, 255, (32, 48, 3), np.uint8)
         Image.fromarray(pixels).save(sample / "images" / f"s{number}.png")
-    splits = open_pairs(tmp_path / "data", cache).splits
+    splits = open_pairs(tmp_path / "data", cache)
     areas = {name: splits.train.native_mask(row).sum() for row, name in enumerate(splits.train.names)}
     assert areas == {name: 2 * 22 * (3 + int(name[-1])) for name in splits.train.names}
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "data" / "s3" / "masks" / "x.png")
