@@ -206,13 +206,19 @@ def is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
 
 
 def fixed_params(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
-    """The user's values of parameters that the space does not ask for. With another network comes what the user says of
-    it, asked for or not: the default's values may not fit it."""
-    searched = _default_values(space)
+    """The user's values of parameters that the space does not ask for.
+
+    With them come the user's other values of the same parts, and the switches of these, asked for or not: `drop_path` is
+    checked against the `backbone`, `ema_decay` needs `averaging`, and the default's values may not fit.
+    """
+    searched, parameters = _default_values(space), parameters_of(base)
     fixed = {name: value for name, value in settings.pinned.items() if not is_of_space(name, searched, base)}
-    of_network = {name for name, one in parameters_of(base).items() if one.section == "model"}
-    if of_network & fixed.keys():
-        fixed |= {name: value for name, value in settings.pinned.items() if name in of_network}
+    parts = {parameters[name].section for name in fixed if name in parameters} - {None}
+    fixed |= {
+        name: value
+        for name, value in settings.pinned.items()
+        if name in parts or (name in parameters and parameters[name].section in parts)
+    }
     fixed |= {"max_epochs": space.max_epochs, "seed": settings.seed}
     if settings.init is not None:
         path = initial_weights(settings.init)

