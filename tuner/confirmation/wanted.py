@@ -39,7 +39,8 @@ def first_round(record: SearchRecord, top: int, num_seeds: int) -> list[Training
 def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> list[Training]:
     """What to train next: the rest of the first round, then one batch of pairs; empty when nothing is left.
 
-    A pair is the exported trial and the default on a further seed. A batch has as many pairs as are trained at once.
+    A pair is the exported trial and the default on a further seed, while these may decide. A batch has as many pairs as
+    are trained at once.
     """
     known = {(run.trial, run.seed) for run in confirmed_runs(folder, record)}
     first = first_round(record, top, seeds.first)
@@ -47,7 +48,9 @@ def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: Confi
     if missing or not first:
         return missing
     selected, default = handed_over(folder, record), record.default_trial
-    if selected is None or default is None or not selected.is_undecided:
+    if selected is None or default is None or selected.on_test is None or not selected.is_undecided:
+        return []
+    if selected.on_test.is_contradicted:
         return []
     pairs = [_without([(default, seed), (selected.trial, seed)], known) for seed in _seeds(record, seeds.last)]
     batch = [pair for pair in pairs if pair][: max(1, record.settings.resources.concurrent // 2)]

@@ -208,8 +208,8 @@ def is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
 def fixed_params(settings: SearchSettings, space: Space, base: RunConfig) -> dict[str, object]:
     """The user's values of parameters that the space does not ask for.
 
-    With them come the user's other values of the same parts, and the switches of these, asked for or not: `drop_path` is
-    checked against the `backbone`, `ema_decay` needs `averaging`, and the default's values may not fit.
+    With them come the user's other values of the same parts, and the switches of these, asked for or not: `drop_path`
+    is checked against the `backbone`, `ema_decay` needs `averaging`, and the default's values may not fit.
     """
     searched, parameters = _default_values(space), parameters_of(base)
     fixed = {name: value for name, value in settings.pinned.items() if not is_of_space(name, searched, base)}

@@ -25,6 +25,7 @@ class Verdict(StrEnum):
     BEST_SO_FAR = "is the best so far"
     NOT_CONFIRMED = "is the best on one seed"
     AHEAD = "is ahead of the default, but this may be chance"
+    UNSTABLE = "is ahead of the default where its training did not fail"
     BEHIND = "is behind the default, but this may be chance"
     BETTER = "is better than the default"
     WORSE = "is worse than the default"
@@ -92,7 +93,8 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
     rival = max(rivals, key=lambda one: statistics.fmean(one.gains))
     gain = formatting.gain(statistics.fmean(rival.gains))
     better = f"{sum(gain > 0 for gain in rival.gains)} of {formatting.count(len(rival.gains), 'seed')}"
-    return f"; on the test split, trial {rival.trial} is {gain} (better on {better})"
+    failures = f"; {rival.failures}" if rival.failures else ""
+    return f"; on the test split, trial {rival.trial} is {gain} (better on {better}{failures})"
 
 
 def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline:
@@ -100,10 +102,11 @@ def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline
     mean, interval = statistics.fmean(gains), confirmation.interval
     better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
     bounds = "" if interval is None else f"; 95 % interval {' to '.join(map(formatting.difference, interval))}"
-    verdict = Verdict.AHEAD if mean > 0 else Verdict.BEHIND
+    verdict = Verdict.BEHIND if mean <= 0 else Verdict.UNSTABLE if confirmation.is_contradicted else Verdict.AHEAD
     if confirmation.is_distinguishable:
         verdict = Verdict.BETTER if mean > 0 else Verdict.WORSE
     seeds = confirmation.values.keys() & confirmation.default_values.keys()
+    failures = f"; {confirmation.failures}" if confirmation.failures else ""
     return Headline(
         verdict=verdict,
         trial=confirmation.trial,
@@ -111,7 +114,7 @@ def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline
         default_value=statistics.fmean(confirmation.default_values[seed] for seed in seeds),
         value=statistics.fmean(confirmation.values[seed] for seed in seeds),
         where="on the test split",
-        evidence=f"{formatting.gain(mean)}; {better}{bounds}",
+        evidence=f"{formatting.gain(mean)}; {better}{bounds}{failures}",
     )
 
 

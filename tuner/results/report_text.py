@@ -199,8 +199,18 @@ def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation
 
 def _seeds(confirmation: Confirmation) -> str:
     both = (confirmation.default_values, confirmation.values)
-    seeds = sorted(both[0].keys() | both[1].keys())
-    rows = [(f"seed {seed}", *(formatting.number(values.get(seed)) for values in both)) for seed in seeds]
+    failed = (confirmation.default_failed, confirmation.failed)
+    seeds = sorted({*both[0], *both[1], *failed[0], *failed[1]})
+    rows = [
+        (
+            f"seed {seed}",
+            *(
+                "failed" if seed in own else formatting.number(values.get(seed))
+                for values, own in zip(both, failed, strict=True)
+            ),
+        )
+        for seed in seeds
+    ]
     last = ["mean ± standard deviation"]
     for measured in both:
         values = list(measured.values())

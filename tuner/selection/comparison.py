@@ -7,7 +7,7 @@ tells the two apart. Cost: none, it reads `confirm.jsonl`. Off: without that fil
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +31,14 @@ class Confirmation:
     """The objective on the test split, by seed."""
     default_values: dict[int, float]
     higher_is_better: bool
+    failed: frozenset[int] = frozenset()
+    """Seeds whose training diverged or ran out of memory."""
+    default_failed: frozenset[int] = frozenset()
+
+    @property
+    def seeds(self) -> set[int]:
+        """Those that both were trained on."""
+        return {*self.values, *self.failed} & {*self.default_values, *self.default_failed}
 
     @property
     def gains(self) -> list[float]:
@@ -46,8 +54,24 @@ class Confirmation:
 
     @property
     def is_distinguishable(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+        """Whether the interval excludes zero, and no training that failed speaks against that."""
+        is_apart = self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+        return is_apart and not self.is_contradicted
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the better one failed on a seed that the other one survived: no mean of the rest makes up for it."""
+        gains, own, other = self.gains, self.failed & self.seeds, self.default_failed & self.seeds
+        return bool(gains) and bool(own - other if statistics.fmean(gains) > 0 else other - own)
+
+    @property
+    def failures(self) -> str:
+        """Such as `trial 007-1a2b3c4d failed on 2 of 6 seeds`; empty where none did."""
+        sides = ((f"trial {self.trial}", self.failed), ("the default", self.default_failed))
+        seeds = formatting.count(len(self.seeds), "seed")
+        return ", ".join(
+            f"{name} failed on {len(own & self.seeds)} of {seeds}" for name, own in sides if own & self.seeds
+        )
 
     @property
     def sentence(self) -> str:
@@ -56,44 +80,53 @@ class Confirmation:
         if not gains:
             return f"On the test split, {name} and the default have no seed in common with a finite value."
         claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
+        failures = f"; {self.failures}" if self.failures else ""
         if self.interval is None:
-            return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval."
+            return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval{failures}."
         low, high = map(formatting.difference, self.interval)
         evidence = (
             f"mean of {formatting.count(len(gains), 'seed')}, better on {sum(gain > 0 for gain in gains)}, 95 % "
             f"interval of the paired gain {low} to {high}"
         )
-        doubt = "" if self.is_distinguishable else ", but this may be chance"
-        return f"{claim}{doubt} ({evidence})."
+        doubt = "" if self.is_distinguishable or self.is_contradicted else ", but this may be chance"
+        return f"{claim}{doubt} ({evidence}){failures}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The configuration to export: of the retrained ones, the one with the best mean."""
+    """The configuration to export: of the retrained ones that failed least, the one with the best mean."""
 
     trial: TrialRecord
     mean: float
-    """On the validation split, over the seeds that all of them share."""
+    """On the validation split, over the seeds that all of them share and it did not fail on."""
     num_seeds: int
     others: dict[str, float]
-    """Means of the others by trial name, the default first."""
+    """Means of the others by trial name, the default first; NaN where all their trainings failed."""
     wins: dict[str, int]
     """On how many seeds it beats each of the others."""
+    failed: dict[str, int]
+    """On how many of the seeds each of them diverged or ran out of memory, by trial name."""
 
     @property
     def sentence(self) -> str:
         """Such as `Trial 029-7682ec2b is exported: ... mean 0.910. It beats the default (0.841) on 3 of 3 seeds.`"""
         seeds = formatting.count(self.num_seeds, "seed")
         beside = ", ".join(
-            f"{'the default' if number_of(trial) == 0 else f'trial {trial}'} ({formatting.number(mean)}) on "
+            f"{'the default' if number_of(trial) == 0 else f'trial {trial}'} ({self.mean_in_words(trial)}) on "
             f"{self.wins[trial]} of {seeds}"
-            for trial, mean in self.others.items()
+            for trial in self.others
         )
         name = f"Trial {self.trial.name}" + (" (the default)" if self.trial.number == 0 else "")
         return (
             f"{name} is exported: the best on the validation split after training on {seeds}, "
-            f"mean {formatting.number(self.mean)}. It beats {beside}."
+            f"mean {self.mean_in_words(self.trial.name)}. It beats {beside}."
         )
+
+    def mean_in_words(self, trial: str) -> str:
+        """Of one of them: `0.910`, or `0.910, failed on 1`."""
+        mean = self.mean if trial == self.trial.name else self.others[trial]
+        known = [formatting.number(mean)] if math.isfinite(mean) else []
+        return ", ".join([*known, *([f"failed on {self.failed[trial]}"] if self.failed[trial] else [])])
 
 
 def confirmed_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
@@ -114,16 +147,22 @@ def confirmed_runs(folder: Path, search: SearchRecord) -> list[ConfirmedRun]:
 def choose(folder: Path, search: SearchRecord) -> Choice | None:
     """Chooses by the mean of several seeds: a search has one seed, and the best of many noisy values looks too good.
 
-    None until two configurations share two seeds.
+    A configuration that diverged or ran out of memory on more of the seeds than another ranks behind it. None until two
+    configurations share two seeds, and where every training failed.
     """
-    by_trial = _by_trial(folder, search, lambda run: math.nan if run.validation is None else run.validation)
+    # Early versions did not record the value on the validation split.
+    runs = [run for run in confirmed_runs(folder, search) if run.validation is not None or run.objective is None]
+    by_trial = _by_trial(runs, lambda run: math.nan if run.validation is None else run.validation)
     seeds = set.intersection(*(set(values) for values in by_trial.values())) if by_trial else set()
-    means = {trial: statistics.fmean(values[seed] for seed in seeds) for trial, values in by_trial.items() if seeds}
-    means = {trial: mean for trial, mean in means.items() if math.isfinite(mean)}
-    if len(means) < 2 or len(seeds) < 2:
+    finite = {
+        trial: [values[seed] for seed in seeds if math.isfinite(values[seed])] for trial, values in by_trial.items()
+    }
+    if len(finite) < 2 or len(seeds) < 2 or not any(finite.values()):
         return None
     sign = search.settings.sign
-    best = max(means, key=lambda trial: sign * means[trial])
+    failed = {trial: len(seeds) - len(values) for trial, values in finite.items()}
+    means = {trial: statistics.fmean(values) if values else math.nan for trial, values in finite.items()}
+    best = max(means, key=lambda trial: (-failed[trial], sign * means[trial]))
     others = [trial for trial in means if trial != best]
     return Choice(
         trial=search.by_name[best],
@@ -131,9 +170,16 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
         num_seeds=len(seeds),
         others={trial: means[trial] for trial in others},
         wins={
-            trial: sum(sign * (by_trial[best][seed] - by_trial[trial][seed]) > 0 for seed in seeds) for trial in others
+            trial: sum(_beats(by_trial[best][seed], by_trial[trial][seed], sign=sign) for seed in seeds)
+            for trial in others
         },
+        failed=failed,
     )
+
+
+def _beats(value: float, other: float, *, sign: float) -> bool:
+    """Whether it is the better one of two values; NaN is worse than any."""
+    return math.isfinite(value) and not sign * (value - other) <= 0
 
 
 def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]:
@@ -142,24 +188,29 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
     Raises:
         ValueError: the file is damaged, or names a trial that the search does not have.
     """
-    measured = {
-        trial: {seed: value for seed, value in values.items() if value is not None}
-        for trial, values in _by_trial(folder, search, lambda run: run.objective).items()
-    }
-    default = {} if search.default_trial is None else measured.pop(search.default_trial.name, {})
-    better = search.settings.mode == "max"
+    by_trial = _by_trial(confirmed_runs(folder, search), lambda run: run.objective)
+    default = {} if search.default_trial is None else by_trial.pop(search.default_trial.name, {})
     return [
-        Confirmation(trial=trial, values=values, default_values=default, higher_is_better=better)
-        for trial, values in measured.items()
-        if values
+        Confirmation(
+            trial=trial,
+            values=_finite(values),
+            default_values=_finite(default),
+            higher_is_better=search.settings.mode == "max",
+            failed=frozenset(values.keys() - _finite(values).keys()),
+            default_failed=frozenset(default.keys() - _finite(default).keys()),
+        )
+        for trial, values in by_trial.items()
+        if _finite(values)
     ]
 
 
-def _by_trial(
-    folder: Path, search: SearchRecord, value_of: Callable[[ConfirmedRun], Value]
-) -> dict[str, dict[int, Value]]:
+def _finite(values: Mapping[int, float | None]) -> dict[int, float]:
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def _by_trial(runs: Iterable[ConfirmedRun], value_of: Callable[[ConfirmedRun], Value]) -> dict[str, dict[int, Value]]:
     """A value of each training, by trial and seed, the trials by number."""
     found: dict[str, dict[int, Value]] = {}
-    for run in sorted(confirmed_runs(folder, search), key=lambda run: run.number):
+    for run in sorted(runs, key=lambda run: run.number):
         found.setdefault(run.trial, {})[run.seed] = value_of(run)
     return found

@@ -45,11 +45,10 @@ class HandedOver:
     def seeds_to_decide(self) -> tuple[int, int] | None:
         """The least and the most seeds, about, that would tell it from the default: the value of `--seeds`. None where
         that is decided or not confirmed, and where they are too many."""
-        if self.choice is None or self.on_test is None or not self.is_undecided:
+        if self.choice is None or self.on_test is None or not self.is_undecided or self.on_test.is_contradicted:
             return None
-        gains = self.on_test.gains
-        more = sequential.seeds_to_decide(gains)
-        return None if more is None else (self.choice.num_seeds, len(gains) + max(1, more))
+        more = sequential.seeds_to_decide(self.on_test.gains)
+        return None if more is None else (self.choice.num_seeds, len(self.on_test.seeds) + max(1, more))
 
     def to_decide(self, *, is_over: bool, is_running: bool) -> str | None:
         """What it would take to tell it from the default; None where that is decided or not confirmed.
@@ -64,10 +63,12 @@ class HandedOver:
             return "Not decided yet: training is still running."
         if not is_over:
             return "Not decided yet: the search was interrupted."
+        if self.on_test.is_contradicted:
+            return f"No claim, however many seeds follow: {self.on_test.failures}."
         if self.seeds_to_decide is None:
             return f"More than {MOST_SEEDS} seeds would be needed to decide."
         least, most = self.seeds_to_decide
-        more = most - len(self.on_test.gains)
+        more = most - len(self.on_test.seeds)
         takes = f"{formatting.count(more, 'more seed')} ({formatting.about(more * self.pair_seconds)})"
         return f"Undecided: about {takes} would settle it if the difference holds: --seeds {least}..{most}."
 
@@ -87,7 +88,7 @@ class HandedOver:
         if self.leader.name not in self.choice.others:
             return f"{there}; it was not trained on other seeds."
         seeds = formatting.count(self.choice.num_seeds, "seed")
-        mean, own = formatting.number(self.choice.others[self.leader.name]), formatting.number(self.choice.mean)
+        mean, own = self.choice.mean_in_words(self.leader.name), self.choice.mean_in_words(self.trial.name)
         return f"{there}; its mean of {seeds} is {mean}, that of trial {self.trial.name} {own}."
 
 

@@ -99,6 +99,25 @@ def test_with_four_slots_two_pairs_are_trained_at_once(folder):
     assert [(trial.number, seed - FIRST_SEED) for trial, seed in todo] == [(0, 3), (2, 3), (0, 4), (2, 4)]
 
 
+def test_a_trial_that_failed_where_the_default_did_not_gets_no_further_seed_and_no_number_of_seeds_is_named(folder):
+    first_round(folder, UNCLEAR)
+    (_, seed), _ = next_trainings(folder, read_search(folder), top=2, seeds=SEEDS)
+    append_run(folder, ConfirmedRun(trial=NAMES[0], seed=seed, objective=0.6, validation=0.6, test={}))
+    append_run(folder, ConfirmedRun(trial=NAMES[2], seed=seed, objective=None, validation=None, test={}))
+    assert following(folder) == []
+    selected = handed_over(folder, read_search(folder))
+    assert selected.seeds_to_decide is None
+    assert f"trial {NAMES[2]} failed on 1 of 4 seeds" in selected.to_decide(is_over=True, is_running=False)
+
+
+def test_the_seeds_that_would_decide_are_counted_from_those_that_were_trained(folder):
+    first_round(folder, UNCLEAR)
+    before = handed_over(folder, read_search(folder)).seeds_to_decide
+    for trial in (NAMES[0], NAMES[2]):
+        append_run(folder, ConfirmedRun(trial=trial, seed=FIRST_SEED + 3, objective=None, validation=None, test={}))
+    assert handed_over(folder, read_search(folder)).seeds_to_decide == (before[0], before[1] + 1)
+
+
 def test_where_the_default_is_exported_nothing_is_left_to_decide(folder):
     record = read_search(folder)
     for trial, seed in next_trainings(folder, record, top=2, seeds=SEEDS):

@@ -1,5 +1,7 @@
 """What a search has won, in every state that a search can be in."""
 
+from dataclasses import replace
+
 import pytest
 
 from tuner.records import read_search
@@ -40,6 +42,13 @@ def test_the_values_are_the_means_over_the_seeds_that_both_have(search):
     assert (found.default_value, found.value) == (pytest.approx(0.805), pytest.approx(0.86))
     assert found.where == "on the test split"
     assert found.evidence == "0.055 better; 2 of 2 seeds better"
+
+
+def test_a_trial_that_failed_where_the_default_did_not_is_not_called_better(search):
+    never = confirmed(search, (0.85, 0.86, 0.87), default=(0.80, 0.81, 0.82, 0.80))
+    found = headline_of(search, search.leader, [replace(never, failed=frozenset({3}))], State.OVER)
+    assert found.verdict is Verdict.UNSTABLE
+    assert found.evidence.endswith(f"; trial {never.trial} failed on 1 of 4 seeds")
 
 
 def test_an_exported_default_is_said_with_its_own_mean(search):

@@ -68,6 +68,7 @@ def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_is_left_
     third, fifth = read_confirmations(tmp_path, search_of())
     assert (third.trial, fifth.trial) == (NAMES[3], NAMES[5])
     assert (fifth.values, fifth.default_values) == ({1000: 0.8}, {1000: 0.7, 1001: 0.6})
+    assert (fifth.failed, third.failed, fifth.default_failed) == ({1001}, set(), set())
 
 
 def test_without_a_confirmation_there_is_none(tmp_path):
@@ -101,7 +102,7 @@ def told(tmp_path):
 
     def write(runs, mode="max"):
         for number, seed, value in runs:
-            measured = {"objective": 0.1 * number, "test": {}, "validation": value}
+            measured = {"objective": None if value is None else 0.1 * number, "test": {}, "validation": value}
             append_run(tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, **measured))
         return tmp_path, search_of(mode)
 
@@ -143,8 +144,76 @@ def test_only_seeds_that_all_were_trained_on_choose(told):
         [],
         [(0, 1000, 0.8), (5, 1000, 0.9)],
         [(0, 1000, 0.8), (0, 1001, 0.8)],
-        [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, None), (5, 1001, 0.9)],
+        [(number, seed, None) for number in (0, 5) for seed in (1000, 1001)],
     ],
 )
-def test_without_two_seeds_of_two_configurations_nothing_is_chosen(told, runs):
+def test_without_two_seeds_of_two_configurations_and_any_value_nothing_is_chosen(told, runs):
     assert choose(*told(runs)) is None
+
+
+def test_values_of_before_the_validation_split_was_recorded_choose_nothing(tmp_path):
+    for number, seed in ((0, 1000), (0, 1001), (5, 1000), (5, 1001)):
+        append_run(tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, objective=0.1 * number, test={}))
+    assert choose(tmp_path, search_of()) is None
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("failing", [[1000], [1000, 1001], [1000, 1001, 1002]])
+def test_a_configuration_that_failed_on_a_seed_is_behind_one_that_never_did(told, mode, failing):
+    best, worse = (0.9, 0.6) if mode == "max" else (0.6, 0.9)
+    seeds = (1000, 1001, 1002)
+    runs = [(0, seed, worse) for seed in seeds]
+    runs += [(5, seed, None if seed in failing else best) for seed in seeds]
+    choice = choose(*told(runs, mode))
+    assert (choice.trial.number, choice.wins) == (0, {NAMES[5]: len(failing)})
+    assert f"failed on {len(failing)}) on {len(failing)} of 3 seeds" in choice.sentence
+
+
+def test_where_all_failed_the_one_that_failed_least_is_chosen_and_that_is_said(told):
+    runs = [(0, 1000, None), (0, 1001, None), (0, 1002, 0.9), (5, 1000, 0.6), (5, 1001, 0.6), (5, 1002, None)]
+    choice = choose(*told(runs))
+    assert (choice.trial.number, choice.mean) == (5, pytest.approx(0.6))
+    assert choice.sentence.endswith(
+        "after training on 3 seeds, mean 0.600, failed on 1. It beats the default (0.900, failed on 2) on 2 of 3 seeds."
+    )
+
+
+GAINS = ((0.70, 0.71, 0.70, 0.71), (0.80, 0.81, 0.80, 0.81))
+
+
+@pytest.mark.parametrize(
+    ("failed", "default_failed", "is_claimed"),
+    [((), (), True), ((9,), (), False), ((), (9,), True), ((9,), (9,), True), ((8, 9), (9,), False)],
+)
+@pytest.mark.parametrize("is_gain", [True, False])
+def test_no_difference_is_claimed_for_a_side_that_failed_on_a_seed_that_the_other_survived(
+    failed, default_failed, is_claimed, is_gain
+):
+    default, values = GAINS if is_gain else GAINS[::-1]
+    sides = (frozenset(failed), frozenset(default_failed))
+    own, other = sides if is_gain else sides[::-1]
+    survived = {9: 0.7} if default_failed == () and failed else {}
+    more = {8: 0.7} if 8 in failed else {}
+    confirmation = Confirmation(
+        trial=NAMES[7],
+        values=dict(enumerate(values)) | ({} if is_gain else survived | more),
+        default_values=dict(enumerate(default)) | (survived | more if is_gain else {}),
+        higher_is_better=True,
+        failed=own,
+        default_failed=other,
+    )
+    assert confirmation.interval is not None
+    assert confirmation.is_distinguishable is is_claimed
+
+
+def test_a_training_that_failed_is_in_the_sentence():
+    confirmation = Confirmation(
+        trial=NAMES[7],
+        values={0: 0.8, 1: 0.8},
+        default_values={0: 0.7, 1: 0.7, 2: 0.7, 3: 0.7},
+        higher_is_better=True,
+        failed=frozenset({2, 3, 4}),
+    )
+    assert confirmation.sentence.endswith(
+        f"on 2 seeds, too few for a confidence interval; trial {NAMES[7]} failed on 2 of 4 seeds."
+    )

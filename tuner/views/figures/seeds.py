@@ -37,7 +37,10 @@ def draw_seeds(search: SearchRecord, exported: TrialRecord | None, confirmations
         name=name,
         title=title,
         caption="A dot is one training, scored on data that the search never saw. Lines join a seed, bars are means.",
-        description=f"Means: {', '.join(means)}.",
+        description=". ".join(
+            [f"Means: {', '.join(means)}", *dict.fromkeys(one.failures for one in confirmations if one.failures)]
+        )
+        + ".",
         figure=figure,
     )
 
