@@ -55,7 +55,7 @@ def about(seconds: float) -> str:
 
 def metric(name: str) -> str:
     """A metric's name without its split: `s_measure` for `val/s_measure`."""
-    return name.rpartition("/")[2]
+    return name.partition("/")[2] or name
 
 
 def argument(value: Path | str) -> str:

@@ -92,7 +92,8 @@ class LoopRun:
         if self._end is None:
             return HandedOver(self.epoch, dict((self._checkpoint or {}).get("handed_over", {})), None)
         weights = state_of(self._end.states[MODEL]) if MODEL in self._end.states else {}
-        return HandedOver(self.epoch, {name: value.cpu() for name, value in weights.items()}, None)
+        # Copies: the code after the loop may go on with the model.
+        return HandedOver(self.epoch, {name: value.cpu().clone() for name, value in weights.items()}, None)
 
     def states_before_training(self) -> Mapping[str, Any]:
         """What the loop names in `epochs`; it is called up to there, and unwound.
@@ -136,7 +137,9 @@ class LoopRun:
         )
 
     def test(self, data: Any = None) -> dict[str, float]:
-        """What the function returns after its loop, without a prefix; empty where it returns nothing.
+        """What the function returns after its loop, without `test/`; empty where it returns nothing.
+
+        A name such as `val/accuracy` stays, so that it is never taken for the accuracy on the test split.
 
         Raises:
             LoopError: the function failed, or returned no numbers.
@@ -150,12 +153,16 @@ class LoopRun:
         if value is None:
             return {}
         try:
-            return {name.rpartition("/")[2]: float(number) for name, number in value.items()}
+            named = [(name.removeprefix("test/"), float(number)) for name, number in value.items()]
         except (AttributeError, TypeError, ValueError) as error:
             raise LoopError(
                 f'{_name(self._train)} returned {value!r:.200}; return numbers by name, such as {{"test/accuracy": '
                 "0.9}, or nothing."
             ) from error
+        metrics = dict(named)
+        if len(metrics) < len(named):
+            raise LoopError(f"{_name(self._train)} returned {', '.join(value)}: one number twice; return each once.")
+        return metrics
 
     def save(self, path: Path) -> None:
         """Writes what the loop named, and the random generators, as they stood at the end of the epoch.

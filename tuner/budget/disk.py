@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from tuner import formatting
-from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import trial_folder
 from tuner.selection import in_search
@@ -99,8 +98,7 @@ def _dispensable(search: SearchRecord) -> list[TrialRecord]:
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
 
     def goodness(trial: TrialRecord) -> tuple[float, float]:
-        # A plateaued trial is compared with full trainings.
-        length = math.inf if trial.outcome is Outcome.PLATEAUED else trial.last_epoch
+        length = math.inf if trial.keeps_last_value else trial.last_epoch
         return length, search.settings.sign * trial.last.objective if trial.last else 0.0
 
     return sorted(ended, key=goodness)

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     """Why a trial ended."""
 
     COMPLETED = "completed"
-    """Trained to the planned budget."""
+    """Trained to the planned budget, or as long as a loop of the user's own wanted."""
     STOPPED_AT_RUNG = "stopped_at_rung"
     """Below the cutoff of a rung, or not promoted; its value is from an early epoch."""
     DIVERGED = "diverged"
@@ -37,6 +37,11 @@ class Outcome(StrEnum):
         """Caused by the configuration: the sampler should avoid similar ones."""
         bad = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT, Outcome.EXPERTS_COLLAPSED)
         return self in bad
+
+    @property
+    def keeps_last_value(self) -> bool:
+        """Whether no epoch was left out by the search: the last value counts as that of a full training."""
+        return self in (Outcome.COMPLETED, Outcome.PLATEAUED)
 
     @property
     def may_win(self) -> bool:

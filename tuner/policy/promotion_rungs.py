@@ -90,7 +90,7 @@ class PromotionRungs:
 
         The earlier values of one that counts as bad become -inf: they would make similar configurations look good.
         """
-        if outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and last is not None:
+        if outcome.keeps_last_value and last is not None:
             self.report(trial, epoch=self.epochs[-1], value=last)
         if outcome.counts_as_bad:
             reached = self.running.get(trial, self.paused.get(trial, 0))

@@ -74,6 +74,10 @@ class TrialRecord:
         return self.outcome is None or self.outcome.may_win
 
     @property
+    def keeps_last_value(self) -> bool:
+        return self.outcome is not None and self.outcome.keeps_last_value
+
+    @property
     def sentence(self) -> str:
         """How it ended, or its last epoch."""
         if self.outcome is not None:
@@ -81,8 +85,8 @@ class TrialRecord:
         return f"unfinished after epoch {self.last_epoch}"
 
     def result_at(self, epoch: int) -> EpochDone | None:
-        """The result to compare at this epoch; a plateaued trial keeps its last result for later epochs."""
-        if self.outcome is Outcome.PLATEAUED and self.results:
+        """The result to compare at this epoch; a trial that ended by itself keeps its last result for later epochs."""
+        if self.keeps_last_value and self.results:
             epoch = min(epoch, max(self.results))
         return self.results.get(epoch)
 
@@ -182,8 +186,7 @@ class SearchRecord:
                 if epoch > self.settings.max_epochs:
                     raise ValueError(f"epoch {epoch} is past the full length of {self.settings.max_epochs}")
                 if isinstance(event, TrialEnded):
-                    needs_result = event.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED)
-                    if needs_result and not self._trials[trial].results:
+                    if event.outcome.keeps_last_value and not self._trials[trial].results:
                         raise ValueError(f"trial {trial} is {event.outcome}, but has no result")
                 elif event.outcome not in (None, *ENDINGS_WITH_A_RESULT):
                     raise ValueError(f"trial {trial} is {event.outcome} with a result")
@@ -204,7 +207,7 @@ class SearchRecord:
             raise ValueError(f"past trial {past.trial} comes after a trial of this search")
         if max(past.values, default=0) > self.settings.max_epochs:
             raise ValueError(f"epoch {max(past.values)} is past the full length of {self.settings.max_epochs}")
-        if past.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) and not past.values:
+        if past.outcome.keeps_last_value and not past.values:
             raise ValueError(f"{past.trial} is {past.outcome}, but has no value")
 
     def _check_decision(self, trial: str, decision: Decision) -> None:

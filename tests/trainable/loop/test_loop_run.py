@@ -124,6 +124,36 @@ def test_a_complete_run_that_is_restored_trains_nothing_and_is_tested(tmp_path):
     assert restored.test() == {"loss": 0.25}
 
 
+def test_a_value_of_another_split_is_never_taken_for_that_of_the_test_split():
+    returned = {"test/accuracy": 0.8, "val/accuracy": 0.95, "test/a/f1": 0.1, "test/b/f1": 0.2}
+    run = run_of(reporting({"val/loss": 1.0}, returned=returned), max_epochs=1)
+    curve(run)
+    assert run.test() == {"accuracy": 0.8, "val/accuracy": 0.95, "a/f1": 0.1, "b/f1": 0.2}
+
+
+def test_one_number_that_is_returned_twice_is_an_error():
+    run = run_of(reporting({"val/loss": 1.0}, returned={"accuracy": 0.8, "test/accuracy": 0.9}), max_epochs=1)
+    curve(run)
+    with pytest.raises(LoopError, match="train returned accuracy, test/accuracy: one number twice"):
+        run.test()
+
+
+def test_weights_that_were_handed_over_stay_while_the_code_after_the_loop_goes_on_with_the_model():
+    def train(params, trial):
+        model = nn.Linear(1, 1)
+        nn.init.constant_(model.weight, 1.0)
+        for _ in trial.epochs(model=model):
+            trial.report({"val/loss": 0.5})
+        nn.init.constant_(model.weight, 2.0)
+        return {"test/loss": 0.5}
+
+    run = run_of(train, max_epochs=1)
+    curve(run)
+    before = run.handed_over.weights["weight"]
+    run.test()
+    assert (before.item(), run.handed_over.weights["weight"].item()) == (1.0, 2.0)
+
+
 def test_a_loop_that_returns_nothing_has_no_test_metrics():
     run = run_of(reporting({"val/loss": 1.0}), max_epochs=1)
     curve(run)

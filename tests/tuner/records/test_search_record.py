@@ -53,11 +53,12 @@ def test_a_trial_that_broke_cannot_win(recorder, outcome):
     assert recorder.record.leader.name == sound
 
 
-def test_a_trial_that_plateaued_stands_beside_full_trainings_with_its_last_value(recorder):
-    plateaued = record_curve(recorder, 0.5, 0.8, 0.9, outcome=Outcome.PLATEAUED)
+@pytest.mark.parametrize("outcome", [Outcome.PLATEAUED, Outcome.COMPLETED])
+def test_a_trial_that_ended_by_itself_stands_beside_full_trainings_with_its_last_value(recorder, outcome):
+    short = record_curve(recorder, 0.5, 0.8, 0.9, outcome=outcome)
     full = record_curve(recorder, 0.4, 0.5, 0.6, 0.61, outcome=Outcome.COMPLETED)
     record_curve(recorder, 0.95, outcome=Outcome.STOPPED_AT_RUNG)
-    assert [trial.name for trial in recorder.record.rank(4)] == [plateaued, full]
+    assert [trial.name for trial in recorder.record.rank(4)] == [short, full]
     assert recorder.record.leader.objective_at(4) == recorder.record.leader.measured(4).objective == 0.9
 
 

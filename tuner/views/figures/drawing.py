@@ -11,7 +11,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tuner import formatting
-from tuner.policy.outcomes import Outcome
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results.progress import ending_of
 
@@ -65,7 +64,7 @@ def colour_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | 
         return DEFAULT
     if not trial.may_win:
         return BAD
-    return COMPLETED if trial.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED) else STOPPED
+    return COMPLETED if trial.keeps_last_value else STOPPED
 
 
 def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> str:
@@ -77,7 +76,7 @@ def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | No
         return "default"
     if not trial.may_win:
         return "diverged, failed or over a limit"
-    if trial.outcome in (Outcome.COMPLETED, Outcome.PLATEAUED):
+    if trial.keeps_last_value:
         return "completed"
     return "not finished" if trial.outcome is None else "stopped at a rung"
 
