@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import pyarrow
 from pyarrow import fs
@@ -57,7 +58,9 @@ class RemoteFolder:
         is_whole = self._files.type_name in _ALL_OR_NOTHING
         if not is_whole:
             self._files.create_dir(posixpath.dirname(path), recursive=True)
-        partial = path if is_whole else posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.part")
+        # Two may write one file at once: a trial its checkpoint, and the copy of the folder.
+        hidden = f".{posixpath.basename(path)}.{uuid4().hex}.part"
+        partial = path if is_whole else posixpath.join(posixpath.dirname(path), hidden)
         with file.open("rb") as source, self._files.open_output_stream(partial) as target:
             while chunk := source.read(_CHUNK_BYTES):
                 target.write(chunk)

@@ -10,13 +10,15 @@ from trainable.remote.remote_folder import RemoteFolder
 from trainable.remote.uri import check_uri
 from trainable.reporting.waiting import Waiting
 from tuner import formatting
-from tuner.records import SETTINGS
+from tuner.records import CONFIRM, SETTINGS
 from tuner.records.events import TRIALS
 from tuner.records.search_record import CHECKPOINTS
 from tuner.storage.lease import Lease
 
 logger = logging.getLogger(__name__)
 
+_APPENDED = (TRIALS, CONFIRM)
+"""The search and its confirmation only add lines to these: of two folders, the one with more has gone on."""
 _PROBE = ".probe"
 _REASON_CHARACTERS = 300
 """Of the error of a store: some are a page."""
@@ -64,11 +66,8 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
         names = [name for name in remote.names() if not name.startswith(hidden)]
         space, run = store.partition("?")[0].rstrip("/").split("/")[-2:]
         folder = results / space / run
-        with TemporaryDirectory() as scratch:
-            theirs = Path(scratch) / TRIALS
-            remote.get(TRIALS, theirs)
-            if _is_newer(folder, theirs, store):
-                return folder
+        if _is_newer(folder, remote):
+            return folder
         logger.info("fetching %s to %s", store, folder)
         # The settings last: without them a folder holds no search.
         for name in sorted(names, key=lambda name: name == SETTINGS):
@@ -82,26 +81,28 @@ def check_up_to_date(folder: Path, store: str) -> None:
     Raises:
         OSError: the store can't be reached.
     """
-    with TemporaryDirectory() as scratch:
-        theirs = Path(scratch) / TRIALS
-        if RemoteFolder(store).get(TRIALS, theirs) and not _is_newer(folder, theirs, store):
-            raise ValueError(
-                f"{store} has changed since {folder} was copied from it; continue there with --resume "
-                f"{formatting.argument(store)}."
-            )
+    if not _is_newer(folder, RemoteFolder(store)):
+        raise ValueError(
+            f"{store} has changed since {folder} was copied from it; continue there with --resume "
+            f"{formatting.argument(store)}."
+        )
 
 
-def _is_newer(folder: Path, theirs: Path, store: str) -> bool:
+def _is_newer(folder: Path, remote: RemoteFolder) -> bool:
     """Whether the folder on this machine holds all that the store has, and perhaps more."""
     if not (folder / SETTINGS).is_file():
         return False
-    own, stored = _whole_lines(folder / TRIALS), _whole_lines(theirs)
-    if own.startswith(stored):
+    both = []
+    with TemporaryDirectory() as scratch:
+        for name in _APPENDED:
+            remote.get(name, theirs := Path(scratch) / name)
+            both.append((_whole_lines(folder / name), _whole_lines(theirs)))
+    if all(own.startswith(stored) for own, stored in both):
         return True
-    if stored.startswith(own):
+    if all(stored.startswith(own) for own, stored in both):
         return False
     raise ValueError(
-        f"{folder} and {store} have both changed since they were equal; move one of them away, and continue the "
+        f"{folder} and {remote.uri} have both changed since they were equal; move one of them away, and continue the "
         "other with --resume."
     )
 

@@ -50,14 +50,37 @@ class Mirror:
         self._copied: dict[str, Stamp] = {}
         self._read_bytes, self._epochs = 0, dict[str, int]()
         self._is_behind = False
+        self._may_write = lease is None
+
+    def begin(self) -> None:
+        """Takes the right to write, which nothing is copied without.
+
+        Raises:
+            ValueError: another machine continues the search, or has continued it since the folder was copied.
+            OSError: the store can't be reached.
+        """
+        if self._lease is None or self._may_write:
+            return
+        with Waiting(f"Checking that no other machine continues {self._store}"):
+            if not self._lease.is_held and (taken_over := self._lease.take()):
+                logger.warning("%s", taken_over)
+            check_up_to_date(self._folder, self._store)
+        note_taken_over(self._folder, None)
+        self._may_write = True
 
     def copy(self) -> None:
         """Brings the copy up to date; what has not changed is not copied again.
 
         Raises:
-            LeaseLostError: another machine continues the search.
+            LeaseLostError: another machine continues the search, or has continued it.
             Exception: the store can't be reached; each kind of store has errors of its own.
         """
+        try:
+            self.begin()
+        except ValueError as error:
+            # Without the advice, which is for a search that has not started.
+            self._give_up(str(error).partition(";")[0])
+            raise LeaseLostError(str(error)) from error
         self._renew_lease()
         remote = self._remote = self._remote or RemoteFolder(self._store)
         self._read_epochs()
@@ -112,13 +135,16 @@ class Mirror:
     def _renew_lease(self) -> None:
         """Raises LeaseLostError, and an error of the store."""
         try:
-            if self._lease is not None:
+            if self._lease is not None and self._may_write:
                 self._lease.renew()
         except LeaseLostError as error:
-            if self.taken_over is None:
-                note_taken_over(self._folder, str(error))
-            self.taken_over = str(error)
+            self._give_up(str(error))
             raise
+
+    def _give_up(self, reason: str) -> None:
+        if self.taken_over is None:
+            note_taken_over(self._folder, reason)
+        self.taken_over = reason
 
     @property
     def end_reason(self) -> str | None:
@@ -181,8 +207,15 @@ def mirror_folder(folder: Path, store: str | None, lease: Lease | None = None) -
         yield None
         return
     lease = lease or Lease(store)
-    _take(lease, folder)
     mirror = Mirror(folder, store, lease)
+    try:
+        mirror.begin()
+    except OSError as error:
+        # A store that is away keeps no search on this machine from going on; it begins with the first copy.
+        logger.warning("%s can't be reached: %s. The search goes on in %s.", store, _first_line(error), folder)
+    except ValueError:
+        lease.release()
+        raise
     logger.info("copying %s to %s", folder, store)
     with ExitStack() as at_end:
         at_end.callback(lease.release)
@@ -208,21 +241,6 @@ def _repeated(work: Callable[[], object], *, every_seconds: float) -> Iterator[N
     finally:
         ended.set()
         thread.join()
-
-
-def _take(lease: Lease, folder: Path) -> None:
-    """A store that is away keeps no search on this machine from going on; the lease is taken with the first copy."""
-    try:
-        with Waiting(f"Checking that no other machine continues {lease.store}"):
-            if not lease.is_held and (taken_over := lease.take()):
-                logger.warning("%s", taken_over)
-            check_up_to_date(folder, lease.store)
-        note_taken_over(folder, None)
-    except OSError as error:
-        logger.warning("%s can't be reached: %s. The search goes on in %s.", lease.store, _first_line(error), folder)
-    except ValueError:
-        lease.release()
-        raise
 
 
 def _copy_the_rest(mirror: Mirror, folder: Path, store: str) -> None:

@@ -1,5 +1,6 @@
 """A folder by its URI: what is put there comes back, and nothing half-made is seen."""
 
+import io
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -32,6 +33,21 @@ def test_a_file_is_replaced_and_removed(remote, tmp_path):
     remote.remove("name")
     remote.remove("name")
     assert remote.names() == {}
+
+
+def test_a_file_that_two_write_at_once_is_whole(remote, tmp_path):
+    class ReadTwice(io.BytesIO):
+        """While it is copied for the first time, it is copied again."""
+
+        def read(self, size=-1):
+            if not self.tell():
+                remote.put(file, "epoch_0001.pt")
+            return super().read(size)
+
+    file = tmp_path / "file"
+    file.write_bytes(b"weights")
+    remote.put(SimpleNamespace(open=lambda mode: ReadTwice(b"weights"), name="file"), "epoch_0001.pt")
+    assert remote.names() == {"epoch_0001.pt": 7}
 
 
 def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):

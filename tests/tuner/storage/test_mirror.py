@@ -14,7 +14,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
 from trainable.remote.remote_folder import RemoteFolder
-from tuner.records import Recorder, read_search
+from tuner.records import ConfirmedRun, Recorder, append_run, read_runs, read_search
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.storage import lease as leases
 from tuner.storage import mirror as mirrors
@@ -49,6 +49,14 @@ def train(recorder: Recorder, epoch: int) -> None:
     (place / checkpoint_name(epoch)).write_bytes(b"weights" * epoch)
     recorder.result(TRIAL, epoch=epoch, objective=0.5 + epoch / 100, metrics={}, seconds=1.0)
     remove_others(recorder.folder, TRIAL, epoch)
+
+
+def confirmed(seed: int) -> ConfirmedRun:
+    return ConfirmedRun(trial=TRIAL, seed=seed, objective=0.6, validation=0.6, test={})
+
+
+def unreachable(uri: str):
+    raise OSError("Network is unreachable")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -200,6 +208,45 @@ def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorde
     with pytest.raises(ValueError, match=said), mirror_folder(tmp_path / "behind/moe/spring", store):
         pass
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
+
+
+def test_a_confirmation_that_has_gone_on_elsewhere_is_neither_overwritten_nor_left_there(recorder, store, tmp_path):
+    append_run(recorder.folder, confirmed(1000))
+    with mirror_folder(recorder.folder, store):
+        pass
+    elsewhere = fetch_search(store, tmp_path / "other")
+    with mirror_folder(elsewhere, store):
+        append_run(elsewhere, confirmed(1001))
+    with pytest.raises(ValueError, match=f"^{store} has changed since"), mirror_folder(recorder.folder, store):
+        pass
+    assert fetch_search(store, tmp_path / "results") == recorder.folder
+    assert [run.seed for run in read_runs(recorder.folder)] == [1000, 1001]
+    append_run(recorder.folder, confirmed(1002))
+    append_run(elsewhere, confirmed(1003))
+    with mirror_folder(recorder.folder, store):
+        pass
+    with pytest.raises(ValueError, match="have both changed since they were equal"):
+        fetch_search(store, tmp_path / "other")
+
+
+def test_a_store_that_was_away_at_the_beginning_is_not_overwritten_once_it_is_back(
+    recorder, store, tmp_path, monkeypatch
+):
+    with mirror_folder(recorder.folder, store):
+        pass
+    elsewhere = fetch_search(store, tmp_path / "other")
+    with mirror_folder(elsewhere, store), closing(Recorder.resume(elsewhere)) as other:
+        train(other, 1)
+    there = files(tmp_path / "store/moe/spring")
+    with monkeypatch.context() as away:
+        away.setattr("trainable.remote.remote_folder._filesystem", unreachable)
+        mirror = Mirror(recorder.folder, store, Lease(store))
+        mirror.keep_lease()
+        assert not mirror.try_copy()
+    mirror.keep_lease()
+    assert mirror.try_copy()
+    assert mirror.taken_over == f"{store} has changed since {recorder.folder} was copied from it"
+    assert files(tmp_path / "store/moe/spring") == there
 
 
 def test_a_search_is_fetched_on_a_machine_that_has_nothing_of_it(recorder, store, tmp_path, monkeypatch):
