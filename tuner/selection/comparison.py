@@ -34,6 +34,8 @@ class Confirmation:
     failed: frozenset[int] = frozenset()
     """Seeds whose training diverged or ran out of memory."""
     default_failed: frozenset[int] = frozenset()
+    num_candidates: int = 1
+    """How many were retrained beside the default: the more there are to choose from, the wider the interval."""
 
     @property
     def seeds(self) -> set[int]:
@@ -50,7 +52,7 @@ class Confirmation:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % confidence interval of the mean gain, over all looks; None for fewer than three seeds."""
-        return sequential.interval(self.gains)
+        return sequential.interval(self.gains, self.num_candidates)
 
     @property
     def is_distinguishable(self) -> bool:
@@ -198,6 +200,7 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
             higher_is_better=search.settings.mode == "max",
             failed=frozenset(values.keys() - _finite(values).keys()),
             default_failed=frozenset(default.keys() - _finite(default).keys()),
+            num_candidates=len(by_trial),
         )
         for trial, values in by_trial.items()
         if _finite(values)

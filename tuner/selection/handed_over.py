@@ -47,7 +47,7 @@ class HandedOver:
         that is decided or not confirmed, and where they are too many."""
         if self.choice is None or self.on_test is None or not self.is_undecided or self.on_test.is_contradicted:
             return None
-        more = sequential.seeds_to_decide(self.on_test.gains)
+        more = sequential.seeds_to_decide(self.on_test.gains, self.on_test.num_candidates)
         return None if more is None else (self.choice.num_seeds, len(self.on_test.seeds) + max(1, more))
 
     def to_decide(self, *, is_over: bool, is_running: bool) -> str | None:

@@ -18,7 +18,7 @@ LAWS = {
 }
 
 
-def claims(gains):
+def claims(gains, num_candidates=1):
     """For each confirmation and number of seeds from three, whether its interval excludes zero."""
     counts = np.arange(1, gains.shape[1] + 1)
     means = np.cumsum(gains, axis=1) / counts
@@ -26,15 +26,18 @@ def claims(gains):
     columns = []
     for number in range(LEAST_SEEDS, gains.shape[1] + 1):
         spread = np.sqrt(squares[:, number - 1] / (number - 1) / number)
-        columns.append(np.abs(means[:, number - 1]) > student.isf(level(number) / 2, number - 1) * spread)
+        columns.append(
+            np.abs(means[:, number - 1]) > student.isf(level(number, num_candidates) / 2, number - 1) * spread
+        )
     return np.stack(columns, axis=1)
 
 
-def test_the_simulation_claims_what_the_intervals_claim():
+@pytest.mark.parametrize("num_candidates", [1, 3, 10])
+def test_the_simulation_claims_what_the_intervals_claim(num_candidates):
     gains = np.random.default_rng(0).normal(loc=1.5, size=(200, 8))
-    for row, claimed in zip(gains, claims(gains), strict=True):
+    for row, claimed in zip(gains, claims(gains, num_candidates), strict=True):
         for number in range(LEAST_SEEDS, 9):
-            low, high = interval(row[:number])
+            low, high = interval(row[:number], num_candidates)
             assert (low > 0 or high < 0) == claimed[number - LEAST_SEEDS]
 
 
@@ -46,14 +49,15 @@ def test_without_a_difference_at_most_one_confirmation_in_twenty_ever_claims_one
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.9, 1.0])
-def test_nor_does_one_that_first_chose_the_best_of_three_by_the_validation_values_of_the_same_trainings(shared):
+@pytest.mark.parametrize("num_candidates", [3, 5, 10])
+def test_nor_does_one_that_first_chose_the_best_by_the_validation_values_of_the_same_trainings(shared, num_candidates):
     """`shared`: correlation of a training's values on the two splits, by which a lucky training misleads the choice."""
     rng = np.random.default_rng(2)
-    test = rng.normal(size=(NUM_CONFIRMATIONS, 4, 10))
+    test = rng.normal(size=(NUM_CONFIRMATIONS, 1 + num_candidates, 10))
     validation = shared * test + np.sqrt(1 - shared**2) * rng.normal(size=test.shape)
     chosen = validation[:, :, :3].mean(axis=2).argmax(axis=1)
     gains = test[np.arange(NUM_CONFIRMATIONS), chosen] - test[:, 0]
-    is_claimed = claims(gains).any(axis=1) & (chosen > 0)
+    is_claimed = claims(gains, num_candidates).any(axis=1) & (chosen > 0)
     assert is_claimed.mean() <= ERROR
 
 
