@@ -98,7 +98,7 @@ class Trainer(Resumable):
         done = 0
         for index, window in enumerate(windows(loader, accumulation_steps)):
             self.scheduler.step(epoch + (done + 1) / updates)
-            done += self._update(window, means)
+            done += int(self._update(window, means))
             if log_interval and (index + 1) % log_interval == 0:
                 loss = means.compute()["loss"]
                 logger.info("epoch %d, update %d of %d, loss %.4f", epoch + 1, index + 1, updates, loss)

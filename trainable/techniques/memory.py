@@ -154,9 +154,9 @@ class MicroBatches:
         self._configured, self._caps = config, caps
         self._key = (*(getattr(config, name) for name in config.memory_fields), device)
         self.size, self.accumulation_steps = config.batch_size, config.accumulation_steps
+        """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
         while self.size > caps.largest.get(self._key, self.size):
             self.size, self.accumulation_steps = halve_micro_batch(self.size, self.accumulation_steps)
-        """Images of a micro-batch, at most the configured ones, and micro-batches per update: as many images in all."""
         self.evaluated = self.size
         """Images of a batch of the validation or the test at most, once memory ran short."""
 
