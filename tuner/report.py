@@ -146,7 +146,9 @@ def write_measured(
         say_importance(search, importance),
         report_text.say_trials(search, exported),
         say_data(search.settings),
-        "" if selected is None else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations)),
+        ""
+        if selected is None
+        else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations) or selected.is_confirmed),
     ]
     with replacing(output / REPORT) as partial:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from tuner import formatting
 from tuner.baselines.beside import Baselines
 from tuner.budget.disk import exportable_trials
 from tuner.budget.stated_time import affordable_confirmation
-from tuner.ending.steps import confirm_and_tell, finish, live_page
+from tuner.ending.steps import INTERRUPTED, confirm_and_tell, finish, live_page
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
@@ -205,7 +205,7 @@ def _report(recorder: Recorder, mirror: Mirror | None) -> int:
             recorder.record.taken_over = mirror.taken_over
             mirror.fetch_checkpoints(exportable_trials(recorder.record))
         status = finish(recorder.folder, recorder.record)
-    if status == 0:
+    if status != INTERRUPTED:
         recorder.finish()
     return status
 

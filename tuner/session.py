@@ -136,18 +136,23 @@ class Session:
         self._make_room(trial)
         return goes_on and self.stop_reason is None
 
-    def fail(self, trial: str, error: str) -> None:
-        """A leg's process died: its trial restarts from the last checkpoint, at most MAX_FAILURES times in a row."""
+    def fail(self, trial: str, error: str, *, may_recover: bool = True) -> None:
+        """A leg failed: its trial restarts from the last checkpoint, at most MAX_FAILURES times in a row.
+
+        Args:
+            may_recover: its process died. False is an error of the user's own code, which would come again.
+        """
         if self.stop_reason is not None:
             return
         self._recorder.leg_failed(trial, error)
-        record = self._search.by_name[trial]
-        if record.num_failures <= MAX_FAILURES:
+        record, most = self._search.by_name[trial], MAX_FAILURES if may_recover else 0
+        if record.num_failures <= most:
             self._due.append(record)
-        elif record.num_failures == MAX_FAILURES + 1 and len(self._search.failing) > MAX_FAILING:
+        elif record.num_failures == most + 1 and len(self._search.failing) > MAX_FAILING:
+            # A changed file of the user's own can't continue a search.
+            advice = "Fix the cause, then continue with --resume" if may_recover else "Fix it, and start a new search"
             self.stop(
-                f"{len(self._search.failing)} trials in a row failed before an epoch was done: {error}. "
-                "Fix the cause, then continue with --resume."
+                f"{len(self._search.failing)} trials in a row failed before an epoch was done: {error}. {advice}."
             )
         else:
             self._end(trial, Outcome.FAILED, {"error": error})

@@ -230,6 +230,20 @@ def test_when_trials_fail_one_after_the_other_the_machine_is_blamed_and_the_sear
     assert not search.is_unfinished
 
 
+def test_an_error_of_the_users_own_code_is_not_tried_again(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = new_search(tmp_path / "run", scheduler="none")
+    with opened(folder) as session:
+        for _ in range(2):
+            trial = session.next_leg().trial
+            session.fail(trial, "KeyError: 'masks' (train.py, line 38)", may_recover=False)
+            assert read_search(folder).by_name[trial].sentence.endswith(": KeyError: 'masks' (train.py, line 38)")
+        session.fail(session.next_leg().trial, "KeyError: 'masks' (train.py, line 38)", may_recover=False)
+        assert session.next_leg() is NoWork.FINISHED
+    assert [trial.outcome for trial in read_search(folder).trials] == [Outcome.FAILED, Outcome.FAILED, None]
+    assert "before an epoch was done: KeyError: 'masks' (train.py, line 38). Fix it, and start a new" in caplog.text
+
+
 def test_a_trial_that_fails_again_after_such_a_stop_is_spent_so_that_a_resume_comes_further(tmp_path):
     folder = new_search(tmp_path / "run", scheduler="none")
     with opened(folder) as session:

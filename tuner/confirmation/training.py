@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from trainable.run import Run, run_epochs
+from trainable.run import run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -41,7 +41,9 @@ class Progress:
 def log_training(run: ConfirmedRun, progress: Progress) -> None:
     """Writes one line for a finished training."""
     name = "default" if run.number == 0 else f"trial {run.trial}"
-    result = "diverged or out of memory" if run.objective is None else f"{run.objective:.4f} on the test split"
+    result = f"{run.objective:.4f} on the test split" if run.objective is not None else "diverged or out of memory"
+    if run.objective is None and run.validation is not None:
+        result = f"{run.validation:.4f} on the validation split, no finite value on the test split"
     left = f" | {progress.left} left" if progress.done < progress.total else ""
     sys.stdout.write(f"[{progress.done}/{progress.total}{left}] {name}, seed {run.seed}: {result}\n")
     sys.stdout.flush()
@@ -140,6 +142,7 @@ def _train(
     )
     # One process in any case: the same batch, so the same training as of several.
     ended = run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait, unfit_nodes=unfit_nodes)
+    metric, is_scored = record.settings.metric, True
     for (trial, seed), training in ended:
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
@@ -147,11 +150,19 @@ def _train(
             yield (trial.name, seed), None
             continue
         trained: Trained = training.result()
+        if is_scored and metric not in trained.test:
+            is_scored = False
+            logger.warning(
+                "The function returned %s after its loop, so that the validation split alone decides; return "
+                "{'test/%s': ...} to be scored on the test split.",
+                ", ".join(trained.test) or "nothing",
+                metric,
+            )
         finite = {name: finite_or_none(value) for name, value in trained.test.items()}
         run = ConfirmedRun(
             trial=trial.name,
             seed=seed,
-            objective=finite[record.settings.metric],
+            objective=finite.get(metric),
             test=finite,
             validation=finite_or_none(trained.validation),
             seconds=trained.seconds,
@@ -175,7 +186,7 @@ class Trained(NamedTuple):
     validation: float | None
     """The objective on the validation split; None after divergence or out of memory."""
     test: Mapping[str, float | None]
-    """The metrics on the test split, of the same weights; only the objective, as None, where there are none."""
+    """The metrics on the test split, of the same weights; only the objective, as None, where the training failed."""
     seconds: float
 
 
@@ -187,19 +198,7 @@ def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device:
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}
-            validation, test = objectives[run.handed_over.epoch], _with_objective(run.test(), run)
+            validation, test = objectives[run.handed_over.epoch], run.test()
     except (DivergedError, MemoryShortage):
         validation, test = None, {formatting.metric(run.objective): None}
     return Trained(validation, test, time.perf_counter() - began)
-
-
-def _with_objective(test: Mapping[str, float], run: Run) -> Mapping[str, float]:
-    """The metrics on the test split; raises ValueError where a loop of the user's own returns no such objective."""
-    name = formatting.metric(run.objective)
-    if name not in test:
-        returned = ", ".join(test) or "nothing"
-        raise ValueError(
-            f"{run.config.workload} returned {returned} after its loop: return {{'test/{name}': ...}}, or search with "
-            "--confirm 0."
-        )
-    return test

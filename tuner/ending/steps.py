@@ -28,7 +28,7 @@ from tuner.views.throttled_view import ThrottledView
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = 130
+NO_RESULT, INTERRUPTED = 1, 130
 NUM_COMMANDS = 3
 _WIDTH = 12
 PAGE_SECONDS = 5.0
@@ -81,7 +81,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
     """Writes samples, report, page and export over earlier ones, and says what came of the search.
 
     Returns:
-        The exit status of the search: 0 over, 130 something is left to train.
+        The exit status of the search: 0 over, 1 over without a value of any trial, 130 something is left to train.
     """
     # Its figures take as long to import as a trial takes to start.
     from tuner.report import write_measured
@@ -94,7 +94,9 @@ def finish(folder: Path, search: SearchRecord) -> int:
         not_exported = _hand_over(folder, search)
         write_columns(folder, search, () if importance is None else importance.shares)
     sys.stdout.write("\n".join(summary(folder, search, not_exported)) + "\n")
-    return 0 if what_is_left(folder, search) is None else INTERRUPTED
+    if what_is_left(folder, search) is not None:
+        return INTERRUPTED
+    return NO_RESULT if search.leader is None else 0
 
 
 def live_page(

@@ -17,12 +17,15 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
+from trainable.loop.loop_error import LoopError
 from trainable.ray.trainable import LEG, REPORT, UNFIT_NODES
 from tuner.policy.policy import NoWork
 from tuner.session import Session
 
 MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died|UnfitNodeError")
 """In Ray's words, or because the machine joined a moment ago and could not train."""
+LOOP_ERROR = f"{LoopError.__module__}.{LoopError.__qualname__}: "
+"""How the error of a loop of the user's own begins; it would come again."""
 Answer = TypeVar("Answer")
 Otherwise = TypeVar("Otherwise")
 
@@ -96,9 +99,12 @@ class LegScheduler(_NotSaved, FIFOScheduler):
         text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
         lines = text.strip().splitlines()
         error = lines[-1] if lines else "the process exited without an error message"
-        session = self._guard.session
-        lost = session.move if MACHINE_GONE.search(error) else session.fail
-        self._guard.call(lambda: lost(trial.config[LEG].trial, error), otherwise=None)
+        session, leg = self._guard.session, trial.config[LEG]
+        if MACHINE_GONE.search(error):
+            self._guard.call(lambda: session.move(leg.trial, error), otherwise=None)
+            return
+        told, may_recover = error.removeprefix(LOOP_ERROR), LOOP_ERROR not in text
+        self._guard.call(lambda: session.fail(leg.trial, told, may_recover=may_recover), otherwise=None)
 
 
 class SessionStopper(_NotSaved, Stopper):

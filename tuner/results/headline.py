@@ -8,7 +8,7 @@ from enum import StrEnum
 from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
 from tuner.selection import in_search
-from tuner.selection.comparison import Confirmation
+from tuner.selection.comparison import Choice, Confirmation
 
 
 class State(StrEnum):
@@ -21,10 +21,12 @@ class State(StrEnum):
 class Verdict(StrEnum):
     """What is known of the exported trial; completes a sentence that begins with its name."""
 
-    NO_RESULT = "no result yet"
+    NO_RESULT_YET = "no result yet"
+    NO_RESULT = "no result"
     BEST_SO_FAR = "is the best so far"
     NOT_CONFIRMED = "is the best on one seed"
     AHEAD = "is ahead of the default, but this may be chance"
+    CHOSEN = "is the best on several seeds"
     UNSTABLE = "is ahead of the default where its training did not fail"
     BEHIND = "is behind the default, but this may be chance"
     BETTER = "is better than the default"
@@ -64,9 +66,17 @@ class Headline:
 
 
 def headline_of(
-    search: SearchRecord, exported: TrialRecord | None, confirmations: Sequence[Confirmation], state: State
+    search: SearchRecord,
+    exported: TrialRecord | None,
+    confirmations: Sequence[Confirmation],
+    state: State,
+    choice: Choice | None = None,
 ) -> Headline:
-    """The claim on the exported trial: on the test split where it is confirmed, else that of the search."""
+    """The claim on the exported trial: on the test split where it was scored there, else on the validation split.
+
+    Args:
+        choice: how several seeds chose it; None where they did not.
+    """
     own = [one for one in confirmations if exported is not None and one.trial == exported.name and one.gains]
     if own and state is not State.RUNNING:
         return _test_headline(search, own[0])
@@ -82,7 +92,27 @@ def headline_of(
             evidence=f"the best mean over several seeds on the validation split{_of_best_rival(confirmations)}",
             is_default=True,
         )
+    if choice is not None and state is not State.RUNNING:
+        return _chosen_headline(search, choice)
     return _validation_headline(search, exported, state)
+
+
+def _chosen_headline(search: SearchRecord, choice: Choice) -> Headline:
+    """Of a confirmation without a value on the test split, as of a loop of the user's own that returns none."""
+    default = search.default_trial
+    is_default, name = choice.trial is default, "" if default is None else default.name
+    seeds = formatting.count(choice.num_seeds, "seed")
+    wins = "" if name not in choice.wins else f", better than the default on {choice.wins[name]}"
+    return Headline(
+        verdict=Verdict.DEFAULT if is_default else Verdict.CHOSEN,
+        trial=choice.trial.name,
+        metric=search.settings.metric,
+        default_value=choice.others.get(name),
+        value=choice.mean,
+        where="on the validation split",
+        evidence=f"mean of {seeds}{wins}; no value on the test split",
+        is_default=is_default,
+    )
 
 
 def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
@@ -94,7 +124,8 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
     gain = formatting.gain(statistics.fmean(rival.gains))
     better = f"{sum(gain > 0 for gain in rival.gains)} of {formatting.count(len(rival.gains), 'seed')}"
     failures = f"; {rival.failures}" if rival.failures else ""
-    return f"; on the test split, trial {rival.trial} is {gain} (better on {better}{failures})"
+    doubt = "" if rival.is_distinguishable or rival.is_contradicted else ", but this may be chance"
+    return f"; on the test split, trial {rival.trial} is {gain}{doubt} (better on {better}{failures})"
 
 
 def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline:
@@ -121,7 +152,9 @@ def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline
 def _validation_headline(search: SearchRecord, exported: TrialRecord | None, state: State) -> Headline:
     comparison = in_search.compare_with_default(search, exported)
     is_over = state is State.OVER
-    verdict = Verdict.NO_RESULT if exported is None else Verdict.NOT_CONFIRMED if is_over else Verdict.BEST_SO_FAR
+    verdict = Verdict.NOT_CONFIRMED if is_over else Verdict.BEST_SO_FAR
+    if exported is None:
+        verdict = Verdict.NO_RESULT if is_over else Verdict.NO_RESULT_YET
     last = None if exported is None or exported.last is None else exported.last.objective
     evidence = "on one seed, not scored on the test split yet"
     if exported is None:

@@ -190,7 +190,8 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
     Raises:
         ValueError: the file is damaged, or names a trial that the search does not have.
     """
-    by_trial = _by_trial(confirmed_runs(folder, search), lambda run: run.objective)
+    runs = [run for run in confirmed_runs(folder, search) if not _is_unscored(run, search.settings.metric)]
+    by_trial = _by_trial(runs, lambda run: run.objective)
     default = {} if search.default_trial is None else by_trial.pop(search.default_trial.name, {})
     return [
         Confirmation(
@@ -205,6 +206,11 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
         for trial, values in by_trial.items()
         if _finite(values)
     ]
+
+
+def _is_unscored(run: ConfirmedRun, metric: str) -> bool:
+    """Whether a loop of the user's own ended well and returned no such value of the test split."""
+    return run.objective is None and run.validation is not None and metric not in run.test
 
 
 def _finite(values: Mapping[int, float | None]) -> dict[int, float]:

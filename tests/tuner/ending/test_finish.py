@@ -13,7 +13,7 @@ from markupsafe import escape
 from tuner import load
 from tuner.confirmation.wanted import FIRST_SEED, is_over, what_is_left
 from tuner.ending.restoring import restore
-from tuner.ending.steps import finish
+from tuner.ending.steps import NO_RESULT, finish
 from tuner.explain import explain_search
 from tuner.export import main as export
 from tuner.records import ConfirmedRun, Recorder, append_run, lock_folder, read_search
@@ -122,8 +122,10 @@ def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(e
     folder = ended(confirm=1, seeds=0)
     failed = {"outcome": "failed", "numbers": {"error": "x"}}
     rewrite(folder, [e | failed if e["event"] == "end" else e for e in events(folder) if e["event"] != "result"])
-    assert finish(folder, read_search(folder)) == 0
-    assert "Exported    none: no trial has a finite objective" in capsys.readouterr().out
+    assert finish(folder, read_search(folder)) == NO_RESULT
+    said = capsys.readouterr().out
+    assert "Result      No result: no trial has a value to compare." in said
+    assert "Exported    none: no trial has a finite objective" in said
     assert not (folder / "best").exists()
 
 

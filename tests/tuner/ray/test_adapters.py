@@ -10,25 +10,30 @@ from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "told", "may_recover"),
     [
         (
-            "Failure # 1\nyour loop failed:\n  File ...\nKeyError: 'a' (bad.py, line 6)\n\n",
-            "KeyError: 'a' (bad.py, line 6)",
+            "trainable.loop.loop_error.LoopError: your loop failed:\n  File ...\nKeyError: 'a' (a.py, line 6)\n",
+            "KeyError: 'a' (a.py, line 6)",
+            False,
         ),
-        (None, "the process exited without an error message"),
+        ("Failure # 1\ntrainable.loop.loop_error.LoopError: f returned.\n", "f returned.", False),
+        ("Failure # 1\nRuntimeError: no such device\n\n", "RuntimeError: no such device", True),
+        (None, "the process exited without an error message", True),
     ],
 )
-def test_a_failed_leg_is_told_by_the_last_line_of_its_error(tmp_path, text, told):
+def test_a_failed_leg_is_told_by_the_last_line_of_its_error_and_whether_it_is_of_the_users_own_loop(
+    tmp_path, text, told, may_recover
+):
     """Ray writes the file before it asks the scheduler, and copies it to the storage later."""
     heard = []
-    session = SimpleNamespace(fail=lambda trial, error: heard.append((trial, error)))
+    session = SimpleNamespace(fail=lambda trial, error, may_recover: heard.append((trial, error, may_recover)))
     if text is not None:
         (tmp_path / "error.txt").write_text(text)
     leg = Leg(trial="000-0123abcd", params={}, folder=str(tmp_path))
     failed = SimpleNamespace(config={LEG: leg}, error_file=str(tmp_path / "error.txt") if text else None)
     LegScheduler(FirstError(session)).on_trial_error(None, failed)
-    assert heard == [("000-0123abcd", told)]
+    assert heard == [("000-0123abcd", told, may_recover)]
 
 
 @pytest.mark.parametrize(

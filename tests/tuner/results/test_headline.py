@@ -74,4 +74,4 @@ def test_without_a_confirmation_the_search_speaks_of_the_validation_split(search
 
 def test_a_search_without_a_value_has_no_result(synthetic_search):
     found = headline_of(synthetic_search().recorder.record, None, [], State.INTERRUPTED)
-    assert (found.verdict, found.trial, found.value) == (Verdict.NO_RESULT, None, None)
+    assert (found.verdict, found.trial, found.value) == (Verdict.NO_RESULT_YET, None, None)

@@ -4,6 +4,7 @@ from scipy.stats import ttest_rel
 from tests.tuner.conftest import recorded_settings
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
 from tuner.records.events import TrialStarted
+from tuner.results.headline import State, Verdict, headline_of
 from tuner.selection.comparison import Confirmation, choose, read_confirmations
 from tuner.selection.sequential import level
 
@@ -69,6 +70,20 @@ def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_is_left_
     assert (third.trial, fifth.trial) == (NAMES[3], NAMES[5])
     assert (fifth.values, fifth.default_values) == ({1000: 0.8}, {1000: 0.7, 1001: 0.6})
     assert (fifth.failed, third.failed, fifth.default_failed) == ({1001}, set(), set())
+
+
+def test_what_a_loop_does_not_score_on_the_test_split_has_not_failed_there_and_its_validation_values_choose(tmp_path):
+    for number, value in ((0, 0.6), (5, 0.8)):
+        for seed in (1000, 1001, 1002):
+            run = ConfirmedRun(trial=NAMES[number], seed=seed, objective=None, validation=value, test={"f1": 0.1})
+            append_run(tmp_path, run)
+    search = search_of()
+    assert read_confirmations(tmp_path, search) == []
+    choice = choose(tmp_path, search)
+    assert (choice.trial.name, choice.failed) == (NAMES[5], {NAMES[0]: 0, NAMES[5]: 0})
+    found = headline_of(search, choice.trial, [], State.OVER, choice)
+    assert (found.verdict, found.where) == (Verdict.CHOSEN, "on the validation split")
+    assert found.evidence == "mean of 3 seeds, better than the default on 3; no value on the test split"
 
 
 def test_without_a_confirmation_there_is_none(tmp_path):

@@ -45,7 +45,8 @@ class Result:
 
     @property
     def headline(self) -> Headline:
-        return headline_of(self.search, self.exported, self.confirmations, self.state)
+        choice = None if self.selected is None else self.selected.choice
+        return headline_of(self.search, self.exported, self.confirmations, self.state, choice)
 
 
 def read_result(
@@ -170,7 +171,7 @@ def commands(result: Result) -> dict[str, str]:
         found["Continue the search"] = f"python -m tuner.search --resume {place}"
     if result.exported is None or result.state is State.RUNNING:
         return found | {"Explain the trials so far": f"python -m tuner.explain {place}"}
-    if result.state is State.OVER and not result.confirmations:
+    if result.state is State.OVER and not result.confirmed:
         found["Score it on the test split"] = f"python -m tuner.confirm {place}"
     if result.state is State.OVER and result.selected is not None and result.selected.seeds_to_decide is not None:
         least, most = result.selected.seeds_to_decide
