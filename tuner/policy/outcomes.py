@@ -63,7 +63,7 @@ _CLAUSES = {
         " at epoch {epoch}",
         " (rung {rung})",
         ": {value} misses the cutoff {cutoff}",
-        ": not promoted (the rung keeps 1 in {one_in}; predicted final {predicted})",
+        ": not promoted (the rung keeps 1 in {one_in} by predicted final value, its own {predicted})",
         ", rank {rank} of {of}",
         "; no {short_of} space for its checkpoint",
     ),

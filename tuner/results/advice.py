@@ -43,7 +43,10 @@ def advice_for(
 def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
     if _is_from_scratch(search, trial):
         images = formatting.count(search.settings.images.get("train", 0), "image")
-        return f"The network started from scratch, on {images}: give trained weights (--init or --set weights=...)."
+        # A network of the user's own has no weights by name.
+        is_own = (search.settings.base_config.get("model") or {}).get("network") is not None
+        how = "--init" if is_own else "--init or --set weights=..."
+        return f"The network started from scratch, on {images}: give trained weights ({how})."
     if not is_below_probe:
         return ""
     return (

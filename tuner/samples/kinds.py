@@ -84,7 +84,9 @@ class Grades(Kind):
             sure = ", ".join(f"{float(part.max()):.2f}" for part in parts)
             likeliest = self._in_words([int(part.argmax()) for part in parts])
             score = sum(known) / len(known) if known else 1.0
-            said[name] = Judgement(picture=None, caption=f"{likeliest} ({sure})", score=score)
+            is_right = all(int(part.argmax()) == label for part, label in zip(parts, labels, strict=True) if label >= 0)
+            of_truth = "" if is_right else f", true class {', '.join(f'{value:.2f}' for value in known)}"
+            said[name] = Judgement(picture=None, caption=f"{likeliest} ({sure}){of_truth}", score=score)
         truth = self._in_words(labels)
         return Sample(number=image.place, picture=as_uri(image.pixels), truth=truth, **said)
 

@@ -20,8 +20,8 @@ def test_only_what_the_configuration_is_to_blame_for_counts_as_bad():
         (
             Outcome.STOPPED_AT_RUNG,
             {"rung": 1, "epoch": 2, "rank": 4, "of": 5, "one_in": 2, "predicted": 0.61, "short_of": "disk"},
-            "stopped at epoch 2 (rung 1): not promoted (the rung keeps 1 in 2; predicted final 0.61), rank 4 of 5; no "
-            "disk space for its checkpoint",
+            "stopped at epoch 2 (rung 1): not promoted (the rung keeps 1 in 2 by predicted final value, its own 0.61), "
+            "rank 4 of 5; no disk space for its checkpoint",
         ),
         (
             Outcome.DIVERGED,

@@ -75,6 +75,8 @@ def test_a_network_from_scratch_is_told_of_trained_weights_and_one_that_has_them
     assert "The network started from scratch, on 204 images: give trained weights" in told(
         search, FLAT, base_config=fresh, images=images
     )
+    own = base(model={"weights": "scratch", "network": "nets.py:Net"})
+    assert "give trained weights (--init)." in told(search, FLAT, base_config=own)
     for given in (base(), {**fresh, "init_weights": "weights.pt"}, {"max_epochs": 12}):
         assert "from scratch" not in told(search, FLAT, base_config=given)
 

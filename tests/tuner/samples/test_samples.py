@@ -114,7 +114,8 @@ def test_a_class_is_scored_by_the_probability_of_the_true_one_and_counted():
     ]
     kind = Grades({"": ("clean", "dirty")})
     first = kind.sample(0, images)
-    assert (first.truth, first.default.caption, first.exported.caption) == ("dirty", "clean (0.70)", "dirty (0.80)")
+    said = (first.truth, first.default.caption, first.exported.caption)
+    assert said == ("dirty", "clean (0.70), true class 0.30", "dirty (0.80)")
     assert first.exported.score == pytest.approx(0.8)
     (confusion,) = kind.confusions(images)
     assert (confusion.default, confusion.exported) == ([[0, 0], [2, 0]], [[0, 0], [1, 1]])
