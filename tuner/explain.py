@@ -24,6 +24,7 @@ from tuner.results import progress
 from tuner.results.differences import differences
 from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
+from tuner.selection.comparison import read_confirmations
 from tuner.selection.handed_over import handed_over
 
 PROG = "python -m tuner.explain"
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             trial, lines = None if selected is None else selected.trial, explain_search(search, options.folder)
         else:
             trial = find_trial(search, options.trial)
-            lines = explain_trial(search, trial)
+            lines = [*explain_trial(search, trial), *_on_further_seeds(search, options.folder, trial)]
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2
@@ -85,6 +86,15 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
     return lines + _differences(search, trial)
 
 
+def _on_further_seeds(search: SearchRecord, folder: Path, trial: TrialRecord) -> list[str]:
+    """What its confirmation says of it, and, where several seeds chose another, of that; nothing without one."""
+    lines = [one.sentence for one in read_confirmations(folder, search) if one.trial == trial.name]
+    selected = handed_over(folder, search)
+    if selected is None or selected.choice is None or trial is selected.trial or not lines:
+        return lines
+    return [*lines, selected.choice.sentence]
+
+
 def find_trial(search: SearchRecord, called: str) -> TrialRecord:
     """The trial of this number or name; raises ValueError when there is none."""
     for trial in search.trials:
@@ -115,7 +125,7 @@ def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
     rivals, result = search.rank(epoch), leader.measured(epoch)
     objective = search.settings.metric
     value = formatting.number(result.objective)
-    where = "the highest epoch reached" if result.epoch == epoch else "where it plateaued"
+    where = "the highest epoch reached" if result.epoch == epoch else "where it ended"
     verb = "leads" if search.is_unfinished else "is exported"
     line = f"Trial {leader.name} {verb}: its {objective} of {value} at epoch {result.epoch}, {where},"
     if len(rivals) == 1:

@@ -97,10 +97,7 @@ def test_a_leader_that_plateaued_is_told_with_its_own_epoch(folder):
     resumed.end(NAMES[0], Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
     resumed.close()
     told = "\n".join(explain_search(read_search(folder), folder))
-    assert (
-        f"Trial {NAMES[2]} is exported: its s_measure of 0.650 at epoch 2, where it plateaued, is the best of 2 "
-        in told
-    )
+    assert f"Trial {NAMES[2]} is exported: its s_measure of 0.650 at epoch 2, where it ended, is the best of 2 " in told
     assert "At epoch 3: 0.650, default 0.600; 0.050 better." in told
 
 
@@ -128,7 +125,7 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     assert second == "0 trials in 0:00: none has started."
 
 
-def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder):
+def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default_and_by_the_test_split(folder, capsys):
     values = {2: (0.80, 0.82, 0.81), 1: (0.79, 0.83, 0.78), 0: (0.70, 0.71, 0.72)}
     for number, seen in values.items():
         for seed, value in enumerate(seen):
@@ -143,6 +140,10 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "
         in told
     )
+    assert main([str(folder), "1"]) == 0
+    *_, on_test, why_another = capsys.readouterr().out.splitlines()
+    assert on_test.startswith(f"On the test split, trial {NAMES[1]} is 0.090 better than the default (mean of 3 seeds")
+    assert why_another.startswith(f"Trial {NAMES[2]} is exported: ")
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def ray_running(
                     dashboard = dashboard_in_words(context.dashboard_url)
                     yield RunningRay(dashboard=dashboard, scratch=own_folder / "tune", is_joined=address is not None)
         finally:
-            with signals_ignored():
+            with signals_ignored(), Waiting("Ending Ray"):
                 ray.shutdown()
                 set_core_log_level(CoreLogLevel.INFO)
                 shutil.rmtree(own_folder, ignore_errors=True)
