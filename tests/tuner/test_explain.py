@@ -142,7 +142,7 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
     )
     assert main([str(folder), "1"]) == 0
     *_, on_test, why_another = capsys.readouterr().out.splitlines()
-    assert on_test.startswith(f"On the test split, trial {NAMES[1]} is 0.090 better than the default (mean of 3 seeds")
+    assert on_test.startswith(f"On the test split, trial {NAMES[1]} is 0.090 better than the default, but this may be")
     assert why_another.startswith(f"Trial {NAMES[2]} is exported: ")
 
 
