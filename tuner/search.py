@@ -45,7 +45,7 @@ build_parser = search_parser
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
-    """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
+    """Runs the command; returns its exit status: 0 done, 1 no trial has a value, 2 user error, 130 interrupted."""
     options = search_parser(prog).parse_args(arguments)
     return run_command(options)
 
