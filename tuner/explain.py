@@ -25,7 +25,7 @@ from tuner.results.differences import differences
 from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
 from tuner.selection.comparison import read_confirmations
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 PROG = "python -m tuner.explain"
 MOST_PARAMETERS = 5
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         search = read_search(options.folder)
         if options.trial is None:
-            selected = handed_over(options.folder, search)
+            selected = select_trial(options.folder, search)
             trial, lines = None if selected is None else selected.trial, explain_search(search, options.folder)
         else:
             trial = find_trial(search, options.trial)
@@ -62,7 +62,7 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     is_running = is_in_use(folder)
     left = None if is_running else what_is_left(folder, search)
     lines = lines if left is None else [left, *lines]
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     if selected is None:
         return [*lines, "No trial has a value to compare, so none is exported."]
     lines.append(_why_it_led(search, selected.trial) if selected.choice is None else selected.choice.sentence)
@@ -89,7 +89,7 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
 def _on_further_seeds(search: SearchRecord, folder: Path, trial: TrialRecord) -> list[str]:
     """What its confirmation says of it, and, where several seeds chose another, of that; nothing without one."""
     lines = [one.sentence for one in read_confirmations(folder, search) if one.trial == trial.name]
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     if selected is None or selected.choice is None or trial is selected.trial or not lines:
         return lines
     return [*lines, selected.choice.sentence]

@@ -37,7 +37,7 @@ from tuner.records.settings import read_settings
 from tuner.records.trivial import PROBE, TRIVIAL
 from tuner.results.model_card import model_card
 from tuner.selection.comparison import read_confirmations
-from tuner.selection.handed_over import HandedOver, handed_over
+from tuner.selection.selected_trial import SelectedTrial, select_trial
 from tuner.storage.fetched_checkpoint import checkpoint_here
 
 PROG = "python -m tuner.export"
@@ -167,7 +167,7 @@ def export(folder: Path) -> Path:
     return folder / FOLDER
 
 
-def _write_new(folder: Path, record: SearchRecord, selected: HandedOver, weights: dict[str, torch.Tensor]) -> None:
+def _write_new(folder: Path, record: SearchRecord, selected: SelectedTrial, weights: dict[str, torch.Tensor]) -> None:
     """Writes the new export beside the one it replaces."""
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
     if weights:
@@ -264,14 +264,14 @@ def _report_verification(folder: Path) -> int:
     return 0 if same else 1
 
 
-def _selected(record: SearchRecord, folder: Path) -> HandedOver:
-    selected = handed_over(folder, record)
+def _selected(record: SearchRecord, folder: Path) -> SelectedTrial:
+    selected = select_trial(folder, record)
     if selected is None:
         raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to export.")
     return selected
 
 
-def _metrics(selected: HandedOver) -> dict[str, object]:
+def _metrics(selected: SelectedTrial) -> dict[str, object]:
     """What was measured of its weights, and how its training ended."""
     trial = selected.trial
     result = trial.results[selected.epoch]

@@ -36,7 +36,7 @@ with collector_paused():
     from tuner.results.report_text import table
     from tuner.selection import in_search
     from tuner.selection.comparison import read_confirmations
-    from tuner.selection.handed_over import handed_over
+    from tuner.selection.selected_trial import select_trial
     from tuner.views.html.content import read_result
     from tuner.views.html.page import PAGE, write_page
 
@@ -117,7 +117,7 @@ def write_measured(
     folder: Path, search: SearchRecord, importance: Importance | None, output: Path | None = None
 ) -> Path:
     """As `write_report`, for a search that is read and whose importance is measured: that takes seconds."""
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     exported = None if selected is None else selected.trial
     output = folder if output is None else output
     confirmations = read_confirmations(folder, search)
@@ -157,14 +157,14 @@ def write_measured(
 
 def baseline_rows(folder: Path, search: SearchRecord) -> list[baselines.Row]:
     """The exported trial and the default beside what needs no training."""
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     exported, confirmations = None if selected is None else selected.trial, read_confirmations(folder, search)
     return baselines.rows_of(search, exported, confirmations, TRIVIAL.read(folder), PROBE.read(folder))
 
 
 def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
     """What the terminal says of the result: the values on both splits, and whether anything was learned."""
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     exported, confirmations = None if selected is None else selected.trial, read_confirmations(folder, search)
     scores = TRIVIAL.read(folder), PROBE.read(folder)
     warning = warning_of_nothing_learned(search, exported, confirmations, *scores)

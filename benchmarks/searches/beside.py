@@ -19,7 +19,7 @@ from tuner import formatting
 from tuner.records import SearchRecord, read_search
 from tuner.results.best_so_far import measured_in_order
 from tuner.selection.comparison import confirmed_runs
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 
 class Compared(NamedTuple):
@@ -109,7 +109,7 @@ def _row(own: Sequence[Compared], beside: Sequence[Compared]) -> list[str]:
 
 
 def _on_test(folder: Path, search: SearchRecord) -> float:
-    exported = handed_over(folder, search)
+    exported = select_trial(folder, search)
     values = [
         run.objective
         for run in confirmed_runs(folder, search)

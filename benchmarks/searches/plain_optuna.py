@@ -32,7 +32,7 @@ from tuner.planning.plan import Plan, plan_from_records
 from tuner.policy.samplers.tpe import DIRECTIONS
 from tuner.records import ConfirmedRun, SearchRecord, append_run, read_runs, read_search, trial_name
 from tuner.selection.comparison import Confirmation, confirmed_runs
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def compared(folder: Path, search: SearchRecord, study: optuna.Study, out: Path)
     best = study.best_trial
     config = plan_from_records(search.settings).config_of(optuna.trial.FixedTrial(best.params))
     found = _tested(config, search, seeds, out, trial_name(best.number, best.params))
-    exported = handed_over(folder, search)
+    exported = select_trial(folder, search)
     assert exported is not None
     runs = confirmed_runs(folder, search)
     default = _measured(run for run in runs if run.number == 0)

@@ -12,7 +12,7 @@ from tuner import formatting
 from tuner.api.keywords import path_of
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.selection.comparison import Confirmation, read_confirmations
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ class SearchResult:
         """The trial that is exported; None while no trial has a finite objective."""
         from tuner.export import trial_config
 
-        selected = handed_over(self.folder, self.search)
+        selected = select_trial(self.folder, self.search)
         if selected is None:
             return None
         trial, result = selected.trial, selected.trial.results[selected.epoch]

@@ -10,7 +10,7 @@ from tuner.records import ConfirmSeeds, SearchRecord, TrialRecord
 from tuner.records.lock import is_in_use
 from tuner.selection import in_search
 from tuner.selection.comparison import confirmed_runs
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 if TYPE_CHECKING:
     from tuner.budget.time_left import TimeLeft
@@ -47,7 +47,7 @@ def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: Confi
     missing = _without(first, known)
     if missing or not first:
         return missing
-    selected, default = handed_over(folder, record), record.default_trial
+    selected, default = select_trial(folder, record), record.default_trial
     if selected is None or default is None or selected.on_test is None or not selected.is_undecided:
         return []
     if selected.on_test.is_contradicted:

@@ -22,7 +22,7 @@ from tuner.listeners.study_copy import mark_exported
 from tuner.listeners.tensorboard import write_columns
 from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
 from tuner.results.headline import State
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 from tuner.storage.lease import LeaseLostError
 from tuner.views.throttled_view import ThrottledView
 
@@ -146,7 +146,7 @@ def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> lis
 
 def _hand_over(folder: Path, search: SearchRecord) -> str | None:
     """Exports the selected trial; returns why that can't be done, and None where it is."""
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     if selected is None:
         if search.is_unfinished and not any(trial.results for trial in search.trials):
             return "interrupted before any epoch ended"

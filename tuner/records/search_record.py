@@ -156,7 +156,7 @@ class SearchRecord:
 
     @property
     def leader(self) -> TrialRecord | None:
-        """The best on the search's one seed; what is handed over is `tuner.selection.handed_over`."""
+        """The best on the search's one seed; which one is exported: `tuner.selection.selected_trial`."""
         if self._leader[0] != len(self.events):
             epoch = self.comparison_epoch
             self._leader = (len(self.events), None if epoch is None else self.rank(epoch)[0])

@@ -13,7 +13,7 @@ from tuner.results.differences import value_in_words
 from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
 from tuner.selection.comparison import Confirmation
-from tuner.selection.handed_over import HandedOver
+from tuner.selection.selected_trial import SelectedTrial
 
 LEFT_OUT = (
     *("format", "base_config", "image_size_px", "first_answers", "pins", "situation", "space_ranges"),
@@ -25,7 +25,7 @@ LEFT_OUT = (
 def say_result(
     search: SearchRecord,
     confirmations: Sequence[Confirmation],
-    selected: HandedOver | None,
+    selected: SelectedTrial | None,
     *,
     is_running: bool = False,
     interruption: str | None = None,
@@ -50,7 +50,7 @@ def say_result(
     return "\n\n".join(part for part in parts if part)
 
 
-def _on_one_seed(search: SearchRecord, selected: HandedOver) -> str:
+def _on_one_seed(search: SearchRecord, selected: SelectedTrial) -> str:
     """The exported trial beside the default, both in the search itself."""
     trial, comparison, result = selected.trial, selected.in_search, selected.trial.last_result
     value = formatting.number(result.objective)
@@ -142,7 +142,7 @@ def _setting(value: object) -> str:
     return formatting.parameter(value)
 
 
-def say_exported(search: SearchRecord, selected: HandedOver | None) -> str:
+def say_exported(search: SearchRecord, selected: SelectedTrial | None) -> str:
     """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
     if selected is None:
         return ""
@@ -164,7 +164,7 @@ def _chosen_on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
     )
 
 
-def _chosen_on_seeds(search: SearchRecord, selected: HandedOver) -> str:
+def _chosen_on_seeds(search: SearchRecord, selected: SelectedTrial) -> str:
     comparison, value = selected.in_search, formatting.number(selected.trial.last_result.objective)
     beside = ""
     if comparison is not None and comparison.trial is not comparison.default:

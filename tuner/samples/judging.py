@@ -24,7 +24,7 @@ from tuner.results.samples import POOR_SCORE, Sample, Samples, read_samples, wri
 from tuner.samples.batching import alone, form_of, join_batches, row_of
 from tuner.samples.kind import JudgedImage, Kind
 from tuner.samples.kinds import kind_of
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ MAX_SECONDS = 60.0
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
     """Of a confirmed search whose samples are not drawn yet; a reason why they can't be is a warning."""
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     if selected is None or not selected.is_confirmed or read_samples(folder, selected.trial.name) is not None:
         return
     try:

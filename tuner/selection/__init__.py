@@ -1,4 +1,4 @@
-"""Which trial of a search is handed over, and the evidence for it, as values: within the search, on its one seed
+"""Which trial of a search is exported, and the evidence for it, as values: within the search, on its one seed
 (in_search); over several seeds, on both splits (comparison, with the intervals of sequential); both together
-(handed_over). May import trainable.techniques.best_epoch, tuner.formatting and tuner.records; neither ray nor torch.
+(selected_trial). May import trainable.techniques.best_epoch, tuner.formatting and tuner.records; neither ray nor torch.
 """

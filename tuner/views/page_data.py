@@ -20,7 +20,7 @@ from tuner.records.settings import SETTINGS, read_settings
 from tuner.results import progress
 from tuner.results.baselines import Row
 from tuner.results.report_text import settings_rows
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 NOT_USED = "not used"
 """Value of a field whose technique is off."""
@@ -79,7 +79,7 @@ def side_by_side(folders: Sequence[Path], searches: Sequence[SearchRecord]) -> p
 
 
 def _outcome(folder: Path, search: SearchRecord) -> dict[str, object]:
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     compared, tested = (None, None) if selected is None else (selected.in_search, selected.on_test)
     gains = [] if tested is None else tested.gains
     bounds = None if tested is None or tested.interval is None else map(formatting.difference, tested.interval)

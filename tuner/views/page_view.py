@@ -16,7 +16,7 @@ from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.lock import is_in_use
 from tuner.report import baseline_rows, results_table
 from tuner.selection.comparison import read_confirmations
-from tuner.selection.handed_over import HandedOver, handed_over
+from tuner.selection.selected_trial import SelectedTrial, select_trial
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves, draw_searches
 from tuner.views.figures.drawing import Drawing
@@ -50,7 +50,7 @@ def told() -> Iterator[None]:
 @told()
 def _draw(folder: Path) -> None:
     search = read_search(folder)
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     exported = None if selected is None else selected.trial
     _show_progress(search, folder, selected)
     curves, seeds, parameters, trials, configuration, checkpoints, beside, machine = st.tabs(
@@ -102,7 +102,7 @@ def _show_others(search: SearchRecord, folder: Path) -> None:
         st.dataframe(page_data.differing_settings(folders, searches))
 
 
-def _show_progress(search: SearchRecord, folder: Path, selected: HandedOver | None) -> None:
+def _show_progress(search: SearchRecord, folder: Path, selected: SelectedTrial | None) -> None:
     interrupted = interruption(folder, search)
     if interrupted is not None:
         st.warning(interrupted)

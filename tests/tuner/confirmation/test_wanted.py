@@ -11,7 +11,7 @@ from tuner.confirmation.wanted import FIRST_SEED, is_over, next_trainings
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, append_run, read_search, trial_name
 from tuner.records.confirm_seeds import MOST_SEEDS
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 
 SEEDS = ConfirmSeeds(first=3, last=5)
 NAMES = [trial_name(number, {}) for number in range(3)]
@@ -75,7 +75,7 @@ def test_it_ends_with_the_seed_that_decides(folder):
     first_round(folder, (0.10, 0.11, 0.12, 0.11, 0.0))
     record = read_search(folder)
     assert following(folder) == []
-    assert not handed_over(folder, record).is_undecided
+    assert not select_trial(folder, record).is_undecided
 
 
 def test_a_kill_between_the_two_of_a_pair_leaves_the_other_to_be_trained(folder):
@@ -105,17 +105,17 @@ def test_a_trial_that_failed_where_the_default_did_not_gets_no_further_seed_and_
     append_run(folder, ConfirmedRun(trial=NAMES[0], seed=seed, objective=0.6, validation=0.6, test={}))
     append_run(folder, ConfirmedRun(trial=NAMES[2], seed=seed, objective=None, validation=None, test={}))
     assert following(folder) == []
-    selected = handed_over(folder, read_search(folder))
+    selected = select_trial(folder, read_search(folder))
     assert selected.seeds_to_decide is None
     assert f"trial {NAMES[2]} failed on 1 of 4 seeds" in selected.to_decide(is_over=True, is_running=False)
 
 
 def test_the_seeds_that_would_decide_are_counted_from_those_that_were_trained(folder):
     first_round(folder, UNCLEAR)
-    before = handed_over(folder, read_search(folder)).seeds_to_decide
+    before = select_trial(folder, read_search(folder)).seeds_to_decide
     for trial in (NAMES[0], NAMES[2]):
         append_run(folder, ConfirmedRun(trial=trial, seed=FIRST_SEED + 3, objective=None, validation=None, test={}))
-    assert handed_over(folder, read_search(folder)).seeds_to_decide == (before[0], before[1] + 1)
+    assert select_trial(folder, read_search(folder)).seeds_to_decide == (before[0], before[1] + 1)
 
 
 def test_where_the_default_is_exported_nothing_is_left_to_decide(folder):
@@ -123,18 +123,18 @@ def test_where_the_default_is_exported_nothing_is_left_to_decide(folder):
     for trial, seed in next_trainings(folder, record, top=2, seeds=SEEDS):
         value = 0.6 - 0.1 * trial.number
         append_run(folder, ConfirmedRun(trial=trial.name, seed=seed, objective=value, validation=value, test={}))
-    assert handed_over(folder, record).trial.number == 0
+    assert select_trial(folder, record).trial.number == 0
     assert following(folder) == []
 
 
 def test_the_test_split_never_chooses(folder):
     first_round(folder, (-0.3, -0.2, -0.25))
-    assert handed_over(folder, read_search(folder)).trial.number == 2
+    assert select_trial(folder, read_search(folder)).trial.number == 2
 
 
 def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_says_nothing(folder):
     first_round(folder, UNCLEAR)
-    answer = handed_over(folder, read_search(folder))
+    answer = select_trial(folder, read_search(folder))
     assert answer.pair_seconds == 60.0
     told = answer.to_decide(is_over=True, is_running=False)
     more = int(told.split()[2])
@@ -147,7 +147,7 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
 @pytest.mark.parametrize(("is_running", "why"), [(True, "training is still running"), (False, "was interrupted")])
 def test_before_all_is_trained_nobody_is_told_to_add_seeds(folder, is_running, why):
     first_round(folder, UNCLEAR)
-    told = " ".join(handed_over(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
+    told = " ".join(select_trial(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
     assert "Not decided yet: " in told
     assert why in told
     assert "--seeds" not in told
@@ -155,18 +155,18 @@ def test_before_all_is_trained_nobody_is_told_to_add_seeds(folder, is_running, w
 
 def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
     first_round(folder, UNCLEAR, seconds=90.0)
-    assert handed_over(folder, read_search(folder)).pair_seconds == 90.0
+    assert select_trial(folder, read_search(folder)).pair_seconds == 90.0
 
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):
     first_round(folder, (0.1, -0.1, 0.0))
-    told = handed_over(folder, read_search(folder)).to_decide(is_over=True, is_running=False)
+    told = select_trial(folder, read_search(folder)).to_decide(is_over=True, is_running=False)
     assert told == f"More than {MOST_SEEDS} seeds would be needed to decide."
 
 
 def test_decided_it_would_take_nothing(folder):
     first_round(folder, CLEAR)
-    assert handed_over(folder, read_search(folder)).to_decide(is_over=True, is_running=False) is None
+    assert select_trial(folder, read_search(folder)).to_decide(is_over=True, is_running=False) is None
 
 
 class NoBaselines:

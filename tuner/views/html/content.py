@@ -20,7 +20,7 @@ from tuner.results.samples import Samples, fails_most, read_samples
 from tuner.results.timeline import parts_of_time, time_in_words
 from tuner.selection import in_search
 from tuner.selection.comparison import Confirmation, confirmed_runs, read_confirmations
-from tuner.selection.handed_over import HandedOver, handed_over
+from tuner.selection.selected_trial import SelectedTrial, select_trial
 
 if TYPE_CHECKING:
     from tuner.budget.time_left import TimeLeft
@@ -35,7 +35,7 @@ class Result:
     state: State
     exported: TrialRecord | None
     """While the search runs, the best so far."""
-    selected: HandedOver | None
+    selected: SelectedTrial | None
     confirmations: Sequence[Confirmation]
     importance: Importance | None
     samples: Samples | None
@@ -65,7 +65,7 @@ def read_result(
     Raises:
         ValueError: a file of the confirmation, or of the samples, is damaged.
     """
-    selected = handed_over(folder, search)
+    selected = select_trial(folder, search)
     exported = None if selected is None else selected.trial
     if state is State.RUNNING and (comparison := in_search.compare_best_so_far(search)) is not None:
         exported = comparison.trial

@@ -18,7 +18,7 @@ from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Recorder, append_run, read_search
-from tuner.selection.handed_over import handed_over
+from tuner.selection.selected_trial import select_trial
 from tuner.views.figures.curves import draw_learning_curves
 from tuner.views.figures.drawing import EXPORTED
 
@@ -67,7 +67,7 @@ def leader(search):
 def test_the_answer_has_its_trial_its_epoch_its_evidence_and_names_the_leader_in_a_remark(
     folder, search, chosen, leader
 ):
-    answer = handed_over(folder, search)
+    answer = select_trial(folder, search)
     assert (answer.trial.name, answer.epoch, answer.is_confirmed) == (chosen, 3, True)
     assert (answer.leader.name, answer.on_test.trial) == (leader, chosen)
     assert answer.in_search.trial is answer.trial
@@ -79,13 +79,13 @@ def test_the_answer_has_its_trial_its_epoch_its_evidence_and_names_the_leader_in
 
 def test_while_nothing_is_confirmed_the_leader_is_handed_over_without_a_remark(trained_folder):
     search = read_search(trained_folder)
-    answer = handed_over(trained_folder, search)
+    answer = select_trial(trained_folder, search)
     assert (answer.trial, answer.is_confirmed, answer.on_test, answer.remark) == (search.leader, False, None, None)
 
 
-def test_without_a_value_nothing_is_handed_over(synthetic_search):
+def test_without_a_value_nothing_is_selected(synthetic_search):
     recorder = synthetic_search().recorder
-    assert handed_over(recorder.folder, recorder.record) is None
+    assert select_trial(recorder.folder, recorder.record) is None
 
 
 def test_a_leader_that_was_not_trained_on_other_seeds_is_named_as_such(trained_folder, tmp_path):
@@ -95,7 +95,7 @@ def test_a_leader_that_was_not_trained_on_other_seeds_is_named_as_such(trained_f
     search = read_search(folder)
     leader = search.trials[2].name
     (folder / "confirm.jsonl").write_text("".join(line for line in lines if leader not in line))
-    remark = handed_over(folder, search).remark
+    remark = select_trial(folder, search).remark
     assert remark == f"On the search's one seed, trial {leader} was the best; it was not trained on other seeds."
 
 
@@ -113,7 +113,7 @@ def test_the_report_names_it_in_its_headline_its_own_section_and_its_table(folde
 
 
 def test_the_learning_curves_mark_it(folder, search, chosen, leader):
-    drawing = draw_learning_curves(search, handed_over(folder, search).trial)
+    drawing = draw_learning_curves(search, select_trial(folder, search).trial)
     assert EXPORTED in {curve.line.color for curve in drawing.figure.data}
     last = {name: f"{search.by_name[name].last.objective:.3f}" for name in (chosen, leader)}
     assert f"the exported trial ends at {last[chosen]} " in drawing.description
@@ -144,7 +144,7 @@ def test_export_and_the_result_in_python_hold_it(folder, chosen, leader):
 
 def test_the_study_names_it_and_keeps_the_remark(folder, search, chosen):
     study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / STUDY))))
-    remark = handed_over(folder, search).remark
+    remark = select_trial(folder, search).remark
     named = {"exported_number": 1, "exported_trial": chosen, "remark": remark}
     assert study.user_attrs == named | {"interrupted": what_is_left(folder, search)}
 

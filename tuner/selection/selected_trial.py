@@ -1,4 +1,4 @@
-"""The one trial of a search that is handed over. Every reader of a results folder shows this one."""
+"""The one trial of a search that is exported. Every reader of a results folder shows this one."""
 
 import statistics
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tuner.selection.in_search import Comparison, compare_with_default, full_sec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandedOver:
+class SelectedTrial:
     """The trial that is exported, and the evidence for it."""
 
     trial: TrialRecord
@@ -92,7 +92,7 @@ class HandedOver:
         return f"{there}; its mean of {seeds} is {mean}, that of trial {self.trial.name} {own}."
 
 
-def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
+def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
     """The best on the validation split over several seeds; while nothing is confirmed, the best on the search's one.
 
     None while no trial has a value.
@@ -106,7 +106,7 @@ def handed_over(folder: Path, search: SearchRecord) -> HandedOver | None:
     trial = leader if choice is None else choice.trial
     runs = confirmed_runs(folder, search)
     both = (_training_seconds(search, one, runs) for one in (trial, search.default_trial or trial))
-    return HandedOver(
+    return SelectedTrial(
         trial=trial,
         epoch=handed_over_result(search, trial).epoch,
         in_search=compare_with_default(search, trial),
