@@ -60,7 +60,7 @@ class PinnedSpace:
         self._ranges = dict(sorted((ranges or {}).items(), key=lambda item: item[1].section is not None))
         self.asked, returned = self._parameters()
         self._returned = returned - self.asked.keys()
-        for values in self._own_values():
+        for values in self._values_to_try():
             if unasked := sorted(values.keys() - self.asked.keys()):
                 names = ", ".join(unasked)
                 raise ValueError(
@@ -95,7 +95,7 @@ class PinnedSpace:
         A value outside the user's range becomes the nearest one inside.
         """
         points = []
-        for values in self._own_values():
+        for values in self._values_to_try():
             trial = StubTrial(partial(self._nearest, values))
             self(trial)
             if trial.params not in points:
@@ -104,7 +104,7 @@ class PinnedSpace:
 
     def default_of(self, name: str) -> Any:
         """The value that trial 0 would have of a parameter with a range, were it not for the range."""
-        return self._own_value(name, self._space.defaults(self._situation))
+        return self._value_without_range(name, self._space.defaults(self._situation))
 
     def points_at_ends(self) -> list[Params]:
         """The default with each end of each range, or each choice, in turn."""
@@ -139,13 +139,14 @@ class PinnedSpace:
                     f"{in_words(distribution)}; change one of them"
                 )
             return value
-        return self._ranges[name].nearest(self._own_value(name, values))
+        return self._ranges[name].nearest(self._value_without_range(name, values))
 
-    def _own_value(self, name: str, values: Params) -> Any:
+    def _value_without_range(self, name: str, values: Params) -> Any:
         own = {new: values[old] for old, new in self._replaced.items()} | values
         return own.get(name, self._ranges[name].own_value)
 
-    def _own_values(self) -> list[Params]:
+    def _values_to_try(self) -> list[Params]:
+        """The defaults, then the recommended."""
         defaults = self._space.defaults(self._situation)
         return [defaults, *(defaults | values for values in self._space.recommended(self._situation))]
 

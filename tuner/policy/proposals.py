@@ -35,7 +35,8 @@ class Proposals:
         """The trial of the default; None before it started."""
         self._known: set[frozenset] = set()
         self._num_started = 0
-        self._random: list[Candidate | None] = []
+        self._random: Candidate | None = None
+        self._has_drawn = False
 
     @property
     def are_all_started(self) -> bool:
@@ -46,7 +47,7 @@ class Proposals:
     def add(self, trial: str, candidate: Candidate, *, is_past: bool = False) -> None:
         """The trial started, in this search or in a past one."""
         self._known.add(candidate.identity)
-        self._random.clear()
+        self._has_drawn = False
         while self._first and not self._is_new(self._first[0]):
             self._first.popleft()
         if not is_past:
@@ -73,11 +74,11 @@ class Proposals:
 
     def _random_one(self) -> Candidate | None:
         """A new one, drawn once per proposal, so that the result does not depend on how often it is requested."""
-        if not self._random:
+        if not self._has_drawn:
             generator = self._generator()
             drawn = (self._draw_any(generator) for _ in range(RANDOM_TRIES))
-            self._random.append(next(filter(self._is_new, drawn), None))
-        return self._random[0]
+            self._random, self._has_drawn = next(filter(self._is_new, drawn), None), True
+        return self._random
 
     def _is_new(self, candidate: Candidate) -> bool:
         return candidate.identity not in self._known
