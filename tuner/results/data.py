@@ -42,7 +42,8 @@ def found_in_data(settings: RecordedSettings) -> list[Found]:
         extra = num_more if len(files) == 1 else 0
         for problem, own in files.items():
             number = len(own) + extra
-            where = own[0] if number == 1 else f"{number} files, such as {', '.join(own[:MOST_NAMED])}"
+            named = ", ".join(own[:MOST_NAMED])
+            where = named if number <= len(own[:MOST_NAMED]) else f"{number} files, such as {named}"
             rows.append(Found(problem, where, kind.action))
         if num_more > extra:
             rows.append(Found("of this kind", f"{num_more} more", kind.action))
@@ -58,7 +59,7 @@ def say_data(settings: RecordedSettings) -> str:
     if counts:
         parts.append(_shorten(("", *settings.images), counts))
     if found:
-        parts.append(_shorten(("what was found", "where", "what was done"), found))
+        parts.append(_shorten(("what was found", "where", "what was done, or what to do"), found))
     return "\n\n".join(parts)
 
 
