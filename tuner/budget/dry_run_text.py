@@ -150,8 +150,10 @@ def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate
     if median.trainings and seeds.last != seeds.first:
         first = formatting.count(seeds.first, "seed")
         trainings += f"; {first}, up to {seeds.last} for the exported one and the default while undecided"
+    # Parts that differ by less than a second say nothing of how sure that is.
+    spread = f", 90 % between {shortest} and {longest}" if shortest != longest else ""
     return [
-        f"wall time     {wall}, 90 % between {shortest} and {longest}",
+        f"wall time     {wall}{spread}",
         f"  start-up      {formatting.duration(start_up.seconds)}  command {start_up.command:.0f} s, Ray "
         f"{start_up.ray:.0f} s, process and data {start_up.process:.0f} s",
         f"  building      {formatting.duration(share * median.busy.build)}",

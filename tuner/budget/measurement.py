@@ -14,6 +14,7 @@ from search_spaces.stub_trials import ends_or_inside
 from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.loop.loop_error import LoopError
 from trainable.reporting.waiting import Waiting
 from trainable.workloads.limits import num_parameters
 from trainable.workloads.registry import CarriedConfig, get_workload
@@ -187,9 +188,10 @@ def _time_configs(
     process_seconds = 0.0
     for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True, unfit_nodes=unfit_nodes):
         if (error := call.exception()) is not None:
-            raise ValueError(
-                f"A timed training failed: {formatting.one_line(str(getattr(error, 'cause', error)))}"
-            ) from error
+            cause = getattr(error, "cause", error)
+            # The user's frames come before what their loop says; a search writes them to the trial's log.
+            said = str(cause).splitlines()[-1] if isinstance(cause, LoopError) else formatting.one_line(str(cause))
+            raise ValueError(f"A timed training failed: {said}") from error
         timing, trained_seconds, curve = call.result()
         if index < len(configs):
             timings[names[index]] = timing

@@ -191,7 +191,7 @@ def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
         f"object from {percent.min():.2g} to {percent.max():.2g} % of the image, median {np.median(percent):.2g} % "
         f"({histogram}; empty: {num_empty} of {len(facts)})"
     )
-    return [Finding(file=_ALL, problem=problem, action="The sizes of the objects; nothing to do.", severity=Severity.NOTE)]
+    return [Finding(file=_ALL, problem=problem, action="Sizes of the objects; nothing to do.", severity=Severity.NOTE)]
 
 
 def _with_values(image: Image.Image, foreground_values: Sequence[str]) -> np.ndarray:
