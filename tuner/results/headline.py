@@ -1,5 +1,6 @@
 """What a search has won, in one line, with its state: the first thing that a reader sees."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,13 +102,14 @@ def _chosen_headline(search: SearchRecord, choice: Choice) -> Headline:
     """Of a confirmation without a value on the test split, as of a loop of the user's own that returns none."""
     default = search.default_trial
     is_default, name = choice.trial is default, "" if default is None else default.name
+    default_mean = choice.others.get(name, math.nan)
     seeds = formatting.count(choice.num_seeds, "seed")
     wins = "" if name not in choice.wins else f", better than the default on {choice.wins[name]}"
     return Headline(
         verdict=Verdict.DEFAULT if is_default else Verdict.CHOSEN,
         trial=choice.trial.name,
         metric=search.settings.metric,
-        default_value=choice.others.get(name),
+        default_value=None if math.isnan(default_mean) else default_mean,
         value=choice.mean,
         where="on the validation split",
         evidence=f"mean of {seeds}{wins}; no value on the test split",
