@@ -10,6 +10,10 @@ class LoopError(ValueError):
     """The loop failed, or broke the rules of its handle; the last line says what and where."""
 
 
+class ReturnedError(LoopError):
+    """What the function returned is not a value of the test split; it would be so again."""
+
+
 def told(error: BaseException, *, what: str = "your loop") -> LoopError:
     """The same error with the user's frames alone, and its sentence and place in the last line.
 

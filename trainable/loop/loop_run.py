@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from trainable.loop.loop_config import LoopConfig
-from trainable.loop.loop_error import LoopError, told
+from trainable.loop.loop_error import LoopError, ReturnedError, told
 from trainable.loop.loop_trial import EpochEnd, LoopTrial, UntrainedTrial
 from trainable.loop.state import check_plain, state_of
 from trainable.loop.stepped_function import Raised, Returned, SteppedFunction
@@ -142,7 +142,8 @@ class LoopRun:
         A name such as `val/accuracy` stays, so that it is never taken for the accuracy on the test split.
 
         Raises:
-            LoopError: the function failed, or returned no numbers.
+            ReturnedError: the function returned no numbers.
+            LoopError: it failed.
         """
         assert data is None, "a loop knows its own test split alone"
         if self._finished is None:
@@ -155,13 +156,15 @@ class LoopRun:
         try:
             named = [(name.removeprefix("test/"), float(number)) for name, number in value.items()]
         except (AttributeError, TypeError, ValueError) as error:
-            raise LoopError(
+            raise ReturnedError(
                 f'{_name(self._train)} returned {value!r:.200}; return numbers by name, such as {{"test/accuracy": '
                 "0.9}, or nothing."
             ) from error
         metrics = dict(named)
         if len(metrics) < len(named):
-            raise LoopError(f"{_name(self._train)} returned {', '.join(value)}: one number twice; return each once.")
+            raise ReturnedError(
+                f"{_name(self._train)} returned {', '.join(value)}: one number twice; return each once."
+            )
         return metrics
 
     def save(self, path: Path) -> None:

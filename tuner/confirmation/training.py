@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from trainable.run import run_epochs
+from trainable.loop.loop_error import ReturnedError
+from trainable.run import Run, run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
@@ -142,7 +143,7 @@ def _train(
     )
     # One process in any case: the same batch, so the same training as of several.
     ended = run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait, unfit_nodes=unfit_nodes)
-    metric, is_scored = record.settings.metric, True
+    is_told = False
     for (trial, seed), training in ended:
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
@@ -150,19 +151,14 @@ def _train(
             yield (trial.name, seed), None
             continue
         trained: Trained = training.result()
-        if is_scored and metric not in trained.test:
-            is_scored = False
-            logger.warning(
-                "The function returned %s after its loop, so that the validation split alone decides; return "
-                "{'test/%s': ...} to be scored on the test split.",
-                ", ".join(trained.test) or "nothing",
-                metric,
-            )
+        if trained.unscored is not None and not is_told:
+            is_told = True
+            logger.warning("Not scored on the test split, so that the validation split decides: %s", trained.unscored)
         finite = {name: finite_or_none(value) for name, value in trained.test.items()}
         run = ConfirmedRun(
             trial=trial.name,
             seed=seed,
-            objective=finite.get(metric),
+            objective=finite.get(record.settings.metric),
             test=finite,
             validation=finite_or_none(trained.validation),
             seconds=trained.seconds,
@@ -188,17 +184,34 @@ class Trained(NamedTuple):
     test: Mapping[str, float | None]
     """The metrics on the test split, of the same weights; only the objective, as None, where the training failed."""
     seconds: float
+    unscored: str | None = None
+    """Why a loop of the user's own has no objective there; None where it has one, or the training failed."""
 
 
 def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device: str) -> Trained:
     began = time.perf_counter()
     validation: float | None
     test: Mapping[str, float | None]
+    unscored = None
     run = open_run(ExportedConfig(config=carried.read(), data_fingerprint=fingerprint), device)
+    metric = formatting.metric(run.objective)
     try:
         with shortages_named():
             objectives = {result.epoch: result.objective for result in run_epochs(run, on_epoch=lambda result: None)}
-            validation, test = objectives[run.handed_over.epoch], run.test()
+            validation = objectives[run.handed_over.epoch]
+            test, unscored = _tested(run, metric)
     except (DivergedError, MemoryShortage):
-        validation, test = None, {formatting.metric(run.objective): None}
-    return Trained(validation, test, time.perf_counter() - began)
+        validation, test = None, {metric: None}
+    return Trained(validation, test, time.perf_counter() - began, unscored)
+
+
+def _tested(run: Run, metric: str) -> tuple[Mapping[str, float], str | None]:
+    """The metrics on the test split, and why a loop of the user's own gave none for the objective."""
+    try:
+        test = run.test()
+    except ReturnedError as error:
+        return {}, str(error)
+    if metric in test:
+        return test, None
+    returned = ", ".join(test) or "nothing"
+    return test, f"{run.config.workload} returned {returned} after its loop; return {{'test/{metric}': ...}}."

@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 from ray.exceptions import WorkerCrashedError
 
+from trainable.loop.loop_config import LoopConfig, LoopData
+from trainable.loop.loop_run import LoopRun
 from trainable.run import run_epochs
 from trainable.run_setup import open_run
+from trainable.techniques.best_epoch import Monitor
 from tuner.budget.time_left import TimeLeft
 from tuner.confirm import main
-from tuner.confirmation.training import Progress, Trained, confirm, log_training
+from tuner.confirmation.training import Progress, Trained, _tested, confirm, log_training
 from tuner.confirmation.wanted import FIRST_SEED, candidates, first_round
 from tuner.ending.steps import finish
 from tuner.export import exported_config_of
@@ -37,6 +40,7 @@ from tuner.records import (
 from tuner.records.settings import read_settings, write_settings
 from tuner.records.trivial import TRIVIAL, TrivialScore
 from tuner.selection.comparison import read_confirmations
+from tuner.selection.selected_trial import select_trial
 from tuner.storage.lease import Lease
 
 
@@ -257,6 +261,44 @@ def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypa
     assert [(run.objective, run.validation, run.test, run.seconds) for run in read_runs(folder)] == [
         (None, None, {"s_measure": None, "mae": 0.1}, 2.5)
     ] * 2
+
+
+def test_a_loop_without_a_value_of_the_test_split_is_confirmed_on_the_validation_split_and_that_is_said_once(
+    folder, dying, monkeypatch, caplog
+):
+    search = read_search(folder)
+    trainings = {
+        number: Trained(0.5 + number / 10, {"f1": 0.3}, seconds=1.0, unscored="train.py:SPACE returned f1.")
+        for number in (0, 1)
+    }
+    monkeypatch.setattr("tuner.confirmation.training.run_tasks", ended(trainings))
+    confirm(folder, top=1, seeds=ConfirmSeeds(first=2, last=6), on_run=log_training)
+    assert caplog.text.count("the validation split decides: train.py:SPACE returned f1.") == 1
+    assert len(read_runs(folder)) == 4
+    assert select_trial(folder, search).choice.sentence.startswith(f"Trial {search.trials[1].name} is exported: ")
+
+
+@pytest.mark.parametrize(
+    ("returned", "test", "why"),
+    [
+        ({"test/accuracy": 0.8, "val/accuracy": 0.9}, {"accuracy": 0.8, "val/accuracy": 0.9}, None),
+        (None, {}, "train.py:SPACE returned nothing after its loop; return {'test/accuracy': ...}."),
+        ({"val/accuracy": 0.9}, {"val/accuracy": 0.9}, "returned val/accuracy after its loop; return {'test/accuracy'"),
+        (0.7, {}, "train returned 0.7; return numbers by name"),
+    ],
+)
+def test_what_a_loop_returns_is_its_test_value_or_why_it_has_none(returned, test, why):
+    def train(params, trial):
+        for _ in trial.epochs():
+            trial.report({"val/accuracy": 0.5})
+        return returned
+
+    config = LoopConfig(workload="train.py:SPACE", max_epochs=1, data=LoopData())
+    run = LoopRun(config, train, {}, data=None, monitor=Monitor(name="val/accuracy", mode="max"))
+    run.run_epoch()
+    found, unscored = _tested(run, "accuracy")
+    assert found == test
+    assert (why in unscored) if why else (unscored is None)
 
 
 def test_what_was_trained_before_is_not_written_again(folder, dying):
