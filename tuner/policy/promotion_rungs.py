@@ -6,8 +6,8 @@ of memory or collapsed counts as having reached its next rung, with the worst va
 trial that has no result of exactly its rung, because it restarted later, pauses at once with the value that it has.
 Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar, "A System for Massively Parallel
 Hyperparameter Tuning", MLSys 2020, https://arxiv.org/abs/1810.05934: its asynchronous promotion, but the caller
-picks which (promoting.py), and no more than the quota ever leave a rung. In the paper those that are in the top at the
-moment may, so that early promotions, made among few, come on top.
+picks which (promoting.py), and no more than the quota ever leave a rung. In the paper any trial that is in the top now
+may leave, even if earlier ones, promoted among few, have used up the quota.
 Cost: a checkpoint for each waiting trial. Off: `--scheduler none`; trials that stop at once: stopping_rungs.py.
 """
 

@@ -32,7 +32,7 @@ class Confirmation:
     default_values: dict[int, float]
     higher_is_better: bool
     failed: frozenset[int] = frozenset()
-    """Seeds whose training diverged or ran out of memory."""
+    """Seeds whose training diverged, ran out of memory, or has no finite value on the test split."""
     default_failed: frozenset[int] = frozenset()
     num_candidates: int = 1
     """How many were retrained beside the default: the more there are to choose from, the wider the interval."""
