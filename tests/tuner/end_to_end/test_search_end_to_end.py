@@ -134,7 +134,9 @@ def test_piped_it_says_plain_lines_and_nothing_of_rays(finished):
     expected += r"|(Result|Validation|Test|Page|Exported) .+|(Score|Train|Predict|Explain) .+  python -m .+"
     unexpected = [line for line in command.said.splitlines() if not re.fullmatch(expected, line)]
     assert unexpected == []
-    complained = re.sub(r"^(Loading torch and|Starting|Ending) Ray \.\.\..*$", "", command.complained, flags=re.MULTILINE)
+    complained = re.sub(
+        r"^(Loading torch and|Starting|Ending) Ray \.\.\..*$", "", command.complained, flags=re.MULTILINE
+    )
     assert not re.search(r"\bray\b|optuna|warning|pid=|Traceback|^\[", complained, re.IGNORECASE | re.MULTILINE)
 
 
