@@ -192,7 +192,11 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         help="log to mlflow or wandb too, beside TensorBoard; may be repeated",
     )
     group.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
-    group.add_argument("--name", metavar="NAME", help="name of this search's folder (default: date and time)")
+    group.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of this search's folder: letters, digits, dots, dashes, underscores (default: date and time)",
+    )
     group.add_argument(
         "--resume",
         metavar="DIR",

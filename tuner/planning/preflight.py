@@ -19,12 +19,15 @@ from tuner import formatting
 from tuner.planning.changed_space import check_space
 from tuner.planning.plan import Plan
 from tuner.records import SETTINGS, read_search
+from tuner.records.lock import is_in_use
 from tuner.settings import SearchSettings
 
 
 def check_folder(folder: Path) -> None:
     """Raises ValueError when a new search can't use this folder."""
     if (folder / SETTINGS).exists():
+        if is_in_use(folder):
+            raise ValueError(f"{folder} holds a search that is running; give another --name.")
         raise ValueError(
             f"{folder} already holds a search; continue with --resume {formatting.argument(folder)}, or give another "
             "--name."

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tuner.planning.plan import plan_from_records, plan_search
-from tuner.planning.preflight import check_configurations, check_continuation
+from tuner.planning.preflight import check_configurations, check_continuation, check_folder
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
 from tuner.records.events import TRIALS
+from tuner.records.lock import lock_folder
 from tuner.records.settings import read_settings, write_settings
 from tuner.settings import SearchSettings
 
@@ -23,6 +24,14 @@ def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_valu
         check_configurations(plan, {})
     pinned = {"warmup_fraction": 0.083}
     check_configurations(replace(plan_search(SearchSettings(space="moe", pinned=pinned)), rungs=(1,)), pinned)
+
+
+def test_a_new_search_in_the_folder_of_a_running_one_is_not_sent_to_resume(trained_folder, tmp_path):
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "run"))
+    with pytest.raises(ValueError, match=r"already holds a search; continue with --resume"):
+        check_folder(folder)
+    with lock_folder(folder), pytest.raises(ValueError, match=r"holds a search that is running; give another --name"):
+        check_folder(folder)
 
 
 def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_resume(trained_folder, tmp_path):
