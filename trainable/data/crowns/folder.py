@@ -87,12 +87,20 @@ def open_crown_folder(
     cache_dir = cache_dir or default_cache_dir()
     sources = find_sources(root)
     digests = content_digests(root, sources.files, cache_dir)
-    content = [asdict(options), sorted((file.as_posix(), digest) for file, digest in digests.items())]
-    key = "tiles-" + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+    key = _key(sources, options, digests)
     build = partial(_build, sources, options, digests, on_progress)
     needed_bytes = _BYTES_PER_PIXEL * sum(image.num_pixels for image in sources.images)
     folder = cached_folder(key, cache_dir, build, needed_bytes=needed_bytes)
     return replace(open_tiles(folder), findings=read_findings(folder))
+
+
+def _key(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> str:
+    """Findings count, and splits, which lists name that are no annotations."""
+    splits = [(image.file.as_posix(), image.split) for image in sources.images]
+    findings = [asdict(finding) for finding in sources.findings]
+    files = sorted((file.as_posix(), digest) for file, digest in digests.items())
+    everything = json.dumps([asdict(options), files, splits, findings])
+    return "tiles-" + hashlib.sha256(everything.encode()).hexdigest()[:24]
 
 
 def _build(

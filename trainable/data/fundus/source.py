@@ -24,7 +24,8 @@ from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits, named_
 from trainable.data.splitting.split_names import split_of
 
 _CROP_VERSION = 1
-_EYE = re.compile(r"[-_ ](left|right|od|os|l|r)$", re.IGNORECASE)
+_EYE = re.compile(r"[-_ ][lr]$|(^|[-_ ])(left|right|od|os)(?=[-_ ]|$)", re.IGNORECASE)
+"""The mark of an eye: a letter at the end alone, a word anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,8 @@ class FundusSource:
 
     def key(self) -> str:
         """Findings count, so that a folder with errors never finds the cache of its good part."""
-        photographs = [(file, self.digests[file], group) for file, group in zip(self.files, self.groups, strict=True)]
+        rows = zip(self.files, self.groups, self.splits, strict=True)
+        photographs = [(file, self.digests[file], group, split) for file, group, split in rows]
         tables = [(table.file, table.grades, table.splits) for table in self.tables]
         findings = [asdict(finding) for finding in self.findings]
         everything = json.dumps(
@@ -114,7 +116,7 @@ class FundusSource:
 
 def patient_of(name: str) -> str:
     """A photograph's name without the mark of its eye, if it has one."""
-    return _EYE.sub("", name)
+    return _EYE.sub("", name).lstrip("-_ ")
 
 
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:

@@ -29,7 +29,9 @@ from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoding import (
+    UPRIGHT,
     Header,
+    check_mask_turns,
     check_turns,
     fitting_size,
     num_pixels,
@@ -117,6 +119,8 @@ class _Inspection:
     mask: _StoredMask | None
     """None when it can't be used, which a finding says."""
     facts: MaskFacts | None
+    turned_masks: tuple[Path, ...]
+    """Those that EXIF turns otherwise than the image."""
     findings: tuple[Finding, ...]
 
 
@@ -133,7 +137,13 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
         stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, histogram=histogram)
     if header and stored:
         findings += check_size(header, stored.size, mask_file)
-    return _Inspection(header=header, mask=stored, facts=facts, findings=tuple(findings))
+    turned = _turned_masks(source, pair, header) if header and stored else ()
+    return _Inspection(header=header, mask=stored, facts=facts, turned_masks=turned, findings=tuple(findings))
+
+
+def _turned_masks(source: FolderSource, pair: Pair, image: Header) -> tuple[Path, ...]:
+    orientations = {mask: read_header(source.root / mask).orientation for mask in pair.masks}
+    return tuple(mask for mask, own in orientations.items() if own not in (UPRIGHT, image.orientation))
 
 
 def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
@@ -164,6 +174,8 @@ def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> li
     findings = [finding for inspection in inspections for finding in inspection.findings]
     images = zip((pair.image for pair in source.pairs), inspections, strict=True)
     findings += check_turns({image: inspection.header for image, inspection in images if inspection.header})
+    turned = [mask for inspection in inspections for mask in inspection.turned_masks]
+    findings += check_mask_turns(turned, num_masks=sum(len(pair.masks) for pair in source.pairs))
     if values := source.options.foreground_values:
         return findings + describe_values(facts, values)
     findings += check_conventions(facts) + check_polarity(facts, source.options.inverted_masks)

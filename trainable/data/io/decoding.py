@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from trainable.data.io.counted import first_of
 from trainable.data.io.findings import BadFileError, Finding, Severity
 
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION_TAG, _TIFF_WIDTH_TAG, _TIFF_HEIGHT_TAG = 0x0112, 0x0100, 0x0101
+_ORIENTATIONS, UPRIGHT = range(1, 9), 1
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
 _TURNED_OR_MIRRORED = (2, 3, 4)
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
@@ -31,6 +34,9 @@ MIN_SIDE_PX = 16
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
 _MAX_NAMED = 3
+_SAVE_EIGHT_BITS = "Save it with 8 bits per channel."
+_SIXTEEN_BITS = ";16"
+"""In the decoder's name of what a file holds, such as `RGB;16B`."""
 _DAMAGED = "Copy the file again from its source, or remove it."
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -45,10 +51,18 @@ class Header:
     size: tuple[int, int]
     """(height, width) in pixels after the EXIF turn."""
     has_alpha: bool
-    is_turned: bool = False
-    """EXIF turns it by a quarter: the file itself holds it with width and height swapped."""
-    is_turned_unseen: bool = False
-    """EXIF turns or mirrors it and its size stays: sizes can't say of which picture a mask or an annotation is."""
+    orientation: int = UPRIGHT
+    """As EXIF numbers them, 1 to 8; 1 is upright."""
+
+    @property
+    def is_turned(self) -> bool:
+        """By a quarter: the file itself holds it with width and height swapped."""
+        return self.orientation in _TURNED_BY_A_QUARTER
+
+    @property
+    def is_turned_unseen(self) -> bool:
+        """It is turned or mirrored and its size stays: sizes can't say of which picture a mask or an annotation is."""
+        return self.orientation in _TURNED_OR_MIRRORED or (self.is_turned and self.size[0] == self.size[1])
 
 
 def read_header(path: Path) -> Header:
@@ -57,11 +71,11 @@ def read_header(path: Path) -> Header:
             # Of a PNG Pillow decodes all pixels, to see whether EXIF lies behind them; it seldom does.
             is_before_pixels = image.format == "PNG" and not _has_text_behind_pixels(path)
             exif = Image.Image.getexif(image) if is_before_pixels else image.getexif()
-            orientation = exif.get(_ORIENTATION_TAG)
-            turned = orientation in _TURNED_BY_A_QUARTER
-            unseen = orientation in _TURNED_OR_MIRRORED or (turned and image.width == image.height)
-            size = image.size if turned else image.size[::-1]
-            return Header(size=size, has_alpha=image.has_transparency_data, is_turned=turned, is_turned_unseen=unseen)
+            stated = exif.get(_ORIENTATION_TAG, UPRIGHT)
+            orientation = stated if stated in _ORIENTATIONS else UPRIGHT
+            width, height = _stored_size(image)
+            size = (width, height) if orientation in _TURNED_BY_A_QUARTER else (height, width)
+            return Header(size=size, has_alpha=image.has_transparency_data, orientation=orientation)
     except BadFileError:
         raise
     except _DECODER_ERRORS as error:
@@ -76,6 +90,17 @@ def check_turns(headers: Mapping[Path, Header]) -> list[Finding]:
     problem = f"{len(turned)} of {len(headers)} are turned by EXIF, and keep their size: {first_of(turned, _MAX_NAMED)}"
     action = "Read as turned: check that masks and annotations are so too, or save the pictures without the EXIF turn."
     return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def check_mask_turns(turned: Sequence[Path], *, num_masks: int) -> list[Finding]:
+    """A warning that counts the masks that EXIF turns otherwise than their picture."""
+    if not turned:
+        return []
+    problem = f"{len(turned)} of {num_masks} are turned by EXIF, and their pictures are not so: "
+    action = "Read as turned: check that they lie on their objects, or save them without the EXIF turn."
+    return [
+        Finding(file="masks", problem=problem + first_of(turned, _MAX_NAMED), action=action, severity=Severity.WARNING)
+    ]
 
 
 def check_bands(headers: Mapping[Path, Header]) -> list[Finding]:
@@ -106,6 +131,7 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
     try:
         with _open(path) as image:
             _require_one_page(image)
+            _require_eight_bits(image)
             if least_px is not None and image.width * image.height > LARGE_PIXELS:
                 image.draft(None, (2 * least_px, 2 * least_px))
             image.load()
@@ -171,9 +197,25 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in _DEEP_MODES
 
 
+def _require_eight_bits(image: ImageFile) -> None:
+    """Raises BadFileError for colours of 16 bits, of which the decoder keeps the upper 8: of 12 bits almost nothing is
+    left. Grey levels are decoded whole."""
+    for tile in image.tile:
+        stored = tile.args if isinstance(tile.args, str) else str(next(iter(tile.args or ()), ""))
+        if _SIXTEEN_BITS in stored and not is_deep(image):
+            raise BadFileError(f"has 16 bits per channel (mode {stored})", _SAVE_EIGHT_BITS)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) before the EXIF turn; for a TIFF, newer decoders give those after it."""
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2[_TIFF_WIDTH_TAG], image.tag_v2[_TIFF_HEIGHT_TAG]
+    return image.size
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if is_deep(image):
-        raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", "Save it with 8 bits per channel.")
+        raise BadFileError(f"has more than 8 bits per pixel (mode {image.mode})", _SAVE_EIGHT_BITS)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -192,7 +234,7 @@ def _has_text_behind_pixels(path: Path) -> bool:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
+def _open(path: Path) -> Iterator[ImageFile]:
     """The file with its header read.
 
     Raises:

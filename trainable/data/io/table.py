@@ -1,4 +1,4 @@
-"""Tables as people save them: csv of any separator, JSON lines or parquet; UTF-8, UTF-16 or Latin-1; with short rows.
+"""Tables as people save them: csv of any separator, JSON lines or parquet; of any usual encoding; with short rows.
 
 How a table was read is kept with it and reported: a guess of the encoding or the separator is never silent. Of several
 columns that could be the same thing one is chosen if they agree, else they are an error.
@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,10 +182,10 @@ def _decode(content: bytes) -> tuple[str, str]:
     if b"\0" in content[:4096]:
         codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
         return _strictly(content, codec, "UTF-16"), "UTF-16"
-    try:
-        return content.decode("utf-8"), "UTF-8"
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), "Latin-1, as it is not UTF-8"
+    for codec, name in (("utf-8", "UTF-8"), ("cp1252", "Windows-1252, as it is not UTF-8")):
+        with suppress(UnicodeDecodeError):
+            return content.decode(codec), name
+    return content.decode("latin-1"), "Latin-1, as it is neither UTF-8 nor Windows-1252"
 
 
 def _strictly(content: bytes, codec: str, name: str) -> str:

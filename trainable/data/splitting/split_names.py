@@ -5,6 +5,7 @@ A folder names a split by its first or last word: `train`, `Training_data`, `val
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ _SHORT = {"tr", "te", "ts"}
 """Of a split at the end of a name alone, where challenges write them."""
 _CONTENT = re.compile("images?|imgs?|input|masks?|gt|(ground)?truth|ground|labels?|annot|annotations?|data|dataset|set")
 _JOINED = re.compile(r"(?<=.)(images?|imgs?|masks?|gt|labels?|annot|dataset|data|set)$")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+"""Of any alphabet: `Forêts` is one word, and `ts` none."""
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def split_of(place: Path) -> str | None:
@@ -52,7 +55,7 @@ def keep_named_splits(
 
 def _splits_in(name: str) -> list[str]:
     """The split that the first or the last word of a name says, then those that all its words say; else none."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in _words_in(name)]
     while len(words) > 1 and len(words[0]) == 1:
         del words[0]
     while len(words) > 1 and _CONTENT.fullmatch(words[-1]):
@@ -61,6 +64,11 @@ def _splits_in(name: str) -> list[str]:
     candidates = [word for word in (first, last) if word not in _SHORT or word == last]
     said = _said_by(candidates)
     return [*said, *_said_by([word for word in words if word not in _SHORT])] if said else []
+
+
+def _words_in(name: str) -> list[str]:
+    composed = unicodedata.normalize("NFC", name)
+    return [word for letters in _LETTERS.findall(composed) for word in _CAMEL_CASE.split(letters)]
 
 
 def _said_by(words: Iterable[str]) -> list[str]:

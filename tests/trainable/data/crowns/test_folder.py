@@ -127,6 +127,15 @@ def test_the_second_opening_decodes_nothing_and_another_content_is_another_cache
     assert opened(root).fingerprint["all"] != first["all"]
 
 
+def test_an_edited_list_of_splits_and_a_new_file_that_is_not_read_count_in_the_next_opening(root, opened):
+    (root / "test.lst").write_text("plot0_a.png\nplot1_a.png\n")
+    assert {name.rsplit("_", 2)[0] for name in opened(root).test.names} == {"plot0_a", "plot1_a"}
+    (root / "test.lst").write_text("plot4_a.png\nplot5_a.png\n")
+    assert {name.rsplit("_", 2)[0] for name in opened(root).test.names} == {"plot4_a", "plot5_a"}
+    (root / "new.heic").touch()
+    assert any(".heic" in finding.problem for finding in opened(root).findings)
+
+
 def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, opened):
     write_image(tmp_path / "none", "a")
     with pytest.raises(DataError, match="has no image with crowns or semantic classes"):

@@ -154,6 +154,13 @@ def test_both_eyes_of_a_patient_go_to_one_split(tmp_path):
         ("12_right", "12"),
         ("p3-OD", "p3"),
         ("p3 OS", "p3"),
+        ("OD_003", "003"),
+        ("left-003", "003"),
+        ("003_OD_2", "003_2"),
+        ("right", ""),
+        ("12_r", "12"),
+        ("r_12", "r_12"),
+        ("leftover_3", "leftover_3"),
         ("IDRiD_001", "IDRiD_001"),
         ("bright", "bright"),
     ],
@@ -392,3 +399,5 @@ def test_a_list_of_test_photographs_is_kept_where_no_folder_and_no_table_names_a
     read = opened(root)
     assert set(read.test.names) == {"eye03", "eye04"}
     assert "names 2 pictures of test, 0 not here" in [finding.problem for finding in read.findings]
+    (root / "test.txt").write_text("eye05\neye06\n")
+    assert set(opened(root).test.names) == {"eye05", "eye06"}

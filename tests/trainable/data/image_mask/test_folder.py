@@ -189,6 +189,16 @@ def test_values_that_no_mask_holds_or_that_are_none_are_refused(folder, cache):
         FolderOptions(foreground_values=("255",), inverted_masks=True)
 
 
+def test_a_mask_that_exif_turns_alone_is_told(folder, cache):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    mask = folder / "GT" / "img_000.png"
+    Image.open(mask).save(mask, exif=exif)
+    (told,) = (one for one in open_pairs(folder, cache).findings if "turned by EXIF" in one.problem)
+    assert told.severity is Severity.WARNING
+    assert told.problem == "1 of 10 are turned by EXIF, and their pictures are not so: GT/img_000.png"
+
+
 def test_a_jpeg_mask_has_no_exact_values(folder, cache):
     mask = Image.open(folder / "GT" / "img_003.png")
     (folder / "GT" / "img_003.png").unlink()

@@ -153,7 +153,7 @@ def test_empty_masks_are_legal_and_counted():
     ],
 )
 def test_only_a_picture_that_exif_turns_is_called_turned(mask_size, is_turned, told):
-    image = Header(size=(30, 40), has_alpha=False, is_turned=is_turned)
+    image = Header(size=(30, 40), has_alpha=False, orientation=6 if is_turned else 1)
     assert [finding.problem for finding in check_size(image, mask_size, "m.png")] == told
 
 

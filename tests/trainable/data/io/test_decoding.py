@@ -1,5 +1,6 @@
 """Pixels stand upright, keep their shape and are smoothed as they shrink; masks keep two values."""
 
+import io
 import re
 import struct
 import zlib
@@ -34,15 +35,34 @@ TURNS = {
 }
 
 
+@pytest.mark.parametrize("ending", ["png", "tif", "webp", "jpg"])
 @pytest.mark.parametrize("orientation", TURNS)
-def test_images_are_turned_as_exif_says(tmp_path, orientation):
+def test_images_are_turned_as_exif_says(tmp_path, orientation, ending):
     stored = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
-    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
-    expected = TURNS[orientation](stored)
-    np.testing.assert_array_equal(np.asarray(read_upright(tmp_path / "a.png")), expected)
-    assert read_header(tmp_path / "a.png").size == expected.shape[:2]
+    file = tmp_path / f"a.{ending}"
+    Image.fromarray(stored).save(file, exif=exif, lossless=True)
+    as_stored = np.asarray(Image.open(io.BytesIO(jpeg(stored)))) if ending == "jpg" else stored
+    expected = TURNS[orientation](as_stored)
+    np.testing.assert_array_equal(np.asarray(read_upright(file)), expected)
+    header = read_header(file)
+    assert (header.size, header.orientation) == (expected.shape[:2], orientation)
+
+
+def jpeg(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("stated", [0, 9, 65535])
+def test_a_turn_that_is_none_of_the_eight_is_no_turn(tmp_path, stated):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = stated
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png", exif=exif)
+    assert read_header(tmp_path / "a.png").orientation == 1
+    assert read_upright(tmp_path / "a.png").size == (6, 4)
 
 
 def chunks(png: bytes) -> list[bytes]:
@@ -193,6 +213,27 @@ def test_colours_of_a_tiff_are_read_as_they_are_whatever_its_fourth_band(tmp_pat
     bands = np.random.default_rng(0).integers(0, 256, (32, 32, 4), dtype=np.uint8)
     Image.fromarray(bands).save(tmp_path / "tile.tif")
     np.testing.assert_array_equal(shrink_image(read_upright(tmp_path / "tile.tif"), (32, 32)), bands[..., :3])
+
+
+def png_of_sixteen_bits(colours):
+    """uint16 (h, w, 3), as the standard lays it out: the decoder's library writes none."""
+    height, width, _ = colours.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
+    parts = (
+        (b"IHDR", struct.pack(">2I5B", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+
+
+def test_colours_of_twelve_bits_in_sixteen_stop_instead_of_turning_black(tmp_path):
+    twelve_bits = np.random.default_rng(0).integers(0, 2**12, (4, 6, 3), dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(png_of_sixteen_bits(twelve_bits))
+    with pytest.raises(BadFileError, match="has 16 bits per channel"):
+        read_upright(tmp_path / "a.png")
 
 
 def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):

@@ -27,6 +27,12 @@ def test_separators_encodings_and_line_ends_do_not_matter(tmp_path, encoding, se
     assert [row.cells for row in table.rows] == ROWS
 
 
+def test_a_table_of_windows_keeps_the_letters_that_latin_1_lacks(tmp_path):
+    table = read_table(written(tmp_path / "a.csv", "image,label\na.png,Preis €\n", "cp1252"))
+    assert table.body[0].cells == ("a.png", "Preis €")
+    assert table.form.startswith("Windows-1252")
+
+
 def test_runs_of_spaces_divide_what_nothing_else_does(tmp_path):
     table = read_table(written(tmp_path / "a.csv", "images/a.png  1.0   mono\nimages/b.png  0.0   poly\n"))
     assert [row.cells for row in table.rows] == [("images/a.png", "1.0", "mono"), ("images/b.png", "0.0", "poly")]

@@ -1,5 +1,6 @@
 """Which split a folder's name says, and who is dealt to the splits that no folder names."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ from trainable.data.splitting.split_names import keep_named_splits, split_of
         ("trains_and_boats", None),
         ("device", None),
         ("JPEGImages", None),
+        ("Forêts", None),
+        ("FORÊTS", None),
+        ("BLØTE", None),
+        ("Geräte", None),
+        (unicodedata.normalize("NFD", "Forêts"), None),
+        ("données_test", "test"),
         ("", None),
     ],
 )
