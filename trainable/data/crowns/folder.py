@@ -27,7 +27,7 @@ from trainable.data.crowns.crown_counts import (
 from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
-from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources
+from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources, with_stated_groups
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.io.counted import wide_by_high
 from trainable.data.io.decoding import read_upright, shrink_image
@@ -86,6 +86,8 @@ def open_crown_folder(
     """
     cache_dir = cache_dir or default_cache_dir()
     sources = find_sources(root)
+    if options.group_pattern is None:
+        sources = with_stated_groups(sources)
     digests = content_digests(root, sources.files, cache_dir)
     key = _key(sources, options, digests)
     build = partial(_build, sources, options, digests, on_progress)
@@ -96,7 +98,7 @@ def open_crown_folder(
 
 def _key(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> str:
     """Findings count, and splits, which lists name that are no annotations."""
-    splits = [(image.file.as_posix(), image.split) for image in sources.images]
+    splits = [(image.file.as_posix(), image.split, image.group) for image in sources.images]
     findings = [asdict(finding) for finding in sources.findings]
     files = sorted((file.as_posix(), digest) for file, digest in digests.items())
     everything = json.dumps([asdict(options), files, splits, findings])
@@ -167,7 +169,10 @@ def _divide(
     """
     files = [image.file for image in sources.images]
     name_of = {image.file: image.name for image in sources.images}
-    names = [name_of[file] for file in (source_files(files) if options.group_pattern is None else files)]
+    names = [name_of[file] for file in files]
+    if options.group_pattern is None:
+        stated = zip(source_files(files), sources.images, strict=True)
+        names = [f"group {image.group}" if image.group else name_of[source] for source, image in stated]
     groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
     shown, alike = [plain_name(file) for file in files], list[Finding]()
 

@@ -17,6 +17,8 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, Severit
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.unread import unread_pictures, what_to_unpack
+from trainable.data.splitting.copies import source_files
+from trainable.data.splitting.group_tables import stated_groups
 from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
@@ -46,6 +48,8 @@ class CrownImage:
     label_image: Path | None
     split: str | None = None
     """The split that a folder or a list names; None when none does."""
+    group: str | None = None
+    """That a table states: pictures of one group are in one split."""
 
     @property
     def num_pixels(self) -> int:
@@ -100,6 +104,14 @@ def find_sources(root: Path) -> CrownSources:
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
     return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
+
+
+def with_stated_groups(sources: CrownSources) -> CrownSources:
+    """The images with the groups that tables state."""
+    files, splits = [image.file for image in sources.images], [image.split for image in sources.images]
+    groups, findings = stated_groups(sources.root, source_files(files), splits)
+    images = tuple(replace(image, group=group) for image, group in zip(sources.images, groups, strict=True))
+    return replace(sources, images=images, findings=(*sources.findings, *findings))
 
 
 def _annotated_images(

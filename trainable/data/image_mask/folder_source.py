@@ -14,6 +14,7 @@ from trainable.data.io.files import content_digests
 from trainable.data.io.findings import Finding
 from trainable.data.io.splits import DivisionOptions, group_ids
 from trainable.data.splitting.copies import source_files
+from trainable.data.splitting.group_tables import stated_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +66,12 @@ class FolderSource:
         # Each is named by the pair that it was made from; a pattern looks for itself.
         images, name_of = [pair.image for pair in pairs], {pair.image: pair.name for pair in pairs}
         made_from = source_files(images) if options.group_pattern is None else images
-        groups = group_ids([name_of[image] for image in made_from], contents, options.group_pattern)
-        findings = mismatches + leaks
+        names, about = [name_of[image] for image in made_from], list[Finding]()
+        if options.group_pattern is None:
+            stated, about = stated_groups(root, made_from, [pair.split for pair in pairs])
+            names = [f"group {group}" if group else name for name, group in zip(names, stated, strict=True)]
+        groups = group_ids(names, contents, options.group_pattern)
+        findings = mismatches + leaks + about
         return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
 
     def key(self) -> str:
@@ -75,7 +80,7 @@ class FolderSource:
             (pair.name, pair.image, *pair.masks, pair.split, self.digests[pair.image], self._mask_digests(pair))
             for pair in self.pairs
         ]
-        content = [pairs, asdict(self.options), [asdict(finding) for finding in self.findings]]
+        content = [pairs, self.groups, asdict(self.options), [asdict(finding) for finding in self.findings]]
         return hashlib.sha256(json.dumps(content, default=Path.as_posix).encode()).hexdigest()[:32]
 
     def content(self, pair: Pair) -> str:

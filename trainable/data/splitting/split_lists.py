@@ -12,8 +12,9 @@ from pathlib import Path
 
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
-from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
-from trainable.data.io.table import TABLE_ENDINGS, Row, Table, columns_named, normalise_name, only_column, read_table
+from trainable.data.io.folder_layout import files_below, plain_name
+from trainable.data.io.table import Row, Table, columns_named, normalise_name, only_column
+from trainable.data.splitting.picture_tables import named_in, names_of, tables_of_pictures
 from trainable.data.splitting.split_names import split_of
 
 LEFT_OUT = "left out"
@@ -60,7 +61,7 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
 
     A line is the name of a picture, with or without folders and ending; what follows it on the line is passed over.
     """
-    known = {name for picture in pictures for name in _names(picture)}
+    known = {name for picture in pictures for name in names_of(picture)}
     splits_of: dict[str, dict[str, Path]] = {}
     findings: list[Finding] = []
     for file, listed in chain(_listed_in_texts(root, known, findings), _listed_in_tables(root, known, findings)):
@@ -71,7 +72,7 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
     if not splits_of:
         return [None] * len(pictures), findings + _lists_above(root, known)
     rest = LEFT_OUT if any("train" in own for own in splits_of.values()) else None
-    found = [next((splits_of[name] for name in _names(picture) if name in splits_of), {}) for picture in pictures]
+    found = [next((splits_of[name] for name in names_of(picture) if name in splits_of), {}) for picture in pictures]
     findings += [_contradiction(picture, own) for picture, own in zip(pictures, found, strict=True) if len(own) > 1]
     splits = [next(iter(own), rest) for own in found]
     unlisted = [picture for picture, split in zip(pictures, splits, strict=True) if split == LEFT_OUT]
@@ -101,11 +102,11 @@ def _listed(file: Path, known: set[str]) -> Listed:
     split = split_of(Path(file.stem))
     numbers = file.with_name(_NUMBERED_PICTURES)
     if split is None or file.name.lower() != _SPLIT_OF_NUMBERS or not numbers.is_file():
-        return [(_named_in(line, known), split) for line in _lines(file)] if split else []
+        return [(named_in(line, known), split) for line in _lines(file)] if split else []
     pictures = dict(line.split(maxsplit=1) for line in _lines(numbers) if len(line.split()) > 1)
     flags = [line.split() for line in _lines(file)]
     return [
-        (_named_in(pictures.get(flag[0], ""), known), "train" if flag[1] == "1" else "test")
+        (named_in(pictures.get(flag[0], ""), known), "train" if flag[1] == "1" else "test")
         for flag in flags
         if len(flag) == 2 and flag[1] in ("0", "1")
     ]
@@ -133,34 +134,24 @@ def _lists_above(root: Path, known: set[str]) -> list[Finding]:
 def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
     """Tables with a column of pictures, and one of splits or paths that name them; what is wrong with the column of
     splits is added to the findings."""
-    for file in files_below(root):
-        if file.suffix.lower() not in TABLE_ENDINGS:
-            continue
-        try:
-            table = read_table(root / file)
-        except BadFileError:
-            continue  # Reported by whoever needs its other columns.
+    for file, table, pictures in tables_of_pictures(root, known):
         try:
             column = split_column(table)
         except BadFileError as error:
             findings.append(error.finding(plain_name(file)))
             continue
-        columns = range(len(table.header))
-        naming = [at for at in columns if any(_named_in(row.cells[at], known) for row in table.body)]
-        if naming:
-            pictures = [row.cells[naming[0]] for row in table.body]
-            names = [_named_in(picture, known) for picture in pictures]
-            splits, problems = splits_of_rows(file, table, table.body, column)
-            findings += problems
-            if column is None:
-                # Folders written before the pictures, `test/a.png`; all the same may be the path of another machine.
-                splits = [split_of(Path(picture.replace("\\", "/")).parent) for picture in pictures]
-                splits = splits if len(set(splits)) > 1 else [None] * len(pictures)
-            if any(splits):
-                yield (
-                    file,
-                    [(name, split) for name, split in zip(names, splits, strict=True) if split and split != LEFT_OUT],
-                )
+        splits, problems = splits_of_rows(file, table, table.body, column)
+        findings += problems
+        if column is None:
+            # Folders written before the pictures, `test/a.png`; all the same may be the path of another machine.
+            splits = [split_of(Path(picture.replace("\\", "/")).parent) for picture in pictures]
+            splits = splits if len(set(splits)) > 1 else [None] * len(pictures)
+        if any(splits):
+            names = [named_in(picture, known) for picture in pictures]
+            yield (
+                file,
+                [(name, split) for name, split in zip(names, splits, strict=True) if split and split != LEFT_OUT],
+            )
 
 
 def _described(file: Path, listed: Listed) -> Finding:
@@ -182,24 +173,6 @@ def _naming_nothing(root: Path, file: Path) -> Finding:
 def _lines(path: Path) -> list[str]:
     text = path.read_bytes().decode("utf-8-sig", "backslashreplace")
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
-def _named_in(line: str, known: set[str]) -> str | None:
-    """Which of the known names a line gives; names may hold spaces, and more words may follow them."""
-    words = line.replace("\\", "/").replace(",", " ").split()
-    ends = [end for end, word in enumerate(words, start=1) if word.lower().endswith(IMAGE_ENDINGS)]
-    for end in (*ends[:1], len(words), 1):
-        for name in _names(Path(" ".join(words[:end]))):
-            if name in known:
-                return name
-    return None
-
-
-def _names(file: Path) -> list[str]:
-    """What a picture may be called in a list: with its folder, or without."""
-    stem = file.name[: -len(file.suffix)] if file.suffix.lower() in IMAGE_ENDINGS else file.name
-    names = [plain_name(stem)]
-    return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names
 
 
 def describe_splits(places: Sequence[Path], splits: Sequence[str | None]) -> Finding:

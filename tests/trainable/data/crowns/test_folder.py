@@ -1,6 +1,7 @@
 """A folder with mixed annotations: what is used, what is said, and that no image is in two splits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,18 @@ def test_an_edited_list_of_splits_and_a_new_file_that_is_not_read_count_in_the_n
     assert {name.rsplit("_", 2)[0] for name in opened(root).test.names} == {"plot4_a", "plot5_a"}
     (root / "new.heic").touch()
     assert any(".heic" in finding.problem for finding in opened(root).findings)
+
+
+def test_pictures_of_a_group_that_a_table_states_stay_together_unless_a_pattern_groups_them(root, opened):
+    (root / "plots.csv").write_text(
+        "image,site\n" + "".join(f"plot{number}_a.png,{number // 2}\n" for number in range(6))
+    )
+    splits = opened(root)
+    parts = [{int(name[4]) // 2 for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert sorted(site for part in parts for site in part) == [0, 1, 2]
+    assert "names 3 groups of 6 pictures in 'site'" in [finding.problem for finding in splits.findings]
+    by_pattern = opened(root, replace(OPTIONS, group_pattern=r"plot(\d)"))
+    assert not any("groups of" in finding.problem for finding in by_pattern.findings)
 
 
 def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, opened):

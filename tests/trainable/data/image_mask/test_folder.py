@@ -269,6 +269,18 @@ def test_frames_of_one_video_stay_together(tmp_path, cache, write_pairs):
     assert sum(map(len, clips)) == 6
 
 
+def test_pictures_of_a_group_that_a_table_states_stay_together_until_it_states_another(folder, cache):
+    def splits_of_groups():
+        splits = open_pairs(folder, cache)
+        return [{int(name[-3:]) // 2 for name in getattr(splits, split).names} for split in SPLIT_NAMES]
+
+    pairs = [(f"img_{number:03d}.png", number // 2) for number in range(10)]
+    (folder / "tiles.csv").write_text("\n".join(["image,tile", *(f"{name},{tile}" for name, tile in pairs)]))
+    assert sorted(tile for part in splits_of_groups() for tile in part) == [0, 1, 2, 3, 4]
+    (folder / "tiles.csv").unlink()
+    assert len([tile for part in splits_of_groups() for tile in part]) > 5
+
+
 def test_every_bad_file_is_told_at_once_and_nothing_is_left_in_the_cache(folder, cache):
     (folder / "Imgs" / "img_000.png").write_bytes(b"")
     (folder / "GT" / "img_001.png").write_text("not a mask")

@@ -1,0 +1,51 @@
+"""Groups that a table states are read where the name of the column leaves no doubt, and a split that is named stays."""
+
+from pathlib import Path
+
+import pytest
+
+from trainable.data.io.findings import Severity
+from trainable.data.splitting.group_tables import stated_groups
+
+PICTURES = [Path("images") / f"p{number}.png" for number in range(6)]
+
+
+def groups_of(root, table, splits=(None,) * 6):
+    (root / "a.csv").write_text(table)
+    return stated_groups(root, PICTURES, splits)
+
+
+def rows(column, values, pictures=PICTURES):
+    return "\n".join([f"image,{column}", *(f"{one.name},{value}" for one, value in zip(pictures, values, strict=True))])
+
+
+@pytest.mark.parametrize("column", ["tile", "Tile_ID", "patient", "site", "video name", "group"])
+def test_a_column_of_groups_is_read_by_its_name(tmp_path, column):
+    groups, findings = groups_of(tmp_path, rows(column, "aabbcc"))
+    assert groups == list("aabbcc")
+    assert [finding.problem for finding in findings] == [f"names 3 groups of 6 pictures in '{column}'"]
+
+
+@pytest.mark.parametrize("column", ["tree_id", "object", "label", "score"])
+def test_a_column_that_may_be_of_one_annotation_is_none(tmp_path, column):
+    assert groups_of(tmp_path, rows(column, "aabbcc")) == ([None] * 6, [])
+
+
+def test_a_picture_in_two_groups_and_too_few_groups_are_told_and_not_used(tmp_path):
+    pictures = [*PICTURES, PICTURES[0]]
+    groups, (told,) = groups_of(tmp_path, rows("tile", "aabbccb", pictures))
+    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
+    assert told.problem == "names two groups in 'tile' for one picture, p0: a and b"
+    groups, (told,) = groups_of(tmp_path, rows("group", "aaabbb"))
+    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
+    assert told.problem == "has 2 groups in 'group', and there are three splits"
+
+
+def test_a_published_test_split_stays_as_it_is(tmp_path):
+    groups, _ = groups_of(tmp_path, rows("scene", "aabbcc"), ("train", "test", None, "validation", "train", None))
+    assert groups == ["a", None, "b", None, "c", "c"]
+
+
+def test_a_row_without_a_group_and_a_picture_without_a_row_have_none(tmp_path):
+    groups, _ = groups_of(tmp_path, rows("tile", ["a", "", "b", "c", "c"], PICTURES[:5]))
+    assert groups == ["a", None, "b", "c", "c", None]

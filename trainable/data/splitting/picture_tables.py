@@ -1,0 +1,56 @@
+"""Pictures that texts and tables name: with or without folders and ending, with more words behind."""
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from trainable.data.io.findings import BadFileError
+from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
+from trainable.data.io.table import TABLE_ENDINGS, Table, read_table
+
+
+class PictureTable(NamedTuple):
+    """A table whose rows are of pictures."""
+
+    file: Path
+    table: Table
+    pictures: list[str]
+    """The cell of each row that names its picture."""
+
+
+def tables_of_pictures(root: Path, known: Container[str]) -> Iterator[PictureTable]:
+    """The tables below the root with a column that names pictures; a table that can't be read is passed over, for who
+    needs its other columns reports it.
+
+    Args:
+        known: names of pictures, as `names_of` gives them.
+    """
+    for file in files_below(root):
+        if file.suffix.lower() not in TABLE_ENDINGS:
+            continue
+        try:
+            table = read_table(root / file)
+        except BadFileError:
+            continue
+        columns = range(len(table.header))
+        naming = [at for at in columns if any(named_in(row.cells[at], known) for row in table.body)]
+        if naming:
+            yield PictureTable(file, table, [row.cells[naming[0]] for row in table.body])
+
+
+def named_in(line: str, known: Container[str]) -> str | None:
+    """Which of the known names a line gives; names may hold spaces, and more words may follow them."""
+    words = line.replace("\\", "/").replace(",", " ").split()
+    ends = [end for end, word in enumerate(words, start=1) if word.lower().endswith(IMAGE_ENDINGS)]
+    for end in (*ends[:1], len(words), 1):
+        for name in names_of(Path(" ".join(words[:end]))):
+            if name in known:
+                return name
+    return None
+
+
+def names_of(file: Path) -> list[str]:
+    """What a picture may be called in a list: with its folder, or without."""
+    stem = file.name[: -len(file.suffix)] if file.suffix.lower() in IMAGE_ENDINGS else file.name
+    names = [plain_name(stem)]
+    return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names
