@@ -5,8 +5,8 @@ They are recorded as past trials: they do not count as this search's trials, are
 resume does not need the earlier search's folder. If one of the three differs, its values would mislead: only its best
 configurations are tried, right after the default and the recommended ones.
 
-A parameter that the earlier search did not ask for gets the default's value; the resulting configuration must equal the
-one that was trained. Trials outside the space are skipped and counted.
+A parameter that the earlier search did not ask for gets the value that it trained with, else the default's; for a past
+trial the resulting configuration must equal the one that was trained. Trials outside the space are skipped and counted.
 """
 
 import logging
@@ -105,8 +105,9 @@ def warm_start(
     if known:
         return WarmStart(past_trials=known)
     points = _best_points(folder, search.rank(epoch)[:NUM_BEST], space, points_to_evaluate[0])
-    why = f"{formatting.path(folder)} differs in {' and '.join(others)}: its" if others else "Its"
-    logger.info("%s %d best configurations are tried first; its values are not used.", why, len(points))
+    path, best = formatting.path(folder), formatting.count(len(points), "best configuration")
+    why = f"{path} differs in {' and '.join(others)}" if others else f"No trial of {path} is one of this space"
+    logger.info("%s: its %s come first; its values are not used.", why, best)
     return WarmStart(points=[point for point in points if point not in points_to_evaluate])
 
 
@@ -117,7 +118,7 @@ def _best_points(
     points: list[dict] = []
     for trial in best:
         try:
-            point, _ = _answered(space, trial.answers, default)
+            point, _ = _answered(space, trial, default)
             points += [] if point in points else [point]
         except ValueError as error:
             logger.info("trial %s of %s is not tried again: %s", trial.name, formatting.path(folder), error)
@@ -140,7 +141,7 @@ def _known(
             continue
         trained = _full(trial.params, old_base)
         try:
-            answers, params = _answered(space, trial.answers, points_to_evaluate[0])
+            answers, params = _answered(space, trial, points_to_evaluate[0])
             is_the_same = _full(params, base) == trained
         except ValueError:
             is_the_same = False
@@ -151,6 +152,8 @@ def _known(
         else:
             num_skipped += 1
     known = [one for one in known if one.answers not in points_to_evaluate]
+    if not known:
+        return []
     logger.info(
         "Starting with the values of %s of %s%s.",
         formatting.count(len(known), "trial"),
@@ -160,15 +163,16 @@ def _known(
     return known
 
 
-def _answered(space: Callable[[Any], dict], answers: Mapping, default: Mapping) -> tuple[dict, dict]:
-    """The answers that the space asks for, and the parameters that it returns for them.
+def _answered(space: Callable[[Any], dict], past: TrialRecord, default: Mapping) -> tuple[dict, dict]:
+    """The answers of a trial that the space asks for, and the parameters that it returns for them; what was fixed for
+    the trial is answered as it was fixed.
 
     Raises:
         ValueError: an answer is outside the space, or the space asks for none of them.
     """
-    trial = given_or_middle({**default, **answers})
+    trial = given_or_middle({**default, **past.params, **past.answers})
     made = space(trial)
-    if not answers.keys() & trial.params.keys():
+    if not past.answers.keys() & trial.params.keys():
         raise ValueError("The space asks for none of its parameters.")
     _check_answers(space, trial.params)
     return trial.params, made

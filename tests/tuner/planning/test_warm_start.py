@@ -148,6 +148,29 @@ def test_a_parameter_whose_new_default_is_not_what_was_trained_with_leaves_all_o
     assert started(folder, wider, first=[{"max_lr": 0.45, "momentum": 0.5}]).past_trials == ()
 
 
+@pytest.mark.parametrize("changed", [{}, {"max_epochs": 3}])
+def test_what_was_fixed_then_and_is_searched_now_keeps_the_value_that_was_trained(folder, changed):
+    def wider(trial):
+        return {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0), "top_k": trial.suggest_int("top_k", 1, 4)}
+
+    warm = started(folder, wider, first=[{"max_lr": 0.45, "top_k": 3}], **changed)
+    found = warm.points if changed else [one.answers for one in warm.past_trials]
+    assert {point["top_k"] for point in found} == {1}
+    assert len(found) == (NUM_BEST if changed else 9)
+
+
+def test_what_was_fixed_outside_of_the_range_that_is_searched_now_is_left_out_and_said(folder, caplog):
+    caplog.set_level(logging.INFO)
+
+    def elsewhere(trial):
+        return {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0), "top_k": trial.suggest_int("top_k", 2, 4)}
+
+    warm = started(folder, elsewhere, first=[{"max_lr": 0.45, "top_k": 3}])
+    assert (warm.points, warm.past_trials) == ([], ())
+    assert "is not tried again: " in caplog.text
+    assert "with the values of 0 trials" not in caplog.text
+
+
 def test_where_no_value_can_be_used_the_best_are_tried_first_with_what_is_fixed_now(folder):
     """Also under another budget: what was searched then and is fixed now is not asked for."""
     asking = lambda trial: {"max_lr": trial.suggest_float("max_lr", 0.0, 1.0), "top_k": 2}  # noqa: E731
