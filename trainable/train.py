@@ -27,6 +27,7 @@ from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.preset import read_training_config
 from trainable.reporting.epoch_text import changes_line, epoch_line, why_ended
+from trainable.reporting.number_text import number_text
 from trainable.reporting.output_folder import (
     CHECKPOINT,
     CONFIG,
@@ -138,7 +139,7 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
         if writes:
             _write_results(run, metrics, output)
     for name, values in metrics.items():
-        logger.info("%s: %s", name, ", ".join(f"{metric} {value:.4f}" for metric, value in values.items()))
+        logger.info("%s: %s", name, ", ".join(f"{metric} {number_text(value, 4)}" for metric, value in values.items()))
     logger.info("%s", why_ended(run))
     return metrics["test"]
 

@@ -68,8 +68,10 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         write_json(asdict(result))
         return 0
     for name, metrics in result.members.items():
-        sys.stdout.write(f"trial {name}: {result.objective} {metrics[result.objective]:.4f} on the test split\n")
-    sys.stdout.write(f"ensemble of {len(result.members)}: {result.ensemble[result.objective]:.4f}\n")
+        own = formatting.number(metrics[result.objective], 4)
+        sys.stdout.write(f"trial {name}: {result.objective} {own} on the test split\n")
+    together = formatting.number(result.ensemble[result.objective], 4)
+    sys.stdout.write(f"ensemble of {len(result.members)}: {together}\n")
     return 0
 
 

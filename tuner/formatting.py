@@ -6,22 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainable.data.io.counted import counted as count
-
-
-def number(value: float | None) -> str:
-    """Three decimals from 0.01 to 100, else three significant digits; a dash for None and for what is not finite.
-
-    >>> number(0.8034), number(0.00012), number(None)
-    ('0.803', '0.00012', '-')
-    """
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.3g}"
+from trainable.reporting.number_text import number_text as number
 
 
 def difference(value: float) -> str:
-    """Signed, with the decimals of `number`."""
-    return f"{value:+.3f}" if abs(value) < 100 else f"{value:+.3g}"
+    """Signed; as `number`, but a small one with two significant digits.
+
+    >>> difference(0.0314), difference(-0.0000047), difference(0.0)
+    ('+0.031', '-4.7e-06', '+0.000')
+    """
+    sign = "-" if value < 0 else "+"
+    return sign + number(abs(value), 2 if abs(value) < 0.01 and value else 3)
 
 
 def gain(value: float) -> str:
@@ -74,8 +69,15 @@ def path(target: Path) -> str:
 
 
 def parameter(value: object) -> str:
-    """Three significant digits for a float, else the value itself."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """Three significant digits for a float, else the value itself; near 1, where a decay lies, of what is missing to 1.
+
+    >>> parameter(0.00012345), parameter(0.99967777), parameter(3)
+    ('0.000123', '0.999678', '3')
+    """
+    if not isinstance(value, float):
+        return str(value)
+    near_one = 0.99 < abs(value) < 1
+    return f"{value:.{2 - math.floor(math.log10(1 - abs(value))) if near_one else 3}g}"
 
 
 def one_line(text: str) -> str:

@@ -37,6 +37,16 @@ def test_a_duration_in_a_sentence_has_its_unit(seconds, words):
 def test_a_gain_is_said_in_words():
     assert (formatting.gain(0.0314), formatting.gain(-0.2)) == ("0.031 better", "0.200 worse")
     assert formatting.gain(0.0) == "no better"
+    assert (formatting.gain(0.00062), formatting.gain(-4.7e-6)) == ("0.00062 better", "4.7e-06 worse")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.25, "0.25"), (0.000123456, "0.000123"), (0.9996777690419305, "0.999678"), (0.9999, "0.9999"), (0.999, "0.999")],
+)
+def test_a_parameter_near_one_is_not_shown_as_one(value, words):
+    assert formatting.parameter(value) == words
+    assert formatting.parameter(-value) == f"-{words}"
 
 
 def test_a_path_is_written_as_one_would_type_it_from_here(tmp_path, monkeypatch):

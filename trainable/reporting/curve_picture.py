@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from trainable.console.command_line import error_line, run_main
 from trainable.data.io.counted import counted
+from trainable.reporting.number_text import number_text
 from trainable.reporting.output_folder import read_curve
 
 DOTS_PER_INCH = 300
@@ -80,9 +81,9 @@ def _in_words(epochs: Sequence[Epoch]) -> str:
     return "\n".join(
         [
             length,
-            f"objective {validated[-1]['objective']:.4f} at the end",
-            f"highest {highest['objective']:.4f} at epoch {highest['epoch']}",
-            f"lowest {lowest['objective']:.4f} at epoch {lowest['epoch']}",
+            f"objective {number_text(validated[-1]['objective'], 4)} at the end",
+            f"highest {number_text(highest['objective'], 4)} at epoch {highest['epoch']}",
+            f"lowest {number_text(lowest['objective'], 4)} at epoch {lowest['epoch']}",
         ]
     )
 

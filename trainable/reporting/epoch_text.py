@@ -5,6 +5,7 @@ import time
 from trainable.config import flat_params
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.counted import counted
+from trainable.reporting.number_text import number_text
 from trainable.run import EpochResult, Run, TrainedEpoch
 
 
@@ -17,14 +18,14 @@ def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
     parts = []
     for split, title in (("train", "Train"), ("val", "Val")):
         if f"{split}/loss" in metrics:
-            parts.append(f"{title} Loss: {metrics[f'{split}/loss']:.4f}")
+            parts.append(f"{title} Loss: {number_text(metrics[f'{split}/loss'], 4)}")
         accuracy = metrics.get(f"{split}/accuracy", metrics.get(f"{split}/mean_accuracy"))
         if accuracy is not None:
             parts.append(f"{title} Acc: {accuracy:.1%}")
     left_seconds = (max_epochs - result.epoch) * result.seconds
     clock = time.strftime("%M:%S" if left_seconds < 3600 else "%H:%M:%S", time.gmtime(left_seconds))
     if isinstance(result, EpochResult):
-        parts.append(f"{objective}: {result.objective:.4f}")
+        parts.append(f"{objective}: {number_text(result.objective, 4)}")
     if "train/lr" in metrics:
         parts.append(f"lr {metrics['train/lr']:.2e}")
     parts.append(f"{result.seconds:.1f} s")
@@ -40,13 +41,14 @@ def why_ended(run: Run) -> str:
     if ending.outcome == "completed":
         reason = "all planned epochs are trained"
     if ending.outcome == "plateaued":
+        best = number_text(float(numbers["best"]), 4)
         reason = (
-            f"no improvement over {run.monitor.name} {numbers['best']:.4f} of epoch {numbers['best_epoch']} in "
+            f"no improvement over {run.monitor.name} {best} of epoch {numbers['best_epoch']} in "
             f"{counted(int(numbers['patience_epochs']), 'epoch')} (early stopping)"
         )
     handed_over, weights = run.handed_over, "the weights are its own"
     if handed_over.value is not None:
-        value = f"{run.monitor.name} ({handed_over.value:.4f})"
+        value = f"{run.monitor.name} ({number_text(handed_over.value, 4)})"
         weights = f"the weights are those of epoch {handed_over.epoch}, the best by {value}"
     began = run.constant_since
     warning = "" if began is None else f" Predictions have been constant since epoch {began}."

@@ -42,9 +42,10 @@ class Progress:
 def log_training(run: ConfirmedRun, progress: Progress) -> None:
     """Writes one line for a finished training."""
     name = "default" if run.number == 0 else f"trial {run.trial}"
-    result = f"{run.objective:.4f} on the test split" if run.objective is not None else "diverged or out of memory"
+    tested, validated = formatting.number(run.objective, 4), formatting.number(run.validation, 4)
+    result = f"{tested} on the test split" if run.objective is not None else "diverged or out of memory"
     if run.objective is None and run.validation is not None:
-        result = f"{run.validation:.4f} on the validation split, no finite value on the test split"
+        result = f"{validated} on the validation split, no finite value on the test split"
     left = f" | {progress.left} left" if progress.done < progress.total else ""
     sys.stdout.write(f"[{progress.done}/{progress.total}{left}] {name}, seed {run.seed}: {result}\n")
     sys.stdout.flush()

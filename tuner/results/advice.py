@@ -65,7 +65,8 @@ def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
     rise = max(values[quarter:]) - max(values[:quarter])
     if rise > CLEAR_SHARE * (max(values) - values[0]) and rise > 0:
         longer = 2 * search.settings.max_epochs
-        return f"The curve still rose by {rise:.3f} in its last quarter: train longer (--max-epochs {longer})."
+        risen = formatting.number(rise)
+        return f"The curve still rose by {risen} in its last quarter: train longer (--max-epochs {longer})."
     done = len(values) * _updates_an_epoch(search, trial)
     needed = LEAST_UPDATES_FROM_SCRATCH if _is_from_scratch(search, trial) else LEAST_UPDATES
     if 0 < done < needed:
@@ -95,7 +96,7 @@ def _of_the_training_loss(trial: TrialRecord) -> str:
     if len(finite) < LEAST_EPOCHS:
         return ""
     first, last = finite[0], finite[-1]
-    words = f"from {first:.3f} to {last:.3f}"
+    words = f"from {formatting.number(first)} to {formatting.number(last)}"
     if first - last < CLEAR_SHARE * abs(first):
         return f"The training loss hardly fell, {words}: check the labels, or try other rates (--set max_lr=...)."
     if last < abs(first) / 2:

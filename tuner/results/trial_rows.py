@@ -29,8 +29,8 @@ REASONS: Mapping[Outcome, str] = {
 DETAILS: Mapping[Outcome, tuple[str, ...]] = {
     Outcome.STOPPED_AT_RUNG: (
         "rank {rank:g} of {of:g}",
-        "predicted {predicted:.3f}",
-        "cutoff {cutoff:.3f}",
+        "predicted {predicted:.3g}",
+        "cutoff {cutoff:.3g}",
         "no {short_of} space for its checkpoint",
     ),
     Outcome.DIVERGED: ("{term} was {value}",),

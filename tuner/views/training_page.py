@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from trainable.reporting.number_text import number_text
 from tuner.views import training_data
 from tuner.views.page_view import REFRESH_SECONDS, show_machine, told
 from tuner.views.training_data import Training, read_training
@@ -47,8 +48,8 @@ def _show_progress(training: Training) -> None:
     best, done = training.best, len(training.epochs)
     words = [f"epoch {done} of {training.config.max_epochs}"]
     if best is not None:
-        value = best["metrics"][training.monitor.name]
-        words.append(f"best {training.monitor.name} {value:.4f} at epoch {best['epoch']}")
+        value = number_text(best["metrics"][training.monitor.name], 4)
+        words.append(f"best {training.monitor.name} {value} at epoch {best['epoch']}")
     st.markdown("; ".join(words))
     if training.tested:
         st.caption(str(training.tested["ended"]))

@@ -95,7 +95,7 @@ def _curves(
         line={"color": colour, "width": 3.2 if is_named else 1.4, "dash": "dot" if kind == "not finished" else None},
         marker={"color": colour, "size": ends, "symbol": symbols, "line": {"width": 0}},
         opacity=1.0 if is_named or kind == "completed" else 0.6,
-        hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4f}<extra></extra>",
+        hovertemplate="<b>trial %{customdata}</b><br>epoch %{x}: %{y:.4g}<extra></extra>",
     )
 
 
@@ -180,7 +180,7 @@ def _measured_dots(
         text=[hover_of(one.trial) for one in measured],
         name="a trial",
         showlegend=False,
-        hovertemplate="%{text}<br><b>%{y:.4f}</b><extra></extra>",
+        hovertemplate="%{text}<br><b>%{y:.4g}</b><extra></extra>",
     )
 
 

@@ -36,7 +36,7 @@ def _draw(search: SearchRecord, exported: TrialRecord | None, quantity: str, lim
                 mode="markers",
                 name=kind,
                 marker={"color": colour_of(search, trials[0], exported), "size": 8},
-                hovertemplate="%{text}<br>%{x:.4g}: <b>%{y:.4f}</b><extra></extra>",
+                hovertemplate="%{text}<br>%{x:.4g}: <b>%{y:.4g}</b><extra></extra>",
             )
         )
     figure.add_vline(limit, line={"color": DEFAULT, "dash": "dash", "width": 1.4}, annotation_text="limit")

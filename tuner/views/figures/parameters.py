@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from tuner import formatting
@@ -75,7 +76,7 @@ def draw_slice(
                     "symbol": "star" if is_exported else "diamond" if is_default else "circle",
                     "opacity": 0.85,
                 },
-                hovertemplate="%{text}<br>%{x}: <b>%{y:.4f}</b><extra></extra>",
+                hovertemplate="%{text}<br>%{x}: <b>%{y:.4g}</b><extra></extra>",
             )
         )
     figure.update_xaxes(**_axis(drawn) if drawn and are_numbers else {"type": "category"})
@@ -92,7 +93,13 @@ def draw_slice(
 def _axis(values: Sequence[float]) -> dict[str, Any]:
     ticks = ticks_of(values)
     scale = {"type": "log"} if is_logarithmic(values) else {}
-    return scale | {"tickvals": ticks, "ticktext": [f"{value:.3g}" for value in ticks]}
+    return scale | {"tickvals": ticks, "ticktext": [formatting.parameter(value) for value in ticks]}
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To a thousandth of their spread: more digits only make the page larger."""
+    spread = float(np.nanmax(values) - np.nanmin(values))
+    return values.round(3 - math.floor(math.log10(spread))) if spread > 0 else values
 
 
 def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence[str], epoch: int) -> Drawing | None:
@@ -108,7 +115,7 @@ def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence
         go.Contour(
             x=surface.x,
             y=surface.y,
-            z=surface.z.round(5),
+            z=_rounded(surface.z),
             colorscale="Viridis",
             reversescale=search.settings.mode == "min",
             colorbar={"thickness": 12},
@@ -200,7 +207,7 @@ def _dimension(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
         scaled = [math.log10(value) if is_log else value for value in numbers]
         below = min(scaled) - 0.15 * ((max(scaled) - min(scaled)) or 1.0)
         places = [below if value is MISSING else math.log10(value) if is_log else float(value) for value in given]
-        ticks = {(math.log10(value) if is_log else value): f"{value:.3g}" for value in ticks_of(numbers)}
+        ticks = {(math.log10(value) if is_log else value): formatting.parameter(value) for value in ticks_of(numbers)}
         ticks |= {below: MISSING} if MISSING in given else {}
     return {"label": as_text(name), "values": places, "tickvals": list(ticks), "ticktext": list(ticks.values())}
 

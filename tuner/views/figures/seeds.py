@@ -71,6 +71,6 @@ def _dots(column: str, values: dict[int, float], colour: str) -> go.Scatter:
             "line": {"width": 3, "color": colour},
         },
         name=column,
-        hovertemplate="%{x}, %{text}: <b>%{y:.4f}</b><extra></extra>",
+        hovertemplate="%{x}, %{text}: <b>%{y:.4g}</b><extra></extra>",
         showlegend=False,
     )

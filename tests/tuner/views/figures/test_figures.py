@@ -1,5 +1,7 @@
 """The figures show what is on record."""
 
+from dataclasses import replace
+
 import pytest
 
 from tuner.importance.measure import measure_importance
@@ -49,6 +51,21 @@ def test_the_curves_are_those_on_record_with_default_and_exported_named(search):
     assert set(trace(drawing.figure, "default").customdata) - {None} == {search.default_trial.name}
     first_rung = [one.decision.action for one in search.decisions if one.decision.epoch == 3]
     assert f"rung 1 (epoch 3): {first_rung.count('stop')} of {len(first_rung)} stopped" in drawing.caption.lower()
+
+
+def test_a_surface_of_a_small_objective_is_as_finely_drawn_as_of_a_large_one(finished_folder):
+    def heights(scale):
+        search = read_search(finished_folder)
+        for trial in search.trials:
+            for epoch, result in trial.results.items():
+                trial.results[epoch] = replace(result, objective=scale * result.objective)
+        drawings = draw_parameters(search, search.leader, measure_importance(search))
+        (contour,) = [drawing for drawing in drawings if drawing.name == "contour"]
+        return {float(height) / scale for row in contour.figure.data[0].z for height in row if height == height}
+
+    as_recorded, small = heights(1.0), heights(1e-6)
+    assert len(small) == len(as_recorded) > 20
+    assert sorted(small) == pytest.approx(sorted(as_recorded), abs=1e-3)
 
 
 def test_a_metric_that_is_no_objective_is_drawn_where_it_was_measured(search):

@@ -1,0 +1,14 @@
+"""Numbers as people read them, in a training and in a search."""
+
+import math
+
+
+def number_text(value: float | None, decimals: int = 3) -> str:
+    """So many decimals from 0.01 to 100, else as many significant digits; a dash for None and for what is not finite.
+
+    >>> number_text(0.8034), number_text(0.00012), number_text(0.8034, decimals=4), number_text(None)
+    ('0.803', '0.00012', '0.8034', '-')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.{decimals}f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.{decimals}g}"
