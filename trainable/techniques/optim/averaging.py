@@ -26,7 +26,7 @@ class AveragingConfig:
     """Half-life or decay of the average."""
 
     half_life_epochs: float = 0.5
-    """Epochs after which a weight's influence has halved, > 0."""
+    """Epochs after which a weight's influence has halved, > 0; as the decay warms up, it acts after 13 such times."""
     ema_decay: float | None = None
     """Decay per update, in (0, 1), in place of the half-life; None: the half-life decides."""
 

@@ -1,8 +1,9 @@
 """The optimizer, over parameter groups that decay only what should decay.
 
-What: matrices and convolution kernels get weight decay; biases, normalisation weights and other vectors do not. A
-pre-trained backbone may train at a fraction of the rate of the heads, and layers of one's choice at a third rate.
-Parameters of the loss, such as learned task weights, form a group that never decays.
+What: parameters of two and more dimensions get weight decay; vectors, such as biases and normalisation weights, do not.
+So tables of biases decay: one for each expert, those of relative positions. A pre-trained backbone may train at a
+fraction of the rate of the heads, and layers of one's choice at a third rate. Parameters of the loss, such as learned
+task weights, form a group that never decays.
 Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101;
 He et al., Bag of Tricks for Image Classification, 2019, https://arxiv.org/abs/1812.01187 (no decay on vectors).
 Cost: none. Off: `weight_decay=0`, `backbone_lr_ratio=1`.
