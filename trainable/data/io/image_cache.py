@@ -20,7 +20,7 @@ from filelock import FileLock
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Also raised when a folder is checked or read otherwise: what an earlier version built must not stand for it."""
 CACHE_VARIABLE = "VISION_TUNER_CACHE"
 _MANIFEST = "manifest.json"

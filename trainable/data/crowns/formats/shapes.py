@@ -1,7 +1,6 @@
 """One crown as a file annotates it: checked as it is made, so that a bad one costs itself and says why."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,9 @@ UNNAMED = ""
 _NO_NAMES = {"", "nan", "none", "null", "n/a", "na", "<na>"}
 POINTS_ALONE = "are points, which say where a crown is and not how large: write a box around each"
 """Why what is marked by points cannot be used, in the plural."""
+_DAMAGED_RUNS = "have a damaged run-length mask"
+_MOST_RUN_BITS = 35
+"""More than a run within the largest picture that is read takes."""
 _BOX_TAKEN = "have no outline that can be used; their box is the mask"
 
 
@@ -39,11 +41,15 @@ class RunLengthMask:
     counts: bytes
 
     def decoded(self) -> np.ndarray:
-        """bool, shape `size`."""
-        with warnings.catch_warnings():
-            # pycocotools 2.0.11 hands numpy its pixels the way that numpy 2 warns of.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return coco_mask.decode({"size": list(self.size), "counts": self.counts}).astype(bool)
+        """bool, shape `size`.
+
+        Raises:
+            CrownError: the runs are damaged, or do not fill the picture.
+        """
+        # Not by pycocotools, which takes what a truncated mask lacks from whatever lies in memory.
+        runs = _unpack_runs(self.counts)
+        _check_runs(runs, *self.size)
+        return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(self.size[::-1]).T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +213,7 @@ def run_length(label: str, mask: Mapping[str, Any], *, place: str) -> CrownShape
         pixels = found.decoded()
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         detail = error.detail if isinstance(error, CrownError) else str(error) or type(error).__name__
-        raise CrownError("have a damaged run-length mask", detail) from error
+        raise CrownError(_DAMAGED_RUNS, detail) from error
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if not len(rows):
         raise CrownError("have a run-length mask of no pixel", f"{width}x{height}")
@@ -219,11 +225,38 @@ def _compress(counts: object, height: int, width: int) -> bytes:
     if isinstance(counts, str):
         return counts.encode()
     if not isinstance(counts, Sequence):
-        raise CrownError("", f"its counts are {type(counts).__name__}")
+        raise CrownError(_DAMAGED_RUNS, f"its counts are {type(counts).__name__}")
     runs = [int(number(run)) for run in counts]
-    if min(runs, default=-1) < 0 or sum(runs) != height * width:
-        raise CrownError("", f"runs of {sum(runs)} pixels for a picture of {width}x{height}")
+    _check_runs(runs, height, width)
     return coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+
+
+def _unpack_runs(counts: bytes) -> list[int]:
+    """The runs of ground and crown in turn, down the columns, that COCO's compressed form holds.
+
+    Five bits a character, the lowest first, another bit says that more follow; from the fourth run on it is the
+    difference to the last but one.
+    """
+    runs: list[int] = []
+    run = num_bits = 0
+    for character in counts:
+        bits = character - 48
+        if not 0 <= bits < 64 or num_bits >= _MOST_RUN_BITS:
+            raise CrownError(_DAMAGED_RUNS, f"what follows run {len(runs)} is no run-length")
+        run |= (bits & 31) << num_bits
+        num_bits += 5
+        if not bits & 32:
+            run -= (bits & 16) << num_bits - 4
+            runs.append(run + runs[-2] if len(runs) > 2 else run)
+            run = num_bits = 0
+    if num_bits:
+        raise CrownError(_DAMAGED_RUNS, f"it ends within run {len(runs) + 1}")
+    return runs
+
+
+def _check_runs(runs: Sequence[int], height: int, width: int) -> None:
+    if min(runs, default=-1) < 0 or sum(runs) != height * width:
+        raise CrownError(_DAMAGED_RUNS, f"runs of {sum(runs)} pixels for a picture of {width}x{height}")
 
 
 def _check_part(outline: Any) -> Points:

@@ -87,6 +87,38 @@ def test_run_length_masks_are_decoded_compressed_or_not(counts):
     np.testing.assert_array_equal(crown.run_length.decoded(), MASK)
 
 
+@pytest.mark.parametrize("density", [0.02, 0.5, 0.98])
+def test_compressed_runs_are_the_pixels_that_coco_encoded(density):
+    masks = np.random.default_rng(0).random((20, 32, 48)) < density
+    masks[0, :16], masks[1, 0, 0] = True, True
+    for mask in masks:
+        counts = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+        crown = crown_of(read({"segmentation": {"size": [32, 48], "counts": counts}}))
+        np.testing.assert_array_equal(crown.run_length.decoded(), mask)
+
+
+WHOLE = RUN_LENGTH["counts"].decode()
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        *(WHOLE[:length] for length in range(len(WHOLE))),
+        WHOLE + "5",
+        WHOLE + "P",
+        WHOLE.replace(WHOLE[0], "\x01", 1),
+        "zzzzzz~~~~",
+        "0" * 4000,
+        "o" * 4000,
+        "\u00e9\u2603",
+    ],
+)
+def test_compressed_runs_that_do_not_fill_the_picture_are_a_damaged_mask(counts):
+    found = read({"segmentation": {"size": [32, 48], "counts": counts}})
+    assert [problem.reason for problem in found.problems] == ["have a damaged run-length mask"]
+    assert len(found.pictures["plot.png"].shapes) == 1
+
+
 @pytest.mark.parametrize("segmentation", [SQUARE, [[[4, 4], [14, 4], [14, 14], [4, 14]]], [[str(n) for n in SQUARE]]])
 def test_an_outline_without_its_list_in_pairs_or_in_texts_is_one_outline(segmentation):
     found = read({"segmentation": segmentation})
