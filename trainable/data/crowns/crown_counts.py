@@ -77,9 +77,8 @@ def check_edges(images: Sequence[CrownImage]) -> list[Finding]:
         height, width = image.size
         for shape in image.shapes or ():
             left, top, right, bottom = shape.box
-            is_outside = left >= width or top >= height or right <= 0 or bottom <= 0
             is_whole = min(left, top) >= -_SLACK_PX and right <= width + _SLACK_PX and bottom <= height + _SLACK_PX
-            if not is_outside and not is_whole:
+            if not is_whole and not shape.lies_outside(image.size):
                 beyond.append((image, shape, "reach beyond their picture"))
     return count_crowns(beyond, images, _CUT)
 

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
+from pycocotools import mask as coco_mask
 
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
-from trainable.data.crowns.formats.shapes import CrownShape
+from trainable.data.crowns.formats.shapes import CrownShape, Points, RunLengthMask
 from trainable.data.io.decoding import shrink_image
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
 """A crown that a tile's edge leaves less of than this belongs to the neighbouring tile alone."""
+_FAR_PX = 10_000
+"""Corners further beyond the picture, which mistakes alone have, are drawn so far away: COCO walks along every edge."""
 
 
 def tile_starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
@@ -59,23 +62,29 @@ def tiles_of(
         )
     for index, (shape, whole) in enumerate(zip(shapes or (), drawn, strict=True)):
         if index not in shown:
-            on_drop(shape, _why_not_shown(whole.num_pixels, tile_px))
+            on_drop(shape, _why_not_shown(shape, whole.num_pixels, size, tile_px))
 
 
 def rasterise(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
-    """A shape as pixels; a box without an outline is taken whole. None when nothing of it lies on the picture."""
+    """A shape as pixels; a box without an outline is taken whole. None when it has no pixel on the picture."""
     left, top, right, bottom = _on_picture(shape, size)
     if right <= left or bottom <= top:
         return None
     if shape.run_length is not None:
         mask = shape.run_length.decoded()[top:bottom, left:right].copy()
-        return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
-    canvas = Image.new("1", (right - left, bottom - top), 0 if shape.polygons else 1)
-    for polygon in shape.polygons:
-        # Coordinates name corners of pixels here, and their centres there.
-        ImageDraw.Draw(canvas).polygon([(x - left - 0.5, y - top - 0.5) for x, y in polygon], fill=1)
-    mask = np.array(canvas, bool)
+    elif shape.polygons:
+        mask = _fill(shape.polygons, (left, top), (bottom - top, right - left))
+    else:
+        mask = np.ones((bottom - top, right - left), bool)
     return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
+
+
+def _fill(outlines: Sequence[Points], corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """bool, shape `size`, from this left and top on: what lies inside any of the outlines, as COCO's tools draw it."""
+    beyond = (size[1] + _FAR_PX, size[0] + _FAR_PX)
+    parts = [np.clip(np.subtract(outline, corner), -_FAR_PX, beyond).ravel().tolist() for outline in outlines]
+    drawn = coco_mask.merge(coco_mask.frPyObjects(parts, *size))
+    return RunLengthMask(size=size, counts=drawn["counts"]).decoded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +113,9 @@ def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int
     return max(0, floor(left)), max(0, floor(top)), min(width, ceil(right)), min(height, ceil(bottom))
 
 
-def _why_not_shown(num_pixels: int, tile_px: int) -> str:
+def _why_not_shown(shape: CrownShape, num_pixels: int, size: tuple[int, int], tile_px: int) -> str:
     """In the plural, as for all crowns of the reason."""
-    if not num_pixels:
+    if shape.lies_outside(size):
         return "lie outside of their picture"
     if num_pixels < MIN_SEEN_PX:
         return f"are smaller than {MIN_SEEN_PX} px"

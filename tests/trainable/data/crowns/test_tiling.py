@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.formats.shapes import CrownShape
@@ -37,6 +38,86 @@ def test_an_outline_holds_the_pixels_whose_centres_lie_inside():
     triangle = rasterise(polygon((0.0, 0.0), (16.0, 0.0), (0.0, 16.0)), 1, (20, 20))
     rows, columns = np.mgrid[:16, :16] + 0.5
     assert np.abs(triangle.mask.astype(int) - (rows + columns < 16)).sum() <= 16
+
+
+def outline(rng, *, radius, middle, num_points=16):
+    """Corners of a round crown with a rough edge."""
+    turns = np.linspace(0, 2 * np.pi, num_points, endpoint=False)
+    radii = radius * (1 + 0.15 * rng.normal(size=num_points))
+    return [*zip(middle[0] + radii * np.cos(turns), middle[1] + radii * np.sin(turns), strict=True)]
+
+
+def area_and_centre(points):
+    """By the shoelace formula."""
+    x, y = np.array(points).T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    twice = x * next_y - next_x * y
+    return twice.sum() / 2, np.array([((x + next_x) * twice).sum(), ((y + next_y) * twice).sum()]) / (3 * twice.sum())
+
+
+def is_inside(points, side_px):
+    """bool, shape (side_px, side_px): whether a ray to the left of a pixel's centre crosses the outline an odd number
+    of times.
+    """
+    inside = np.zeros((side_px, side_px), bool)
+    down, across = np.mgrid[:side_px, :side_px] + 0.5
+    for (x, y), (next_x, next_y) in pairwise([*points, points[0]]):
+        if y != next_y:
+            crossing = x + (down - y) * (next_x - x) / (next_y - y)
+            inside ^= ((y > down) != (next_y > down)) & (crossing < across)
+    return inside
+
+
+def whole_mask(crown, size):
+    mask = np.zeros(size, bool)
+    if crown is not None:
+        left, top, right, bottom = crown.box
+        mask[top:bottom, left:right] = crown.mask
+    return mask
+
+
+@pytest.mark.parametrize("radius", [4, 8, 15])
+def test_a_drawn_outline_has_its_area_its_place_and_the_pixels_whose_centres_it_holds(radius):
+    rng, areas, shifts, overlaps = np.random.default_rng(0), [], [], []
+    for _ in range(50):
+        points = outline(rng, radius=radius, middle=rng.uniform(25, 35, 2))
+        mask, truth = whole_mask(rasterise(polygon(*points), 1, (60, 60)), (60, 60)), is_inside(points, 60)
+        area, centre = area_and_centre(points)
+        areas.append(mask.sum() / area)
+        shifts.append(np.argwhere(mask).mean(axis=0)[::-1] + 0.5 - centre)
+        overlaps.append((mask & truth).sum() / (mask | truth).sum())
+    assert np.mean(areas) == pytest.approx(1, abs=0.01)
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.1
+    assert np.mean(overlaps) > 0.96
+
+
+def test_outlines_are_those_that_coco_draws_also_across_the_edge_and_of_several_parts():
+    rng, size = np.random.default_rng(1), (50, 40)
+    for _ in range(100):
+        parts = [tuple(outline(rng, radius=rng.uniform(1, 20), middle=rng.uniform(-10, 60, 2))) for _ in range(2)]
+        across, down = np.concatenate(parts).T
+        box = (across.min(), down.min(), across.max(), down.max())
+        crown = rasterise(CrownShape(label="palm", box=box, polygons=tuple(parts)), 1, size)
+        drawn = coco_mask.merge(coco_mask.frPyObjects([np.ravel(part).tolist() for part in parts], *size))
+        assert coco_mask.encode(np.asfortranarray(whole_mask(crown, size), np.uint8))["counts"] == drawn["counts"]
+
+
+def test_an_outline_that_holds_no_centre_of_a_pixel_has_none_and_is_told_as_too_small():
+    tiny = polygon((5.1, 5.1), (5.4, 5.1), (5.1, 5.4))
+    assert rasterise(tiny, 1, (20, 20)) is None
+    told = []
+    image = Image.new("RGB", (20, 20))
+    options = {"semantic": None, "label_of": lambda shape: 1, "tile_px": 32, "overlap_px": 0}
+    (tile,) = tiles_of("a", image, shapes=[tiny], **options, on_drop=lambda shape, reason: told.append((shape, reason)))
+    assert tile.crowns == ()
+    assert told == [(tiny, "are smaller than 16 px")]
+
+
+def test_corners_that_are_far_outside_cost_no_time_and_leave_the_rest_where_it_is():
+    band = polygon((-1e12, 5.0), (1e12, 5.0), (1e12, 9.0), (-1e12, 9.0))
+    mask = whole_mask(rasterise(band, 1, (20, 30)), (20, 30))
+    assert mask[5:9].all()
+    assert mask.sum() == 4 * 30
 
 
 def test_a_box_is_taken_whole_and_cut_at_the_edge_of_the_picture():

@@ -72,6 +72,11 @@ class CrownShape:
     def is_outlined(self) -> bool:
         return bool(self.polygons) or self.run_length is not None
 
+    def lies_outside(self, size: tuple[int, int]) -> bool:
+        """Whether a picture of this height and width has nothing of its box."""
+        left, top, right, bottom = self.box
+        return left >= size[1] or top >= size[0] or right <= 0 or bottom <= 0
+
 
 def label_text(value: object) -> str:
     """A label in small letters; UNNAMED for what stands for none, such as an empty cell or `nan`."""
