@@ -66,7 +66,7 @@ def tiles_of(
 
 
 def rasterise(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
-    """A shape as pixels; a box without an outline is taken whole. None when it has no pixel on the picture."""
+    """The pixels whose centres lie in a shape; of a box without an outline, in the box. None when there are none."""
     left, top, right, bottom = _on_picture(shape, size)
     if right <= left or bottom <= top:
         return None
@@ -107,9 +107,13 @@ def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -
 
 
 def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the pixels that its box covers; empty where it lies outside."""
+    """Left, top, right and bottom of its pixels, of an outline of those around it; empty where it has none."""
     left, top, right, bottom = shape.box
     height, width = size
+    if not shape.is_outlined:
+        # The pixels whose centres lie inside, as of an outline. All that it touches would be too many: a fraction of
+        # six decimals puts a side .001 px beyond a pixel, and the whole next row would be the crown's.
+        left, top, right, bottom = (floor(side + 0.5) for side in shape.box)
     return max(0, floor(left)), max(0, floor(top)), min(width, ceil(right)), min(height, ceil(bottom))
 
 

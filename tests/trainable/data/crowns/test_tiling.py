@@ -127,6 +127,30 @@ def test_a_box_is_taken_whole_and_cut_at_the_edge_of_the_picture():
     assert rasterise(CrownShape(label="palm", box=(25.0, 0.0, 30.0, 5.0)), 2, (20, 20)) is None
 
 
+@pytest.mark.parametrize("decimals", [6, 17])
+def test_a_box_in_fractions_is_the_box_of_whole_pixels_that_it_was_written_from(decimals):
+    rng, height, width = np.random.default_rng(0), 480, 640
+    for _ in range(200):
+        left, top, *sides = (int(number) for number in (*rng.integers(0, 440, 2), *rng.integers(4, 30, 2)))
+        middle = (left + sides[0] / 2) / width, (top + sides[1] / 2) / height
+        x, y, across, down = (round(part, decimals) for part in (*middle, sides[0] / width, sides[1] / height))
+        box = ((x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height)
+        crown = rasterise(CrownShape(label="palm", box=box), 1, (height, width))
+        assert crown.box == (left, top, left + sides[0], top + sides[1])
+        assert crown.mask.all()
+
+
+def test_boxes_between_pixels_are_on_average_as_large_as_they_are_and_the_pixels_that_coco_draws():
+    rng, shares = np.random.default_rng(0), []
+    for _ in range(500):
+        left, top, across, down = rng.uniform(5, 20, 4)
+        crown = rasterise(CrownShape(label="palm", box=(left, top, left + across, top + down)), 1, (50, 50))
+        shares.append(crown.mask.sum() / (across * down))
+        (drawn,) = coco_mask.frPyObjects(np.array([[left, top, across, down]]), 50, 50)
+        assert coco_mask.encode(np.asfortranarray(whole_mask(crown, (50, 50)), np.uint8))["counts"] == drawn["counts"]
+    assert np.mean(shares) == pytest.approx(1, abs=0.01)
+
+
 def cut(shapes, *, size=(64, 96), semantic=None):
     image = np.arange(size[0] * size[1] * 3, dtype=np.uint32).reshape(*size, 3).astype(np.uint8)
     tiles = tiles_of(
