@@ -16,7 +16,7 @@ from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
-from trainable.data.splitting.split_names import split_of
+from trainable.data.splitting.split_names import share_a_split
 
 _SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
 _OTHER_FILE = "Not used: it is not an annotation of crowns."
@@ -30,6 +30,11 @@ _LIST_OF_BOXES = "_annotations.txt"
 """As Roboflow writes it for Keras and YOLOv4."""
 _IN_PIXELS = ((is_kitti, read_kitti), (is_dota, read_dota))
 """Texts of a picture that are none of YOLO's: how they are known and read."""
+_ABSENT = {
+    "without a file here": "Put these pictures there, or leave it: their crowns are not used.",
+    "of another split": "Give the file, or its folder, the name of their split, or leave it: it is not used for them.",
+}
+"""Pictures that are annotated in vain, each with what to do."""
 _MAX_NAMED = 3
 
 
@@ -67,8 +72,8 @@ class Gathered:
     problems: dict[str, list[Problem]] = field(default_factory=dict)
     """By file, or by kind and folder where each picture has a file of its own."""
     num_crowns: Counter[str] = field(default_factory=Counter)
-    absent: dict[str, list[str]] = field(default_factory=dict)
-    """Pictures that are annotated, but not here."""
+    absent: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Pictures that are annotated in vain, by file and why."""
     renamed: list[Path] = field(default_factory=list)
     """Files that name another picture than the one of their own name, which alone is here."""
     others: dict[str, list[Path]] = field(default_factory=dict)
@@ -107,10 +112,9 @@ class Gathered:
         found = [*self.findings]
         for where, problems in self.problems.items():
             found += findings_of(where, problems, self.num_crowns[where])
-        for where, names in self.absent.items():
-            problem = f"annotates {counted(len(names), 'picture')} without a file here: {first_of(names, _MAX_NAMED)}"
-            action = "Put these pictures there, or leave it: their crowns are not used."
-            found.append(Finding(file=where, problem=problem, action=action, severity=Severity.WARNING))
+        for (where, why), names in self.absent.items():
+            problem = f"annotates {counted(len(names), 'picture')} {why}: {first_of(names, _MAX_NAMED)}"
+            found.append(Finding(file=where, problem=problem, action=_ABSENT[why], severity=Severity.WARNING))
         if self.renamed:
             naming = counted(len(self.renamed), "file names", "files name")
             problem = f"{naming} a picture that is not here: {first_of(self.renamed, _MAX_NAMED)}"
@@ -162,7 +166,8 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
     found.findings += [predicted(file, what) for what in annotated.predicted]
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
-        own = _of_the_same_split(file, names.find(picture.name, file))
+        called = names.find(picture.name, file)
+        own = _of_the_same_split(file, called, names)
         if len(annotated.pictures) == 1:
             own = _own_picture(found, file, picture.name, own, names)
         if len(own) > 1:
@@ -171,7 +176,8 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
             one = Candidate(file=file, where=where, shapes=tuple(picture.shapes), stated_size=picture.size)
             found.add(own[0], replace(one, is_predicted=bool(annotated.predicted)))
         else:
-            found.absent.setdefault(where, []).append(picture.name)
+            why = "of another split" if called else "without a file here"
+            found.absent.setdefault((where, why), []).append(picture.name)
 
 
 def add_instance_masks(
@@ -194,7 +200,7 @@ def _gather_yolo(
     headers: Mapping[Path, Header],
 ) -> None:
     """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
-    matched = {file: own for file in labels if (own := _of_the_same_split(file, names.find(file.stem, file)))}
+    matched = {file: own for file in labels if (own := _of_the_same_split(file, names.find(file.stem, file), names))}
     try:
         classes = read_classes(root, paths) if matched else YoloClasses(names={})
     except BadFileError as error:
@@ -234,15 +240,20 @@ def _kind(file: Path) -> str:
     return (file.parent / f"*{file.suffix}").as_posix()
 
 
-def _of_the_same_split(file: Path, pictures: Sequence[Path]) -> list[Path]:
-    """Numbers begin again in each split: a file in `train` says nothing of a picture in `test`."""
-    split = split_of(file.parent)
-    return [picture for picture in pictures if split is None or split_of(picture.parent) in (None, split)]
+def naming_path(file: Path, names: PictureNames) -> Path:
+    """What of a file's path may name a split: `instances_val`, too, but of the name of a picture the folders alone."""
+    return file.parent if names.find(file.stem, file) else file.with_suffix("")
+
+
+def _of_the_same_split(file: Path, pictures: Sequence[Path], names: PictureNames) -> list[Path]:
+    """`train/boxes.csv` and `train.csv` say nothing of a picture in `test`."""
+    place = naming_path(file, names)
+    return [picture for picture in pictures if share_a_split(place, picture.parent)]
 
 
 def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path]:
     """The file's own name counts where the picture that it names is not here; where both are, neither is taken."""
-    beside = names.find(file.stem, file)
+    beside = _of_the_same_split(file, names.find(file.stem, file), names)
     if not own and len(beside) == 1:
         found.renamed.append(file)
         return beside

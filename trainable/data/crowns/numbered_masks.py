@@ -21,6 +21,7 @@ from trainable.data.io.files import in_parallel
 from trainable.data.io.findings import BadFileError, Finding, note
 from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.picture_names import PictureNames
+from trainable.data.splitting.split_names import share_a_split
 
 _ONE_AREA_SHARE = 0.9
 """Of all numbers that are one area: another crown may hide the middle of one."""
@@ -47,7 +48,7 @@ def read_numbered_masks(root: Path, pictures: Sequence[Path]) -> NumberedMasks:
     names = PictureNames(sorted(outside))
     mask_of: dict[Path, dict[Path, Path]] = {}
     for mask in in_masks:
-        own = names.find(mask.name, mask)
+        own = [picture for picture in names.find(mask.name, mask) if share_a_split(mask.parent, picture.parent)]
         if len(own) == 1:
             mask_of.setdefault(mask.parent, {})[own[0]] = mask
     numbered = [found for place, own in mask_of.items() if (found := _numbered(root, place, own)) is not None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
-from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather
+from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather, naming_path
 from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks, without_masks
 from trainable.data.crowns.numbered_masks import read_numbered_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
@@ -15,11 +15,12 @@ from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header, check_bands, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
-from trainable.data.io.picture_names import PictureNames, picture_key
+from trainable.data.io.picture_names import PictureNames
 from trainable.data.io.unread import unread_pictures, what_to_unpack
 from trainable.data.splitting.copies import source_files
 from trainable.data.splitting.group_tables import stated_groups
 from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
+from trainable.data.splitting.split_names import share_a_split
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
@@ -94,7 +95,7 @@ def find_sources(root: Path) -> CrownSources:
     own_headers = {file: headers[file] for file in chosen}
     findings += check_turned(chosen, headers) + check_turns(own_headers) + check_bands(own_headers)
     found = _annotated_images(headers, chosen, label_images, names)
-    described_in = [_described_in(chosen.get(image.file), image.file) for image in found]
+    described_in = [naming_path(chosen[image.file].file, names) if image.file in chosen else None for image in found]
     splits, beside = named_splits(root, [image.file for image in found], described_in)
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside
@@ -134,14 +135,6 @@ def _annotated_images(
     ]
 
 
-def _described_in(candidate: Candidate | None, picture: Path) -> Path | None:
-    """The file whose path may name the picture's split; of a file of the picture's own name, its folder alone."""
-    if candidate is None:
-        return None
-    is_own = picture_key(candidate.file.stem) == picture_key(picture.name)
-    return candidate.file.parent if is_own else candidate.file.with_suffix("")
-
-
 def _headers(root: Path, images: Sequence[Path]) -> tuple[dict[Path, Header], list[Finding]]:
     headers, findings = {}, []
     for file in images:
@@ -161,7 +154,7 @@ def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path
     found: dict[Path, Path] = {}
     absent = []
     for file in files:
-        own = names.find(file.name, file)
+        own = [picture for picture in names.find(file.name, file) if share_a_split(file.parent, picture.parent)]
         if len(own) == 1:
             found.setdefault(own[0], file)
         else:

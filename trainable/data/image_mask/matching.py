@@ -9,7 +9,7 @@ from pathlib import Path
 from trainable.data.image_mask.roles import OBSERVER, bare_image_name, bare_mask_name, barest_image_name
 from trainable.data.io.findings import Finding
 from trainable.data.io.folder_layout import plain_name
-from trainable.data.splitting.split_names import split_of
+from trainable.data.splitting.split_names import share_a_split
 
 _COMPANION = re.compile(r"(?P<of>.+)_(color|instanceIds|labelTrainIds|instanceTrainIds)")
 Key = Callable[[Path], Hashable]
@@ -38,7 +38,7 @@ def match_by_name(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, P
         for name, image in image_called.items():
             mask = mask_called.get(name)
             # Numbers begin again in each split: `test/7.png` is not the mask of `train/7.jpg`.
-            if mask is not None and len({split_of(image.parent), split_of(mask.parent)} - {None}) < 2:
+            if mask is not None and share_a_split(image.parent, mask.parent):
                 mask_of[image] = mask
     return mask_of
 

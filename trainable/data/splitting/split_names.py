@@ -32,6 +32,21 @@ def split_of(place: Path) -> str | None:
     return next((splits[0] for splits in named if len({*splits}) == 1), named[0][0] if named else None)
 
 
+def share_a_split(*places: Path) -> bool:
+    """Whether these paths may be of one split; in each, numbers begin again: 7 of `train` is not 7 of `test`."""
+    return bool(set.intersection(*map(_may_be, places)))
+
+
+def _may_be(place: Path) -> set[str]:
+    """The splits that a path may be of: all that its names leave open, such as two of `trainval` and of `train_val`."""
+    said = [
+        {*splits, "validation"} if "trainval" in name.lower() else {*splits}
+        for name in place.parts
+        if (splits := _splits_in(name))
+    ]
+    return next((own for own in said if len(own) == 1), said[0] if said else {*_SPLIT})
+
+
 def keep_named_splits(
     named: Sequence[str | None],
     fractions: Sequence[float],

@@ -254,16 +254,68 @@ def test_points_are_told_with_what_to_write_instead(root, opened):
         opened(root)
 
 
-def test_annotations_in_the_folder_of_one_split_say_nothing_of_a_picture_in_another(tmp_path):
-    for seed, place in enumerate(("train/a", "train/b", "test/c")):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
+def write_noise(root, places):
+    for seed, place in enumerate(places):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{place}.png")
+        Image.fromarray(pixels).save(root / f"{place}.png")
+
+
+@pytest.mark.parametrize("file", ["train/boxes.csv", "boxes_train.csv", "boxes/train.csv"])
+def test_annotations_of_one_split_by_their_folder_or_name_say_nothing_of_a_picture_in_another(tmp_path, file):
+    write_noise(tmp_path, ("train/a", "train/b", "test/c"))
     rows = (f"{name}.png,4,4,30,30,palm" for name in "abc")
-    (tmp_path / "train" / "boxes.csv").write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *rows]))
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *rows]))
     sources = find_sources(tmp_path)
     assert [image.file.as_posix() for image in sources.images] == ["train/a.png", "train/b.png"]
-    assert "annotates 1 picture without a file here: c.png" in [finding.problem for finding in sources.findings]
+    assert "annotates 1 picture of another split: c.png" in [finding.problem for finding in sources.findings]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "labels/train/c.csv",
+        "labels/train/c.txt",
+        "train/semantic/c.png",
+        "train/annot/c.png",
+        "train/instance_masks/c.png",
+    ],
+)
+def test_what_has_the_name_of_a_picture_in_another_split_alone_says_nothing_of_it(tmp_path, file):
+    write_noise(tmp_path, ("images/train/a", "images/train/b", "images/test/c"))
+    (tmp_path / "all.csv").write_text("image_path,xmin,ymin,xmax,ymax,label\na.png,4,4,30,30,palm\n")
+    (tmp_path / file).parent.mkdir(parents=True)
+    if file.endswith("png"):
+        crowns = np.zeros((64, 64), np.uint8)
+        crowns[4:20, 4:20], crowns[30:50, 30:50], crowns[30:50, 5:25] = 1, 2, 3
+        Image.fromarray(crowns).save(tmp_path / file)
+    else:
+        header = "image_path,xmin,ymin,xmax,ymax,label\ngone.png,4,4,30,30,palm\n"
+        (tmp_path / file).write_text(header if file.endswith("csv") else "0 0.5 0.5 0.4 0.4\n")
+    assert [image.file.as_posix() for image in find_sources(tmp_path).images] == ["images/train/a.png"]
+
+
+def test_a_file_called_trainval_annotates_pictures_of_train_and_of_validation(tmp_path):
+    write_noise(tmp_path, ("train/a", "val/b", "test/c"))
+    rows = (f"{name}.png,4,4,30,30,palm" for name in "abc")
+    (tmp_path / "trainval.csv").write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *rows]))
+    assert [image.file.as_posix() for image in find_sources(tmp_path).images] == ["train/a.png", "val/b.png"]
+
+
+def test_of_two_pictures_of_one_name_the_one_in_the_split_that_the_file_names_is_meant(tmp_path):
+    write_noise(tmp_path, ("train/a", "val/a"))
+    (tmp_path / "instances_val.csv").write_text("image_path,xmin,ymin,xmax,ymax,label\na.png,4,4,30,30,palm\n")
+    assert [image.file.as_posix() for image in find_sources(tmp_path).images] == ["val/a.png"]
+
+
+@pytest.mark.parametrize("name", ["test_7.csv", "Test_7.csv"])
+def test_a_picture_whose_own_name_sounds_like_another_split_keeps_its_annotations(tmp_path, name):
+    write_noise(tmp_path, ("train/test_7", "train/b", "test/c"))
+    (tmp_path / name).write_text("image_path,xmin,ymin,xmax,ymax,label\ntest_7.png,4,4,30,30,palm\n")
+    assert [(image.file.as_posix(), image.split) for image in find_sources(tmp_path).images] == [
+        ("train/test_7.png", "train")
+    ]
 
 
 def test_a_list_of_boxes_of_all_pictures_is_named_with_what_to_export(root):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.splitting.split_names import keep_named_splits, split_of
+from trainable.data.splitting.split_names import keep_named_splits, share_a_split, split_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,24 @@ def test_what_is_named_stays_and_a_split_with_its_own_folder_takes_no_others():
 
 def test_without_a_name_every_split_takes_its_share():
     assert keep_named_splits([None] * 3, (0.6, 0.2, 0.2), deal_in_turn) == ["train", "validation", "test"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        ("train", "images/training", True),
+        ("train", "val", False),
+        ("annotations/instances_val", "train", False),
+        ("plots", "test", True),
+        ("plots", "crowns", True),
+        ("trainval", "train", True),
+        ("trainval", "val", True),
+        ("trainval", "test", False),
+        ("train_val_boxes", "valid", True),
+        ("train_val_boxes", "test", False),
+        ("train_test_split/test", "train", False),
+        ("train_test_split", "test", True),
+    ],
+)
+def test_two_paths_may_be_of_one_split_unless_their_names_exclude_it(one, other, may_be):
+    assert share_a_split(Path(one), Path(other)) == share_a_split(Path(other), Path(one)) == may_be
