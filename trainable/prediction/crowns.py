@@ -53,14 +53,16 @@ class CrownsPrediction(Prediction):
 
     def row(self) -> dict[str, str | int | float]:
         height, width = self.size
-        return {
+        row: dict[str, str | int | float] = {
             "height_px": height,
             "width_px": width,
             "num_crowns": len(self.sure),
             "trees_by_density": round(self.num_trees, 3),
             "canopy_share": round(self.canopy_share, 6),
-            **{f"num_{kind}": count for kind, count in self._counts().items()},
         }
+        # A kind may be called `crowns`.
+        own = {f"num_{kind}": count for kind, count in self._counts().items()}
+        return row | {f"kind/{column}" if column in row else column: count for column, count in own.items()}
 
     def write(self, path: Path) -> None:
         """The picture's entries of `crowns.json`, without an image id."""

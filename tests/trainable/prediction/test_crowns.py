@@ -138,3 +138,13 @@ def test_a_picture_without_a_sure_crown_says_what_was_found_below():
     assert prediction.in_words() == (
         "crowns: 0 tree (1 below score 0.5, the best 0.31); 0.0 trees by density, 25.0 % canopy"
     )
+
+
+def test_a_kind_that_is_called_as_a_column_has_one_of_its_own():
+    mask = np.ones((2, 2), bool)
+    crowns = tuple(
+        FoundCrown(label=label, score=0.9, box=(0.0, 0.0, 2.0, 2.0), extent=(0, 0, 2, 2), mask=mask)
+        for label in (1, 2, 2)
+    )
+    row = CrownsPrediction(size=(4, 4), crowns=crowns, kinds=("crowns", "palm"), num_trees=0.0, canopy_share=0.5).row()
+    assert (row["num_crowns"], row["kind/num_crowns"], row["num_palm"]) == (3, 1, 2)
