@@ -12,6 +12,8 @@ _PARALLEL = {"images", "imgs", "img", "image", "labels", "label", "annotations",
 """Folders whose names say what is in them, not which pictures."""
 
 
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""How a web address begins, by RFC 3986: `https://`, `s3://`."""
 _UPLOADED = re.compile("^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of a file that is uploaded."""
 
@@ -94,7 +96,7 @@ class PictureNames:
 
 def _without_address(name: str) -> str:
     """A web address without its query and percent signs; other names as they are."""
-    return unquote(urlsplit(name).path) if re.match(r"[a-z]+://", name, re.IGNORECASE) else name
+    return unquote(urlsplit(name).path) if _ADDRESS.match(name) else name
 
 
 def _without_zeros(key: str) -> str:

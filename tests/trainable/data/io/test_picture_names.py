@@ -17,6 +17,19 @@ def test_folders_endings_and_addresses_are_no_part_of_a_name(name):
     assert picture_key(name) == "plot.1"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["s3://b/a%20b.png?X=1", "gs://b/a b.png", "git+ssh://h/a%20b.png#1", "S3://b/a%20b.png", "ABFSS://b/a%20b.png"],
+)
+def test_an_address_may_have_any_scheme(name):
+    assert picture_key(name) == "a b"
+
+
+@pytest.mark.parametrize("name", ["a%20b.png", "3d://b/a%20b.png", "plots/a%20b.png", "s3:a%20b.png"])
+def test_what_is_no_address_keeps_its_percent_signs(name):
+    assert picture_key(name).endswith("a%20b")
+
+
 def test_pictures_of_one_name_are_told_apart_by_written_folders_then_by_those_of_the_annotation():
     assert NAMES.find("val/plot.1.jpg", Path("all.json")) == [Path("val/plot.1.jpg")]
     assert NAMES.find("plot.1.jpg", Path("labels/val/plot.1.txt")) == [Path("val/plot.1.jpg")]
