@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -27,7 +26,7 @@ from tuner.ray.head_watch import head_watched
 from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
-from tuner.ray.temporary_folder import full_disk_named, temporary_ray_folder
+from tuner.ray.temporary_folder import full_disk_named, remove_ray_folder, temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
@@ -159,7 +158,7 @@ def ray_running(
             with signals_ignored(), Waiting("Ending Ray"):
                 ray.shutdown()
                 set_core_log_level(CoreLogLevel.INFO)
-                shutil.rmtree(own_folder, ignore_errors=True)
+                remove_ray_folder(own_folder)
 
 
 class LocalNode:

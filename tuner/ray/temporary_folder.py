@@ -63,6 +63,14 @@ def full_disk(folder: Path) -> str | None:
     return f"The disk of {folder}, where Ray keeps its files, is full: make room, or {_ANOTHER}"
 
 
+def remove_ray_folder(folder: Path) -> None:
+    """Removes it whole, though Ray's dashboard may outlive Ray for a moment and write into it every few seconds: under
+    another name it is not found."""
+    with contextlib.suppress(OSError):
+        folder = folder.rename(folder.with_name(f"{folder.name}-ended"))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_abandoned(parent: Path) -> None:
     """Removes only folders that a search of this user on this machine created and whose process is gone."""
     for mark in parent.glob(f"ray-*/{OWNER}"):
@@ -71,7 +79,7 @@ def remove_abandoned(parent: Path) -> None:
             where, _, process = mark.read_text(encoding="utf-8").rpartition(" ")
             is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
             if is_ours and process.isdecimal() and not Path(f"/proc/{process}").exists():
-                shutil.rmtree(mark.parent, ignore_errors=True)
+                remove_ray_folder(mark.parent)
 
 
 def _process_space() -> str:

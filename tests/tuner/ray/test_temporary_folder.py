@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from tuner.ray.temporary_folder import (
     OWNER,
     full_disk_named,
     remove_abandoned,
+    remove_ray_folder,
     temporary_ray_folder,
 )
 
@@ -58,6 +60,22 @@ def test_a_folder_of_a_living_search_or_of_another_machine_or_container_stays(pa
     rewrite(folder, **({"process": dead} | changes if changes else {"process": os.getpid()}))
     remove_abandoned(parent)
     assert (folder / OWNER).exists()
+
+
+def test_nothing_is_left_where_something_is_written_while_it_is_removed(parent, monkeypatch):
+    folder = temporary_ray_folder()
+    (folder / "session").mkdir()
+    remove_one = os.rmdir
+
+    def write_first(path, **options):
+        # As Ray's dashboard does: into the folder whose files have just been removed, by its path.
+        with suppress(FileNotFoundError):
+            (folder / "session" / "metrics.json").write_text("{}")
+        remove_one(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", write_first)
+    remove_ray_folder(folder)
+    assert list(parent.iterdir()) == []
 
 
 def test_a_folder_that_no_search_made_stays(parent):
