@@ -2,7 +2,8 @@
 
 What: half the micro-batch with twice the accumulation gives the same effective batch and number of updates, and the
 same training up to rounding and to what depends on the micro-batch: batch normalisation, contrastive negatives,
-mixing partners, balance losses, and the random crops of `data/image_mask/batches.py`, which are drawn batch by batch.
+mixing partners, balance losses, the random crops of `data/image_mask/batches.py`, which are drawn batch by batch, and
+below micro-batches of 3 the company of an epoch's last image (`data/io/epoch_batches.py`).
 The process remembers a micro-batch that fits for later trainings that take the same memory per image.
 Source: own; the arithmetic is that of gradient accumulation.
 Cost: a copy of the training state on the CPU at the start of each epoch, to restore. Off: with a micro-batch of 1, or

@@ -19,8 +19,8 @@ from trainable.techniques.augment.two_views import TwoViews, TwoViewsConfig
 class LabelledTrainingBatches(EpochBatches):
     """Shuffled micro-batches of one epoch; call `set_epoch` before each.
 
-    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and labels int64 (B,) or (B, T). The last batch may be
-    smaller.
+    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and labels int64 (B,) or (B, T). The last two may
+    be smaller.
 
     Args:
         max_batches: most batches of an epoch, each epoch another selection; None is all.
@@ -40,8 +40,7 @@ class LabelledTrainingBatches(EpochBatches):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._images))
-        for number in range(self._num_batches):
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+        for rows in self._cut(order):
             yield as_images(take(self._images, (rows,))), take(self._labels, (rows,))
 
 

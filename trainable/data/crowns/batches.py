@@ -23,7 +23,7 @@ Batch = tuple[Tensor, list[Target]]
 class CrownTrainingBatches(EpochBatches):
     """Shuffled micro-batches of one epoch, each tile in one of its eight orientations; call `set_epoch` before each.
 
-    Yields images (B, 3, S, S) in [0, 1] and a target for each. The last batch may be smaller.
+    Yields images (B, 3, S, S) in [0, 1] and a target for each. The last two may be smaller.
     """
 
     def __init__(
@@ -36,8 +36,7 @@ class CrownTrainingBatches(EpochBatches):
         rng = np.random.default_rng([self._seed, self._epoch])
         order, tile_px = rng.permutation(len(self._data)), self._data.images.shape[1]
         side = tile_px if self._resolution is None else self._resolution.side_px(tile_px, self._epoch)
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for rows in self._cut(order):
             batch = gather_tiles(self._data, rows, orientations=rng.integers(0, 8, len(rows)))
             yield batch if side == tile_px else resize_batch(batch, side)
 

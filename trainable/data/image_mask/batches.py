@@ -40,7 +40,7 @@ class CropConfig:
 class TrainingBatches(EpochBatches):
     """Shuffled, flipped and, on request, cropped micro-batches of one epoch; call `set_epoch` before each.
 
-    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and masks (B, 1, H, W) of 0 and 1. The last batch may
+    Yields images (B, 3, H, W) in [0, 1] in channels-last memory and masks (B, 1, H, W) of 0 and 1. The last two may
     be smaller.
     """
 
@@ -60,8 +60,8 @@ class TrainingBatches(EpochBatches):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([self._seed, self._epoch])
         order = rng.permutation(np.repeat(np.arange(len(self._images)), self._repeats))
-        for start in range(0, len(order), self.batch_size):
-            yield self._gather(order[start : start + self.batch_size], rng)
+        for index in self._cut(order):
+            yield self._gather(index, rng)
 
     def _gather(self, index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Whole windows are copied and then mirrored: a hundredth of the time of picking their pixels one by one."""

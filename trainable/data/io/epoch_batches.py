@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 class EpochBatches:
-    """Shuffled micro-batches; call `set_epoch` before each epoch. The last batch may be smaller.
+    """Shuffled micro-batches; call `set_epoch` before each epoch. The last two may be smaller: see `micro_batches`.
 
     An order depends on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one would have seen.
 
@@ -31,6 +33,25 @@ class EpochBatches:
     def set_epoch(self, epoch: int) -> None:
         """Chooses order, crops and turns of epoch `epoch`."""
         self._epoch = epoch
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """The samples of each micro-batch of an epoch, from all samples in its order."""
+        return micro_batches(order[: self._num_batches * self.batch_size], self.batch_size)[: self._num_batches]
+
+
+def micro_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Whole batches and a rest: of 33 samples in batches of 16, not 16, 16 and 1 but 16, 15 and 2.
+
+    Batch normalisation of pooled features can't train on a sample alone, so the last two batches share where one would
+    be left. Batches of two have none to give: the epoch's first sample then keeps the last one company.
+    """
+    starts = np.arange(batch_size, len(order), batch_size)
+    if batch_size > 1 and len(order) > 1 and len(order) % batch_size == 1:
+        if batch_size == 2:
+            order = np.append(order, order[0])
+        else:
+            starts[-1] -= 1
+    return np.split(order, starts)
 
 
 @dataclass(eq=False)

@@ -93,6 +93,17 @@ def test_a_limit_of_batches_shortens_the_epoch_and_selects_anew_each_time():
     assert len(LabelledTrainingBatches(numbered(20), batch_size=4, seed=0, device=CPU, max_batches=99)) == 5
 
 
+def test_batch_normalisation_of_pooled_features_trains_on_every_batch_of_an_epoch():
+    batches = LabelledTrainingBatches(numbered(7), batch_size=3, seed=0, device=CPU)
+    normalise = torch.nn.BatchNorm1d(3)
+    assert [len(normalise(images.mean(dim=(2, 3)))) for images, _ in epoch_of(batches, 0)] == [3, 2, 2]
+
+
+def test_a_limit_of_whole_batches_keeps_them_whole_where_one_image_is_left():
+    batches = LabelledTrainingBatches(numbered(9), batch_size=4, seed=0, device=CPU, max_batches=2)
+    assert [len(images) for images, _ in epoch_of(batches, 0)] == [4, 4]
+
+
 def test_evaluation_keeps_the_order_and_images_are_channels_last_in_0_to_1():
     batches = list(LabelledEvaluationBatches(numbered(5), batch_size=2, device=CPU))
     assert numbers(batches) == [0, 1, 2, 3, 4]

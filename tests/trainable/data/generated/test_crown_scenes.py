@@ -71,6 +71,10 @@ def test_an_epoch_shows_every_tile_once_in_an_order_of_its_own(splits):
     assert torch.equal(first[0][0], epoch(splits, 0)[0][0])
 
 
+def test_no_tile_is_alone_in_a_training_batch(splits):
+    assert [len(images) for images, _ in epoch(splits, batch_size=9)] == [8, 2]
+
+
 def test_image_masks_boxes_and_classes_are_turned_together(splits):
     for images, targets in epoch(splits):
         for image, target in zip(images, targets, strict=True):

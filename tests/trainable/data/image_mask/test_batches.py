@@ -40,6 +40,12 @@ def test_an_epoch_holds_every_image_once_and_its_length_is_said():
     assert sorted(int(n) for images, _ in epoch for n in where(images)[2][:, 0, 0]) == list(range(6))
 
 
+@pytest.mark.parametrize("crop", [None, CropConfig(crop_px=16, crops_per_image=1)])
+def test_no_image_is_alone_in_a_training_batch(crop):
+    batches = TrainingBatches(coordinates(5), batch_size=4, seed=0, device=CPU, crop=crop)
+    assert [len(images) for images, _ in epoch_of(batches, 0)] == [3, 2]
+
+
 def test_crops_make_the_epoch_longer():
     crop = CropConfig(crop_px=16, crops_per_image=3)
     batches = TrainingBatches(coordinates(6), batch_size=4, seed=0, device=CPU, crop=crop)
