@@ -9,6 +9,7 @@
     leg                                    what a search and a training process exchange
     exchange                               ONNX and torch.export
     saved_state                            the state of an object that has a few plain values to save
+    plain_state                            what a checkpoint can hold
 
 The documented public names are loaded on first use, so that importing this is cheap.
 """

@@ -31,7 +31,7 @@ from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, plain_name, subfolders
-from trainable.models.backbones.weight_files import named_as, read_state_dict
+from trainable.models.backbones.weight_files import read_named_as
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.prediction.base import Prediction, Predictor
 from trainable.prediction.folder import TABLE, PredictionFolder
@@ -164,7 +164,7 @@ def load_trained_model(config: TrialConfig, weights: Path) -> nn.Module:
         )
     model = fresh_network(config)
     try:
-        model.load_state_dict(named_as(model.state_dict(), read_state_dict(weights)))
+        model.load_state_dict(read_named_as(model.state_dict(), weights))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{weights} does not hold the weights of this configuration; give the weights.pt that was written with it."

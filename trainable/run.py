@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from trainable.configuration.run_config import RunConfig
     from trainable.techniques.best_epoch import Monitor
 
@@ -48,8 +46,8 @@ class HandedOver(NamedTuple):
     """What is tested and exported."""
 
     epoch: int
-    weights: "dict[str, Tensor]"
-    """On the CPU; averaged where averaging is on."""
+    weights: dict[str, Any]
+    """A state dict on the CPU; averaged where averaging is on."""
     value: float | None
     """The monitored metric of the best epoch; None where no best epoch is kept and these are the last weights."""
 

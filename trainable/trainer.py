@@ -18,7 +18,7 @@ from trainable.supervision.evaluation import Evaluation, Metrics, MetricsFunctio
 from trainable.techniques.checkpoint import Resumable
 from trainable.techniques.experts.collapse_evidence import CollapseVerdict
 from trainable.techniques.experts.routing_terms import count_ahead, routing_metrics, routing_terms
-from trainable.techniques.memory import DividedBatches
+from trainable.techniques.memory import DividedBatches, copy_to_cpu
 from trainable.techniques.optim.averaging import carrying
 from trainable.techniques.optim.gradient_update import GradientStep, sample_weights, updates_of, windows
 from trainable.techniques.optim.optimizer import check_all_trained
@@ -113,7 +113,7 @@ class Trainer(Resumable):
         metrics: Metrics | None = None,
         supervision: Supervision | None = None,
         averaged: bool = True,
-        weights: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, Any] | None = None,
     ) -> Evaluation:
         """Judges the model on a split, never augmented, and leaves the trainer as it was.
 
@@ -135,10 +135,10 @@ class Trainer(Resumable):
                 self._forward, batches, supervision, metrics_fn=metrics_fn, metrics=metrics, ranks=self.ranks
             )
 
-    def evaluated_weights(self) -> dict[str, Tensor]:
+    def evaluated_weights(self) -> dict[str, Any]:
         """A copy of the weights that validation uses: the averaged ones when averaging is on."""
         with self._evaluating():
-            return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            return copy_to_cpu(self.model.state_dict())
 
     def _begin_epoch(self, epoch: int) -> None:
         self.current_epoch = epoch
@@ -235,7 +235,7 @@ class Trainer(Resumable):
         return map_tensors(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
 
     @contextmanager
-    def _evaluating(self, *, averaged: bool = True, weights: Mapping[str, Tensor] | None = None) -> Iterator[None]:
+    def _evaluating(self, *, averaged: bool = True, weights: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Every module gets its own mode back: a frozen one may evaluate while the others train."""
         modes = [(module, module.training) for module in self.model.modules()]
         replaced: AbstractContextManager[None] = nullcontext()

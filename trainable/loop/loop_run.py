@@ -24,7 +24,7 @@ from trainable.techniques.checkpoint import (
     restore_random_state,
     write_checkpoint,
 )
-from trainable.techniques.memory import MemoryShortage, as_shortage, forget_peak, peak_gib
+from trainable.techniques.memory import MemoryShortage, as_shortage, copy_to_cpu, forget_peak, peak_gib
 from trainable.techniques.optim.gradient_update import DivergedError, check_finite
 from trainable.techniques.parallel.random_streams import seed_everything
 
@@ -93,7 +93,7 @@ class LoopRun:
             return HandedOver(self.epoch, dict((self._checkpoint or {}).get("handed_over", {})), None)
         weights = state_of(self._end.states[MODEL]) if MODEL in self._end.states else {}
         # Copies: the code after the loop may go on with the model.
-        return HandedOver(self.epoch, {name: value.cpu().clone() for name, value in weights.items()}, None)
+        return HandedOver(self.epoch, copy_to_cpu(weights), None)
 
     def states_before_training(self) -> Mapping[str, Any]:
         """What the loop names in `epochs`; it is called up to there, and unwound.

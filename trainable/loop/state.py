@@ -1,6 +1,5 @@
 """The state of what a loop names: anything with `state_dict`, a random generator, or a dict of plain values."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 
 from trainable.loop.loop_error import LoopError
+from trainable.plain_state import PLAIN, not_plain
 from trainable.techniques.checkpoint import counts_on_cpu
 
 
@@ -47,12 +47,8 @@ def restore_state(state: Any, saved: Any) -> None:
 def check_plain(states: Mapping[str, Any]) -> None:
     """Raises LoopError for a state that a file without pickled code can't hold."""
     for name, state in states.items():
-        file = io.BytesIO()
-        torch.save(state, file)
-        file.seek(0)
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        unsafe = not_plain(state)
         if unsafe:
             raise LoopError(
-                f"the state of {name} holds {', '.join(sorted(unsafe))}; a checkpoint holds tensors, numbers, text, "
-                "lists and dicts alone: convert it, or leave it out of epochs()."
+                f"the state of {name} holds {', '.join(unsafe)}; {PLAIN}: convert it, or leave it out of epochs()."
             )

@@ -1,3 +1,3 @@
 """Networks, what they return, and a network of the user's own; backbones/ has what they are built on. May import torch,
-torchvision and trainable.configuration.
+torchvision, trainable.configuration and trainable.plain_state.
 """

@@ -18,6 +18,7 @@ from trainable.configuration.fields import convert, unknown_name
 from trainable.configuration.reference import load
 from trainable.configuration.user_frames import in_words, user_frames
 from trainable.models.output import as_model_output
+from trainable.plain_state import PLAIN, not_plain
 
 SCRATCH = "scratch"
 ANY_NETWORK = frozenset({"network", "network_params", "weights", "freeze_batch_norm"})
@@ -102,12 +103,30 @@ def build_user_network(
         raise ValueError(
             f"{config.network} has no parameters that can be trained; let it have some with requires_grad."
         )
+    _check_state(config.network, network)
     expected = (num_outputs, *size_px) if is_mask else (num_outputs,)
     images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
     with torch.random.fork_rng(devices=[]):
         for is_training in (True, False):
             _check_output(config.network, copy.deepcopy(network).train(is_training), images, expected)
     return network
+
+
+def _check_state(name: str, network: nn.Module) -> None:
+    """Extra state of a module, which may be anything, must fit into a checkpoint and be taken back from it."""
+    try:
+        state = network.state_dict()
+        extra = {key: value for key, value in state.items() if not isinstance(value, Tensor)}
+        code = not_plain(extra) if extra else []
+        if extra and not code:
+            copy.deepcopy(network).load_state_dict(state)
+    except (Exception, SystemExit) as error:
+        why = " ".join(_failed(f"the state of {name} can't be saved and restored", error).split())
+        raise ValueError(f"{why}; let set_extra_state take what get_extra_state gives.") from error
+    if code:
+        raise ValueError(
+            f"{', '.join(extra)} of {name} holds {', '.join(code)}; {PLAIN}: let get_extra_state return these."
+        )
 
 
 def _check_output(name: str, network: nn.Module, images: Tensor, expected: tuple[int, ...]) -> None:

@@ -11,13 +11,10 @@ weights of the last epoch are handed over. `TrainingRun` calls it; a script with
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from trainable.configuration.fields import unknown_name
 from trainable.saved_state import SavedState
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty_masks", "constant_share")
 """Endings of metric names for which lower is better."""
@@ -71,15 +68,15 @@ class BestEpoch(SavedState):
         self.epoch = 0
         """The best epoch, 1 is the first; 0 before any."""
         self._best = -math.inf
-        self.weights: dict[str, Tensor] | None = None
-        """On the CPU; None before any."""
+        self.weights: dict[str, Any] | None = None
+        """A state dict on the CPU; None before any."""
 
     @property
     def value(self) -> float:
         """The monitored metric of that epoch."""
         return self._sign * self._best
 
-    def observe(self, value: float, *, epoch: int, weights: "Callable[[], dict[str, Tensor]]") -> None:
+    def observe(self, value: float, *, epoch: int, weights: Callable[[], dict[str, Any]]) -> None:
         """Takes the finite metric of an epoch; `weights` is called for an improvement only."""
         assert math.isfinite(value), value
         if self._sign * value > self._best:
@@ -87,5 +84,7 @@ class BestEpoch(SavedState):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        weights = state["weights"] or {}
-        self.weights = {name: value.cpu() for name, value in weights.items()} or None
+        # Here alone: who only reads settings does without torch.
+        from trainable.techniques.parallel.tensor_tree import copied
+
+        self.weights = copied(state["weights"], "cpu") or None

@@ -21,7 +21,6 @@ import resource
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -32,7 +31,7 @@ from torch import Tensor
 
 from trainable.config import TrialConfig
 from trainable.techniques.parallel.data_parallel import taken_of
-from trainable.techniques.parallel.tensor_tree import map_tensors
+from trainable.techniques.parallel.tensor_tree import copied
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +223,4 @@ class DividedBatches:
 
 def copy_to_cpu(state: dict[str, Any]) -> dict[str, Any]:
     """The same state in tensors of its own on the CPU, where no further training reaches them."""
-    copies: dict[int, Any] = {}
-    map_tensors(lambda tensor: copies.setdefault(id(tensor), tensor.detach().to("cpu", copy=True)), state)
-    # Not what `map_tensors` returns: the state of a module also carries the versions of its parts.
-    return deepcopy(state, copies)
+    return copied(state, "cpu")

@@ -341,3 +341,26 @@ def test_test_metrics_that_are_no_numbers_are_a_sentence():
     curve(run)
     with pytest.raises(LoopError, match=r'train returned 0.5; return numbers by name, such as {"test/accuracy": 0.9}'):
         run.test()
+
+
+def test_extra_state_of_a_model_is_handed_over_and_stays_as_it_was():
+    class Counting(nn.Linear):
+        seen = {"images": 3}
+
+        def get_extra_state(self):
+            return self.seen
+
+        def set_extra_state(self, state):
+            self.seen = state
+
+    model = Counting(2, 1)
+
+    def train(params, trial):
+        for _ in trial.epochs(model=model):
+            trial.report({"val/loss": 1.0})
+
+    run = run_of(train, max_epochs=1)
+    curve(run)
+    weights = run.handed_over.weights
+    model.seen["images"] = 4
+    assert weights["_extra_state"] == {"images": 3}

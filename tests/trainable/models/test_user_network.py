@@ -71,6 +71,32 @@ class Exits(Classes):
     def forward(self, images):
         raise SystemExit(3)
 
+class Remembers(Masks):
+    def __init__(self):
+        super().__init__()
+        self.images = 0
+    def forward(self, images):
+        self.images += len(images) * self.training
+        return super().forward(images)
+    def get_extra_state(self):
+        return {"images": self.images}
+    def set_extra_state(self, state):
+        self.images = state["images"]
+
+class Code(Classes):
+    def get_extra_state(self):
+        return {"kind": Classes}
+    def set_extra_state(self, state):
+        pass
+
+class Unsaved(Classes):
+    def get_extra_state(self):
+        return lambda: 3
+
+class OneWay(Classes):
+    def get_extra_state(self):
+        return {"kind": 3}
+
 def not_a_network():
     return 3
 
@@ -134,6 +160,15 @@ def test_training_exports_and_predicts_with_it_and_records_its_file(nets, tmp_pa
     assert type(load_trained_model(exported.config, output / "weights.pt")).__name__ == "Masks"
 
 
+def test_extra_state_of_the_best_epoch_is_exported_with_averaged_weights(nets, tmp_path):
+    config, output = tmp_path / "config.json", tmp_path / "run"
+    settings = ["--set", f"network={nets}:Remembers", "--set", "averaging=true", "--set", "scenes.num_train=8"]
+    assert preset(["moe", "default", str(config), *settings, "--epochs", "1"]) == 0
+    assert train(["--config", str(config), "--output", str(output)]) == 0
+    exported = read_exported_config(output / "config.json")
+    assert load_trained_model(exported.config, output / "weights.pt").images == 8
+
+
 def test_a_changed_file_is_a_sentence(nets, tmp_path, caplog):
     config = tmp_path / "config.json"
     assert preset(["dishes", "default", str(config), "--set", f"network={nets}:Classes"]) == 0
@@ -165,6 +200,9 @@ def test_a_changed_file_that_it_imports_is_named(nets, tmp_path, caplog):
         ("Detached", r"returns predictions without a gradient in training; remove no_grad"),
         ("Lazy", r"Lazy holds lazy layers, which have no shape yet"),
         ("Exits", r"px in training: SystemExit: 3 \(nets_\w+\.py, line \d+\)"),
+        ("Code", r"_extra_state of nets_\w+:Code holds nets_\w+\.Classes; a checkpoint holds tensors, numbers, text"),
+        ("Unsaved", r"the state of nets_\w+:Unsaved can't be saved and restored: "),
+        ("OneWay", r"the state of nets_\w+:OneWay can't be saved and restored: RuntimeError: .*_extra_state"),
         ("not_a_network", r"returns a int; it must return a torch.nn.Module"),
         ("Refuses", r"cannot be built: RuntimeError: no luck"),
     ],

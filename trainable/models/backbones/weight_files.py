@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,20 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: no such file, or no state dict.
     """
+    return {name: value for name, value in _read(path).items() if isinstance(value, Tensor)}
+
+
+def read_named_as(wanted: Iterable[str], path: str | Path) -> dict[str, Any]:
+    """Tensors of `read_state_dict` by the names of a network, whose own part `model` is not a wrapper.
+
+    With those of the names that hold no tensor: what a module gives as its extra state.
+    """
+    own = {_without_prefixes(name): name for name in wanted}
+    found = _read(path)
+    return {own.get(name, name): value for name, value in found.items() if isinstance(value, Tensor) or name in own}
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     path = weights_file(path)
     try:
         is_safe = path.suffix == ".safetensors"
@@ -74,13 +89,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             payload = payload[wrapper]
     if not isinstance(payload, Mapping):
         raise ValueError(f"{path} holds a {type(payload).__name__}; give a state dict: names and tensors.")
-    return {_without_prefixes(str(name)): value for name, value in payload.items() if isinstance(value, Tensor)}
-
-
-def named_as(wanted: Iterable[str], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of `read_state_dict` by the names of a network, whose own part `model` is not a wrapper."""
-    own = {_without_prefixes(name): name for name in wanted}
-    return {own.get(name, name): tensor for name, tensor in found.items()}
+    return {_without_prefixes(str(name)): value for name, value in payload.items()}
 
 
 def load_matching_weights(module: nn.Module, path: str) -> None:
@@ -146,13 +155,9 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
         ValueError: no such file, or it is not a state dict.
     """
     wanted = module.state_dict()
-    found, own = by_part(named_as(wanted, read_state_dict(path))), by_part(wanted)
-    taken = []
-    for part, tensors in own.items():
-        shapes = {name: tensor.shape for name, tensor in found.get(part, {}).items()}
-        if shapes == {name: tensor.shape for name, tensor in tensors.items()}:
-            taken.append(part)
-    module.load_state_dict({name: tensor for part in taken for name, tensor in found[part].items()}, strict=False)
+    found, own = by_part(read_named_as(wanted, path)), by_part(wanted)
+    taken = [part for part, values in own.items() if part in found and _shapes(found[part]) == _shapes(values)]
+    module.load_state_dict({name: value for part in taken for name, value in found[part].items()}, strict=False)
     logger.info(
         "from %s: took %s; starts fresh: %s; not used: %s",
         path,
@@ -162,12 +167,16 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
     )
 
 
-def by_part(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors by the child that they belong to; whole names inside."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in state.items():
-        parts.setdefault(name.partition(".")[0], {})[name] = tensor
+def by_part(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Values of a state dict by the child that they belong to; whole names inside."""
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in state.items():
+        parts.setdefault(name.partition(".")[0], {})[name] = value
     return parts
+
+
+def _shapes(part: Mapping[str, Any]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in part.items() if isinstance(value, Tensor)}
 
 
 def some_of(names: Iterable[str]) -> str:
@@ -175,8 +184,8 @@ def some_of(names: Iterable[str]) -> str:
     return first_of(sorted(names), 5) or "none"
 
 
-def _counted(parts: list[str], tensors: Mapping[str, Mapping[str, Tensor]]) -> str:
-    return ", ".join(f"{part} ({counted(len(tensors[part]), 'tensor')})" for part in parts) or "nothing"
+def _counted(parts: list[str], values: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{part} ({counted(len(_shapes(values[part])), 'tensor')})" for part in parts) or "nothing"
 
 
 def _read_safetensors(path: Path) -> object:

@@ -1,3 +1,3 @@
 """From gradients to new weights: optimizer, schedules, mixed precision, accumulation, averaging, unfreezing. May import
-trainable.configuration.fields and trainable.saved_state.
+trainable.configuration.fields, trainable.saved_state and trainable.techniques.parallel.tensor_tree.
 """

@@ -2,7 +2,7 @@
 
 What: after every real optimizer update the average moves towards the weights, `a <- d a + (1 - d) w`. The decay
 warms up as `min(d, (1 + t) / (10 + t))`, so that early averages are not the initial weights. Float buffers
-(normalisation statistics) are averaged too, integer buffers are copied.
+(normalisation statistics) are averaged too, integer buffers and what is no tensor, a module's extra state, are copied.
 Source: Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992,
 https://doi.org/10.1137/0330046; the warm-up of the decay follows Cai et al., Exponential Moving Average of Weights
 in Deep Learning, 2024, https://arxiv.org/abs/2411.18704, and TensorFlow's ExponentialMovingAverage.
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from trainable.saved_state import SavedState
 from trainable.techniques.optim import older_torch
+from trainable.techniques.parallel.tensor_tree import copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,13 @@ class WeightAverage(SavedState):
         self.decay = decay
         self.num_updates = 0
         self._model = model
-        self._average = _copy_weights(model)
-        self._own: dict[str, Tensor] | None = None
+        self._average: dict[str, Any] = copied(model.state_dict())
+        self._own: dict[str, Any] | None = None
 
     def restart(self) -> None:
         """The average is the model's present weights, as before the first update."""
         self._require(is_applied=False)
-        self.num_updates, self._average = 0, _copy_weights(self._model)
+        self.num_updates, self._average = 0, copied(self._model.state_dict())
 
     @torch.no_grad()
     def update(self) -> None:
@@ -71,11 +72,11 @@ class WeightAverage(SavedState):
         decay = min(self.decay, (1.0 + self.num_updates) / (10.0 + self.num_updates))
         averaged, current = [], []
         for name, value in self._model.state_dict().items():
-            if value.is_floating_point():
+            if isinstance(value, Tensor) and value.is_floating_point():
                 averaged.append(self._average[name])
                 current.append(value)
             else:
-                self._average[name].copy_(value)
+                self._set(name, value)
         older_torch.lerp_(averaged, current, 1.0 - decay)
         self.num_updates += 1
 
@@ -91,14 +92,14 @@ class WeightAverage(SavedState):
     def apply_shadow(self) -> None:
         """Gives the model the averaged weights until `restore`; `applied` does both, whatever happens in between."""
         self._require(is_applied=False)
-        self._own = _copy_weights(self._model)
-        _copy_into(self._model, self._average)
+        self._own = copied(self._model.state_dict())
+        self._model.load_state_dict(self._average)
 
     def restore(self) -> None:
         """Gives the model its own weights back."""
         self._require(is_applied=True)
         assert self._own is not None
-        _copy_into(self._model, self._own)
+        self._model.load_state_dict(self._own)
         self._own = None
 
     def _require(self, *, is_applied: bool) -> None:
@@ -112,8 +113,14 @@ class WeightAverage(SavedState):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.num_updates = state["num_updates"]
         with torch.no_grad():
-            for name, value in self._average.items():
-                value.copy_(state["average"][name])
+            for name in self._average:
+                self._set(name, state["average"][name])
+
+    def _set(self, name: str, value: Any) -> None:
+        if isinstance(value, Tensor):
+            self._average[name].copy_(value)
+        else:
+            self._average[name] = copied(value)
 
 
 EMA = WeightAverage
@@ -121,21 +128,11 @@ EMA = WeightAverage
 
 
 @contextmanager
-def carrying(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+def carrying(model: nn.Module, weights: Mapping[str, Any]) -> Iterator[None]:
     """The model has these weights inside this context, and its own again afterwards."""
-    own = _copy_weights(model)
-    _copy_into(model, weights)
+    own = copied(model.state_dict())
+    model.load_state_dict(weights)
     try:
         yield
     finally:
-        _copy_into(model, own)
-
-
-def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-@torch.no_grad()
-def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, value in model.state_dict().items():
-        value.copy_(weights[name])
+        model.load_state_dict(own)

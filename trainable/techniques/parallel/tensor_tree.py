@@ -1,8 +1,10 @@
 """Tensors inside tuples, lists and dictionaries: batches, predictions and states."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -28,3 +30,15 @@ def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     if others:
         raise ValueError(f"{tree!r} is not a tensor")
     return tree
+
+
+def copied(tree: Any, device: torch.device | str | None = None) -> Any:
+    """The same in tensors of its own on `device`, by default where they are; what is no tensor is copied, too."""
+    copies: dict[int, Any] = {}
+
+    def copy_once(tensor: Tensor) -> Tensor:
+        return copies.setdefault(id(tensor), tensor.detach().to(device or tensor.device, copy=True))
+
+    map_tensors(copy_once, tree)
+    # Not what `map_tensors` returns: the state of a module also carries the versions of its parts.
+    return deepcopy(tree, copies)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from trainable.build_trainer import build_trainer
 from trainable.config import from_params
@@ -59,3 +60,23 @@ def test_a_training_takes_over_the_parts_of_its_configuration(weights):
 def test_without_them_only_the_backbone_is_taken(weights):
     model = network(1, weights=weights)
     assert same_parts(model, weights) == {"backbone"}
+
+
+def test_a_part_is_taken_with_its_extra_state_which_is_no_tensor_to_count(tmp_path, caplog):
+    class Scaled(nn.Linear):
+        scale = 1
+
+        def get_extra_state(self):
+            return {"scale": self.scale}
+
+        def set_extra_state(self, state):
+            self.scale = state["scale"]
+
+    trained, fresh = (nn.ModuleDict({"head": Scaled(2, 1)}) for _ in range(2))
+    trained["head"].scale = 7
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    with caplog.at_level("INFO"):
+        load_fitting_parts(fresh, str(tmp_path / "weights.pt"))
+    assert fresh["head"].scale == 7
+    assert torch.equal(fresh["head"].weight, trained["head"].weight)
+    assert "took head (2 tensors)" in caplog.text

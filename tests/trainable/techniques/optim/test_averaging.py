@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainable import EMA
-from trainable.techniques.optim.averaging import AveragingConfig, WeightAverage
+from trainable.techniques.optim.averaging import AveragingConfig, WeightAverage, carrying
 
 
 class Scalar(nn.Module):
@@ -12,6 +12,20 @@ class Scalar(nn.Module):
         self.weight = nn.Parameter(torch.tensor([value]))
         self.register_buffer("mean", torch.tensor([value]))
         self.register_buffer("count", torch.tensor(0))
+
+
+class Counting(Scalar):
+    """Its extra state is a dict that it goes on writing to."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(value)
+        self.seen = {"images": 0, "first": torch.zeros(2)}
+
+    def get_extra_state(self) -> dict:
+        return self.seen
+
+    def set_extra_state(self, state: dict) -> None:
+        self.seen = dict(state)
 
 
 def set_to(model: Scalar, value: float, count: int) -> None:
@@ -121,3 +135,37 @@ def test_a_decay_per_update_takes_the_place_of_the_half_life():
 def test_a_decay_lies_between_zero_and_one(ema_decay):
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         AveragingConfig(ema_decay=ema_decay)
+
+
+def test_extra_state_of_a_module_is_that_of_the_last_update_while_the_average_is_applied_and_its_own_afterwards():
+    model = Counting(0.0)
+    average = WeightAverage(model, decay=0.5)
+    set_to(model, 1.0, 3)
+    model.seen["images"] = 5
+    average.update()
+    model.seen["images"] = 6
+    with average.applied():
+        assert (model.seen["images"], model.weight.item()) == (5, pytest.approx(0.9))
+    assert (model.seen["images"], model.weight.item()) == (6, 1.0)
+
+
+def test_an_average_with_extra_state_goes_on_from_a_file(tmp_path):
+    model = Counting(0.0)
+    average = WeightAverage(model, decay=0.5)
+    model.seen["images"] = 5
+    average.update()
+    torch.save(average.state_dict(), tmp_path / "average.pt")
+    other = Counting(0.0)
+    restored = WeightAverage(other, decay=0.5)
+    restored.load_state_dict(torch.load(tmp_path / "average.pt", weights_only=True))
+    with restored.applied():
+        assert other.seen["images"] == 5
+    assert other.seen["images"] == 0
+
+
+def test_extra_state_of_given_weights_is_carried_and_then_put_back():
+    model, other = Counting(1.0), Counting(2.0)
+    other.seen["images"] = 9
+    with carrying(model, other.state_dict()):
+        assert (model.weight.item(), model.seen["images"]) == (2.0, 9)
+    assert (model.weight.item(), model.seen["images"]) == (1.0, 0)
