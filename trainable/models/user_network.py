@@ -86,8 +86,7 @@ def build_user_network(
     """
     assert config.network is not None
     build: Callable[..., object] = load(config.network)
-    accepted = _parameters(config.network)
-    given = {"num_classes": num_outputs} if accepted and "num_classes" in accepted else {}
+    given = {"num_classes": num_outputs} if "num_classes" in config.network_arguments() else {}
     try:
         network = build(**(given | (config.network_params or {})))
     except (Exception, SystemExit) as error:

@@ -100,6 +100,13 @@ class OneWay(Classes):
 def not_a_network():
     return 3
 
+class AnyOptions(Classes):
+    def __init__(self, num_classes, **options):
+        super().__init__(num_classes, **options)
+
+def options_alone(**options):
+    return Classes(**options)
+
 class Refuses(Classes):
     def __init__(self, width=8):
         raise RuntimeError("no luck")
@@ -146,6 +153,18 @@ def test_parameters_are_set_one_by_one_over_those_of_the_configuration(nets):
     again = from_params({"network.num_classes": 2}, first)
     assert again.model.network_params == {"width": 12, "num_classes": 2}
     json.dumps(to_dict(again))
+
+
+def test_a_named_argument_is_passed_beside_those_of_any_name(nets):
+    config = configured("dishes", network=f"{nets}:AnyOptions", **{"network.width": 12})
+    assert get_task("dishes").build_model(config).head.weight.shape == (2, 12)
+
+
+def test_a_constructor_that_names_no_argument_gets_what_is_set_alone(nets):
+    config = configured("dishes", network=f"{nets}:options_alone", **{"network.num_classes": 2})
+    assert get_task("dishes").build_model(config).head.out_features == 2
+    with pytest.raises(ValueError, match="num_classes"):
+        get_task("dishes").build_model(configured("dishes", network=f"{nets}:options_alone"))
 
 
 def test_training_exports_and_predicts_with_it_and_records_its_file(nets, tmp_path):
