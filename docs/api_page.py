@@ -15,7 +15,7 @@ from tuner.api.result import BestTrial, SearchResult
 from tuner.search_options import search_parser
 
 PAGE = Path(__file__).with_name("api.md")
-OPTION_OF = {"pinned": "set", "limits": "limit", "ranges": "space_file"}
+OPTION_OF = {"limits": "limit"}
 """Keywords whose options have another name."""
 HEAD = """# From Python
 
@@ -63,10 +63,12 @@ def of_class(kind: type) -> str:
 
 
 def keywords() -> str:
-    """The keywords of `search` with the help of the options that they are."""
+    """The keywords of `search` with the help of the options that they are, or with what is said of a keyword itself."""
     helped = {action.dest: action.help for action in search_parser()._actions}
-    rows = [f"| `{name}` | {escaped(helped[OPTION_OF.get(name, name)])} |\n" for name in SearchOptions.__annotations__]
-    head = "## Keywords of `search`\n\nAs the options of `vision-tuner search`; `pinned` is the dict of `--set`.\n"
+    own = {name: " ".join(said.split()) for name, said in fields_of(SearchOptions)}
+    said = {name: own.get(name) or helped[OPTION_OF.get(name, name)] for name in SearchOptions.__annotations__}
+    rows = [f"| `{name}` | {escaped(text)} |\n" for name, text in said.items()]
+    head = "## Keywords of `search`\n\nAs the options of `vision-tuner search`; `pinned` and `ranges` are `--set`.\n"
     return f"{head}\n| keyword | meaning |\n| --- | --- |\n{''.join(rows)}"
 
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, get_args, get_type_hints
 
-from search_spaces.ranges import OneOf, Range
 from trainable.configuration.fields import convert, unknown_name
 from trainable.configuration.given_paths import with_found_files
 from trainable.remote.uri import is_uri
 from tuner.budget.disk import parse_size
 from tuner.budget.stated_time import parse_duration
-from tuner.planning.given import parse_given
+from tuner.planning.given import divided, is_range, read_forms
 from tuner.planning.spaces import find_space
 from tuner.ray.address import cluster_address
 from tuner.records import ConfirmSeeds
@@ -48,7 +47,10 @@ class SearchOptions(TypedDict, total=False):
     inverted_masks: bool | None
     warm_start: str | Path | None
     pinned: Mapping[str, object]
-    ranges: Mapping[str, object]
+    """One value for each parameter in it: `{"max_lr": 3e-3}`; what a parameter is searched over stands in `ranges`."""
+    ranges: Mapping[str, object] | str | Path
+    """What parameters are searched over, as a dict or as the path of a YAML or JSON file. For each parameter: a range,
+    `"1e-3..1e-2"` or `{"low": 1e-3, "high": 1e-2, "log": True}`; choices, `[4, 6, 8]` or `"4,6,8"`; or one value."""
     limits: Mapping[str, float]
 
 
@@ -75,6 +77,7 @@ def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
     found = find_space(space).space
     given: dict[str, Any] = {"trials": found.num_trials, "confirm": found.confirm} | dict(options)
     given["address"] = cluster_address(given.get("address"))
+    given |= _pinned_and_ranges(given.get("pinned", {}), given.get("ranges", {}))
     values = {SETTING_OF.get(name, name): _value_of(name, value) for name, value in given.items()}
     return SearchSettings(space=space, **values)
 
@@ -90,7 +93,7 @@ def _value_of(keyword: str, value: Any) -> Any:
     if keyword == "track":
         return (value,) if isinstance(value, str) else tuple(value)
     if keyword in ("ranges", "limits", "pinned"):
-        return _by_name(keyword, value)
+        return dict(_by_name(keyword, value))
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
         is_address = str in get_args(hint) and is_uri(value)
@@ -109,16 +112,21 @@ def path_of(value: object, keyword: str) -> Path:
     return Path(value)
 
 
-def _by_name(keyword: str, value: Any) -> Any:
-    """A mapping from names of parameters; a range as it is, or from its text, such as "1e-3..1e-2" or "4,6,8"."""
+def _pinned_and_ranges(pinned: Any, ranges: Any) -> dict[str, Mapping[str, Any]]:
+    """Both keywords as their settings hold them: a single value among the ranges is pinned."""
+    for name, value in _by_name("pinned", pinned).items():
+        if is_range(name, value):
+            raise ValueError(f"pinned has {name}={value}, which is no single value; give it in ranges.")
+    is_file = isinstance(ranges, str | Path)
+    values, searched = divided(read_forms(Path(ranges) if is_file else _by_name("ranges", ranges)))
+    for name in pinned.keys() & (values | searched).keys():
+        raise ValueError(f"{name} is in pinned and in ranges; leave one of them out.")
+    return {"pinned": with_found_files({**pinned, **values}), "ranges": searched}
+
+
+def _by_name(keyword: str, value: Any) -> Mapping[str, Any]:
+    """A mapping from names of parameters; raises ValueError for anything else."""
     if not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
-        raise ValueError(f"{keyword} is {value!r:.80}; give a dict by parameter, such as {{'max_lr': ...}}.")
-    if keyword == "ranges":
-        ranges = {name: parse_given(name, one) if isinstance(one, str) else one for name, one in value.items()}
-        for name, one in ranges.items():
-            if not isinstance(one, Range | OneOf):
-                raise ValueError(
-                    f"ranges has {name}={value[name]!r}; give a text such as '1e-3..1e-2' or '4,6,8', or pin it."
-                )
-        return ranges
-    return with_found_files(value) if keyword == "pinned" else dict(value)
+        file = ", or the path of a file of them" if keyword == "ranges" else ""
+        raise ValueError(f"{keyword} is {value!r:.80}; give a dict by parameter, such as {{'max_lr': ...}}{file}.")
+    return value

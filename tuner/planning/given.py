@@ -5,7 +5,7 @@
     NAME=A,B,C        choices, each a value; a comma inside quotes or brackets divides nothing
 
 What is JSON as a whole is one value, whatever it holds: `[0.8,0.1,0.1]`, `"a,b"`. Paths and patterns are always one
-text. A file holds the same, as YAML or JSON: see `read_given`.
+text. A file holds the same, as YAML or JSON, and so does a dict: see `read_forms`.
 """
 
 import re
@@ -25,23 +25,37 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 def read_given(assignments: Iterable[str], file: Path | None = None) -> tuple[dict[str, Any], dict[str, Range | OneOf]]:
-    """The values and the ranges of `--set` and of a file, by name.
-
-    Args:
-        file: YAML or JSON with names and, for each, a value, text as for `--set`, a list of choices, or
-            `{low: 1e-4, high: 1e-2, log: true}`.
+    """The values and the ranges of `--set` and of a file of `read_forms`, by name.
 
     Raises:
         ValueError: it cannot be read, or a name is given twice.
     """
     given = parse_assignments(assignments, parse_given)
-    of_file: dict[str, Any] = {}
-    if file is not None:
-        content = read_mapping(file, wanted="a file with names of parameters with a value, choices or a range")
-        of_file = {str(name): _of_file(str(name), value, file) for name, value in content.items()}
+    of_file = {} if file is None else read_forms(file)
     for name in given.keys() & of_file.keys():
         raise ValueError(f"--set {name} is in {file} too: leave one of them out")
-    given |= of_file
+    return divided(given | of_file)
+
+
+def read_forms(given: Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Of a YAML or JSON file, or of a dict, for each name a value, a `Range` or a `OneOf`.
+
+    Args:
+        given: for each name a value, text as for `--set`, a list of choices, or `{low: 1e-4, high: 1e-2, log: true}`.
+
+    Raises:
+        ValueError: the file cannot be read, or a range or choices are not right.
+    """
+    content, place = given, "ranges"
+    if isinstance(given, Path):
+        content = read_mapping(given, wanted="a file with names of parameters with a value, choices or a range")
+        place = str(given)
+    assert isinstance(content, Mapping)
+    return {str(name): _of_form(str(name), value, place) for name, value in content.items()}
+
+
+def divided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Range | OneOf]]:
+    """Single values and ranges."""
     ranges = {name: value for name, value in given.items() if isinstance(value, Range | OneOf)}
     return {name: value for name, value in given.items() if name not in ranges}, ranges
 
@@ -71,6 +85,13 @@ def parse_given(name: str, text: str) -> Any:
         raise ValueError(f"--set {name}={error}") from error
 
 
+def is_range(name: str, value: object) -> bool:
+    """Whether it is no single value, but a range in one of its forms."""
+    if isinstance(value, str):
+        return name not in FREE_TEXT and _RANGE.fullmatch(value) is not None
+    return isinstance(value, Range | OneOf) or (isinstance(value, Mapping) and {"low", "high"} <= value.keys())
+
+
 def _split_at_commas(text: str) -> list[str]:
     """At the commas that are not in quotes or brackets."""
     parts, depth, is_quoted = [""], 0, False
@@ -88,7 +109,7 @@ def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
-def _of_file(name: str, value: Any, file: Path) -> Any:
+def _of_form(name: str, value: Any, place: str) -> Any:
     try:
         if isinstance(value, str):
             return parse_given(name, value)
@@ -100,5 +121,5 @@ def _of_file(name: str, value: Any, file: Path) -> Any:
         if isinstance(value, Mapping):
             return built(Range, value, name)
     except ValueError as error:
-        raise ValueError(f"{file}: {name}: {str(error).removeprefix(f'--set {name}=')}") from error
+        raise ValueError(f"{place}: {name}: {str(error).removeprefix(f'--set {name}=')}") from error
     return value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.ranges import OneOf, Range
 from tests.tuner.conftest import recorded_settings
 from tuner import load, resume, search
 from tuner.api.keywords import SETTING_OF, SearchOptions, settings_from
@@ -30,6 +31,17 @@ def test_every_setting_of_a_search_has_a_keyword():
         ("--data there --init w.pt --storage s", {"data": Path("there"), "init": "w.pt", "storage": "s"}),
         ("--set max_lr=1e-3 --set averaging=false", {"pinned": {"max_lr": 1e-3, "averaging": False}}),
         ("--set max_lr=1e-3..1e-2 --set top_k=1,2", {"ranges": {"max_lr": "1e-3..1e-2", "top_k": "1,2"}}),
+        (
+            "--set max_lr=1e-3..1e-2 --set top_k=1,2 --set averaging=true,false --set batch_size=8",
+            {
+                "ranges": {
+                    "max_lr": {"low": 1e-3, "high": 1e-2},
+                    "top_k": [1, 2],
+                    "averaging": [True, False],
+                    "batch_size": 8,
+                }
+            },
+        ),
         ("--limit params_m=5", {"limits": {"params_m": 5}}),
         ("--disk-budget 20G --time-budget 60", {"disk_budget": "20G", "time_budget_seconds": 60}),
         ("--track mlflow --confirm 0", {"track": ["mlflow"], "confirm": 0}),
@@ -42,6 +54,15 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
     assert of_python == replace(of_command)
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_ranges_may_be_the_path_of_a_file_as_for_the_command(tmp_path, kind):
+    file = tmp_path / "ranges.yaml"
+    file.write_text("max_lr: {low: 1e-4, high: 1e-2, log: true}\nnum_experts: [4, 6]\naveraging: true\n")
+    settings = settings_from("moe", {"ranges": kind(file), "pinned": {"top_k": 2}})
+    assert settings.ranges == {"max_lr": Range(low=1e-4, high=1e-2, log=True), "num_experts": OneOf(values=(4, 6))}
+    assert settings.pinned == {"top_k": 2, "averaging": True}
+
+
 @pytest.mark.parametrize(
     ("keywords", "sentence"),
     [
@@ -52,13 +73,19 @@ def test_a_keyword_means_what_the_option_means(options, keywords):
         ({"scheduler": "ahsa"}, "--scheduler is 'ahsa'; allowed: asha, asha-stopping, none."),
         ({"disk_budget": "20"}, "--disk-budget is '20'; give a number above 0 with K, M, G or T, such as 20G."),
         ({"pinned": {"seed": 3}}, "--set seed=3 would be overruled; give it as --seed."),
-        ({"ranges": {"max_lr": "fast"}}, "ranges has max_lr='fast'; give a text such as '1e-3..1e-2' or '4,6,8'"),
+        ({"ranges": {"max_lr": "2..1"}}, "ranges: max_lr: 2..1 is not a range; give two finite numbers, the smaller"),
+        ({"ranges": {"max_lr": {"low": 1}}}, "ranges: max_lr"),
+        ({"ranges": {"top_k": []}}, "ranges: top_k: there are no choices; give one or more."),
+        ({"ranges": {"top_k": 3}, "pinned": {"top_k": 2}}, "top_k is in pinned and in ranges; leave one of them out."),
+        ({"pinned": {"max_lr": {"low": 1, "high": 2}}}, "pinned has max_lr={'low': 1, 'high': 2}, which is no single "),
+        ({"pinned": {"max_lr": "1e-3..1e-2"}}, "pinned has max_lr=1e-3..1e-2, which is no single value; give it in "),
         ({"space": "meo"}, "meo is not a search space"),
         ({"space": None}, "space is None; give the name of one"),
         ({"space": 5}, "space is 5; give the name of one"),
         ({"pinned": ["max_lr"]}, "pinned is ['max_lr']; give a dict by parameter"),
         ({"pinned": {1: 2}}, "pinned is {1: 2}; give a dict by parameter"),
-        ({"ranges": "max_lr=1..2"}, "ranges is 'max_lr=1..2'; give a dict by parameter"),
+        ({"ranges": "max_lr=1..2"}, "max_lr=1..2 is not a file; give a file with names of parameters"),
+        ({"ranges": 5}, "ranges is 5; give a dict by parameter, such as {'max_lr': ...}, or the path"),
         ({"limits": [5]}, "limits is [5]; give a dict by parameter"),
         ({"storage": 5}, "storage is 5; give a path."),
     ],
