@@ -3,8 +3,9 @@
 What: every proposal has its own study of all trials and its own sampler, seeded by the proposal's number, so it depends
 only on the reported results. Most of Optuna's samplers learn from COMPLETE trials alone, so trials that ended or wait
 are COMPLETE with their last value, as Ray's OptunaSearch tells them; one whose configuration was at fault has the worst
-value of all. Trials that train are RUNNING, failed ones FAIL. All have their values by epoch, and their ending as the
-user attribute `outcome`.
+value of all. Trials that train are RUNNING until they first wait, failed ones FAIL: one that goes on from a rung keeps
+its value, for it is among the best, which a sampler would forget while it trains. All have their values by epoch, and
+their ending as the user attribute `outcome`.
 A sampler may note something with a trial that it proposes, such as its generation in CMA-ES. A resumed search asks for
 each recorded trial again, and so gets the same notes: they are not on record, because Optuna's are pickled.
 Source: https://optuna.readthedocs.io/en/stable/reference/samplers; `cmaes` is Hansen, Ostermeier, "Completely
@@ -16,6 +17,7 @@ Cost: 0.3 ms per trial for the study, and the sampler's own time: 1 to 4 s per p
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +28,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.questions import is_answer
-from search_spaces.stub_trials import in_words, passing_on
+from search_spaces.stub_trials import Distribution, StubTrial, ask, in_words
 from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -51,7 +53,8 @@ class _ToldTrial:
     notes: Mapping[str, Any]
     """What the sampler noted with it."""
     values: dict[int, float] = field(default_factory=dict)
-    is_paused: bool = False
+    has_waited: bool = False
+    """At a rung, and perhaps went on from there."""
     outcome: Outcome | None = None
 
 
@@ -101,7 +104,7 @@ class OptunaSampler(Sampler):
         self._asked.clear()
 
     def pause(self, trial: str) -> None:
-        self._trials[trial].is_paused = True
+        self._trials[trial].has_waited = True
         self._asked.clear()
 
     def end(self, trial: str, outcome: Outcome) -> None:
@@ -123,11 +126,15 @@ class OptunaSampler(Sampler):
             values = [value for told in self._trials.values() for value in told.values.values()]
             worst = min(values, key=lambda value: self._sign * value, default=None)
             study.add_trials([self._frozen(told, worst) for told in self._trials.values()])
-            try:
-                candidate = candidate_of(self._space, passing_on(study.ask()))
-            except (Exception, SystemExit) as error:
-                name = type(sampler).__name__
-                raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
+            with _errors_named(sampler):
+                trial = study.ask()
+
+            def answer(name: str, distribution: Distribution) -> Any:
+                # The sampler is called in the middle of the space, whose errors are its own.
+                with _errors_named(sampler):
+                    return ask(trial, name, distribution)
+
+            candidate = candidate_of(self._space, StubTrial(answer))
         _check_inside(candidate, sampler)
         return candidate, study.get_trials(deepcopy=False)[-1].system_attrs
 
@@ -137,7 +144,7 @@ class OptunaSampler(Sampler):
         value = worst if is_bad else last
         if told.outcome is Outcome.FAILED:
             state = TrialState.FAIL
-        elif told.outcome is None and not told.is_paused:
+        elif told.outcome is None and not told.has_waited:
             state = TrialState.RUNNING
         else:
             state = TrialState.COMPLETE if value is not None else TrialState.FAIL
@@ -150,6 +157,16 @@ class OptunaSampler(Sampler):
             user_attrs={} if told.outcome is None else {"outcome": str(told.outcome)},
             system_attrs=dict(told.notes),
         )
+
+
+@contextmanager
+def _errors_named(sampler: BaseSampler) -> Iterator[None]:
+    """An error of the sampler's is a sentence with its name."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        name = type(sampler).__name__
+        raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _check_inside(candidate: Candidate, sampler: BaseSampler) -> None:

@@ -6,7 +6,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search_spaces.space import Situation
 from tests.tuner.policy.playing import DEFAULT, SOURCE, make, space
+from tuner.planning.spaces import find_space
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -78,13 +80,14 @@ def test_each_trial_is_told_with_its_values_by_epoch_and_its_ending(told):
     assert [trial.number for trial in trials] == list(range(6))
 
 
-def test_a_waiting_trial_that_went_on_is_told_once_as_what_it_became(told):
+def test_a_waiting_trial_that_goes_on_keeps_a_value_so_that_the_sampler_does_not_forget_the_best(told):
     sampler, now = told
     sampler.report("good", epoch=1, value=0.1)
+    assert now()[3e-3].state is TrialState.RUNNING
     sampler.pause("good")
     assert now()[3e-3].value == 0.1
     sampler.report("good", epoch=2, value=0.3)
-    assert now()[3e-3].value == 0.3
+    assert (now()[3e-3].state, now()[3e-3].value) == (TrialState.COMPLETE, 0.3)
     sampler.end("good", Outcome.COMPLETED)
     assert (now()[3e-3].value, len(now())) == (0.3, 6)
 
@@ -120,6 +123,41 @@ def test_an_error_in_a_sampler_is_told_with_its_name(error, words):
 
     sampler = OptunaSampler(space, CONFIG, lambda seed: Broken(seed=seed))
     with pytest.raises(ValueError, match=f"The sampler Broken failed: {words}"):
+        next(iter(sampler.draw(random.Random(0))))
+
+
+OWN_SPACE = """
+from search_spaces.loop_space import LoopSpace
+
+def train(params, trial):
+    pass
+
+def suggest(trial):
+    return {"rate": trial.suggest_float("rate", 0.1, 1.0), "width": int(WIDTH)}
+
+SPACE = LoopSpace(name="mine", train=train, objective="loss", suggest=suggest, defaults={}, max_epochs=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "error", "sentence"),
+    [
+        ("8", RuntimeError("boom"), "^The sampler Own failed: RuntimeError: boom$"),
+        ("'eight'", None, r"(?s)^the space mine failed:.*ValueError: invalid literal.* \(own_space_b\.py, line 8\)$"),
+    ],
+)
+def test_an_error_in_a_sampler_and_one_in_the_users_space_are_told_apart(tmp_path, width, error, sentence):
+    class Own(optuna.samplers.RandomSampler):
+        def sample_independent(self, *args):
+            if error is not None:
+                raise error
+            return super().sample_independent(*args)
+
+    file = tmp_path / ("own_space_b.py" if error is None else "own_space_a.py")
+    file.write_text(OWN_SPACE.replace("WIDTH", width))
+    own = find_space(f"{file}:SPACE").space.suggest
+    sampler = OptunaSampler(lambda trial: own(trial, Situation(num_train_images=1, pretrained=False)), CONFIG, Own)
+    with pytest.raises(ValueError, match=sentence):
         next(iter(sampler.draw(random.Random(0))))
 
 
