@@ -12,6 +12,10 @@ from tuner.selection.in_search import handed_over_result
 LOADING = """from trainable.predict import TrainedModel
 model = TrainedModel.read("best")                     # this folder
 print(model.predict("picture.jpg").in_words())        # model.network is the torch module"""
+LOADING_OF_LOOP = """import json, pathlib, torch
+params = json.loads(pathlib.Path("best/config.json").read_text())["config"]["params"]
+model = build(params)                                 # with your own code, as your loop does
+model.load_state_dict(torch.load("best/weights.pt", weights_only=True))"""
 
 
 def model_card(
@@ -23,10 +27,14 @@ def model_card(
         left: what an interrupted search did and would still do, a sentence without its stop; comes first.
     """
     settings, result = search.settings, handed_over_result(search, trial)
+    # Of a loop of the user's own no data and no network are known.
+    is_loop = not settings.images
+    data, loading = ("the loop's own", LOADING_OF_LOOP) if is_loop else ("embedded, generated", LOADING)
+    weights = "the state of what the loop names `model`, if it names one" if is_loop else "the weights"
     objective = settings.metric
     facts = [
         ("workload", _code(str(settings.base_config["workload"]))),
-        ("data", _code(settings.data) if settings.data else "embedded, generated"),
+        ("data", _code(settings.data) if settings.data else data),
         ("images", formatting.counts_in_words(settings.images, settings.image_size_px) or "-"),
         ("fingerprint of the data", _code(settings.data_fingerprint.get("all", "none")[:16])),
         (f"{objective}, validation", f"{formatting.number(result.objective)} at epoch {result.epoch}"),
@@ -43,8 +51,8 @@ def model_card(
             "## What differs from the default configuration",
             _differences(search, trial),
             "## How to load it",
-            f"```python\n{LOADING}\n```",
-            "`config.json` is the complete configuration, `weights.pt` the weights, `metrics.json` all metrics. "
+            f"```python\n{loading}\n```",
+            f"`config.json` is the complete configuration, `weights.pt` {weights}, `metrics.json` all metrics. "
             "`python -m trainable.train --config config.json` trains it again.\n",
         ]
     )

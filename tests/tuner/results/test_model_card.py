@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import nn
 
 from tuner.records import read_search
 from tuner.results.model_card import LOADING, model_card
@@ -27,6 +29,26 @@ def test_it_says_data_metric_interval_what_differs_and_how_to_load_it_in_three_l
     assert f"| `max_lr` | `{winner.params['max_lr']:.3g}` | `0.003` |" in card
     assert LOADING in card
     assert len(LOADING.splitlines()) == 3
+
+
+def test_of_a_loop_it_claims_no_data_and_its_code_loads_weights_into_a_model_of_ones_own(search, tmp_path, monkeypatch):
+    search.settings = replace(search.settings, images={}, data=None)
+    card = model_card(search, search.leader, [])
+    assert "| data | the loop's own |" in card
+    assert "TrainedModel" not in card
+    trained, built = nn.Linear(3, 1), []
+    (tmp_path / "best").mkdir()
+    torch.save(trained.state_dict(), tmp_path / "best" / "weights.pt")
+    (tmp_path / "best" / "config.json").write_text('{"config": {"params": {"width": 3}}}')
+    monkeypatch.chdir(tmp_path)
+    code = card.partition("```python\n")[2].partition("```")[0]
+    exec(code, {"build": lambda params: built.append(nn.Linear(params["width"], 1)) or built[0]})
+    assert torch.equal(built[0].weight, trained.weight)
+
+
+def test_the_data_of_a_loop_that_is_given_some_is_named(search):
+    search.settings = replace(search.settings, images={}, data="pairs.csv")
+    assert "| data | `pairs.csv` |" in model_card(search, search.leader, [])
 
 
 def test_without_a_confirmation_it_claims_nothing_of_new_data(search):
