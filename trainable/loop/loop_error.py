@@ -1,4 +1,4 @@
-"""What went wrong in a loop or a space of the user's own, in their words and frames."""
+"""What went wrong in a loop, a space or a network of the user's own, in their words and frames."""
 
 import traceback
 from pathlib import Path
@@ -7,7 +7,7 @@ from trainable.configuration.user_frames import in_words, user_frames
 
 
 class LoopError(ValueError):
-    """The loop failed, or broke the rules of its handle; the last line says what and where."""
+    """The user's code failed, or a loop broke the rules of its handle; the last line says what and where."""
 
 
 class ReturnedError(LoopError):

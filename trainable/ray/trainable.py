@@ -19,7 +19,9 @@ with collector_paused():
     from ray.util.metrics import Gauge
 
     from trainable.config import TrialConfig, from_params
+    from trainable.configuration.user_frames import user_frames
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
+    from trainable.loop.loop_error import LoopError, told
     from trainable.ray.node_labels import elsewhere_than
     from trainable.ray.ranks import RankActors, RankedRun
     from trainable.remote.trial_checkpoints import TrialCheckpoints
@@ -127,6 +129,13 @@ class LegTrainable(tune.Trainable):
             if error.errno not in DISK_FULL:
                 raise
             return {REPORT: LegReport(disk_full=str(error), process=self._process)}
+        except torch.AcceleratorError:
+            # Wherever it was raised: it may be the device's fault, and a new process goes on.
+            raise
+        except Exception as error:
+            if isinstance(error, LoopError) or not _is_of_users_code(error):
+                raise
+            raise told(error, what="your code") from None
 
     def cleanup(self) -> None:
         self._run = None
@@ -199,6 +208,11 @@ class LegTrainable(tune.Trainable):
         values |= {"lowest_expert_usage": min(usage)} if usage else {}
         for name, value in values.items():
             self._gauges[name].set(value, tags={"search": self.search, "trial": self._leg.trial})
+
+
+def _is_of_users_code(error: BaseException) -> bool:
+    """Raised in it, or our sentence about an error in it."""
+    return any(one is not None and user_frames(one) for one in (error, error.__cause__))
 
 
 _GAUGES = {

@@ -25,7 +25,7 @@ from tuner.session import Session
 MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died|UnfitNodeError")
 """In Ray's words, or because the machine joined a moment ago and could not train."""
 LOOP_ERROR = f"{LoopError.__module__}.{LoopError.__qualname__}: "
-"""How the error of a loop of the user's own begins; it would come again."""
+"""How the error of the user's own code, a loop or a network, begins; it would come again."""
 Answer = TypeVar("Answer")
 Otherwise = TypeVar("Otherwise")
 

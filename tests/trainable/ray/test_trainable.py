@@ -15,6 +15,7 @@ import torch
 from tests.conftest import leg
 from trainable.config import from_params
 from trainable.leg import LegReport, checkpoint_name
+from trainable.loop.loop_error import LoopError
 from trainable.ray.trainable import REPORT, LegTrainable
 from trainable.run import Ending, EpochResult
 from trainable.supervision.evaluation import Evaluation
@@ -336,6 +337,44 @@ def test_a_process_remembers_what_fits_and_another_does_not_know(begin, next_leg
 def test_a_configuration_that_cannot_be_is_an_error_of_its_own_and_not_an_outcome(begin):
     with pytest.raises(ValueError, match="max_lr is -1"):
         next_report(begin(QUIET | {"max_lr": -1.0}))
+
+
+NETS_OF_A_TRIAL = """
+import torch
+
+class Own(torch.nn.Conv2d):
+    def __init__(self, fails_on="nothing"):
+        super().__init__(3, 1, 1)
+        self.fails_on = fails_on
+    def forward(self, images):
+        if self.fails_on == "all" or (self.fails_on == "light" and images.any()):
+            raise KeyError("masks")
+        if self.fails_on == "device" and images.any():
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+        return super().forward(images)
+"""
+
+
+@pytest.fixture
+def own_network(begin, tmp_path, monkeypatch):
+    """A function that begins a trial of a network of the user's own, which raises an error at such images."""
+    (tmp_path / "nets_of_a_trial.py").write_text(NETS_OF_A_TRIAL)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda fails_on: begin({"network": "nets_of_a_trial:Own", "network.fails_on": fails_on})
+    sys.modules.pop("nets_of_a_trial", None)
+
+
+@pytest.mark.parametrize("fails_on", ["light", "all"])
+def test_an_error_in_a_network_of_ones_own_is_told_with_its_line_as_one_that_would_come_again(own_network, fails_on):
+    with pytest.raises(LoopError) as error:
+        next_report(own_network(fails_on))
+    assert "KeyError: 'masks'" in str(error.value).splitlines()[-1]
+    assert str(error.value).endswith("(nets_of_a_trial.py, line 10)")
+
+
+def test_an_error_of_the_device_in_a_network_of_ones_own_may_pass(own_network):
+    with pytest.raises(torch.AcceleratorError, match="unspecified launch failure"):
+        next_report(own_network("device"))
 
 
 def requested(**shared):
