@@ -5,6 +5,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from trainable.data.crowns.formats.inline_masks import on_picture
 from trainable.data.crowns.formats.labelme import circle
 from trainable.data.crowns.formats.reading import AnnotationFile
 from trainable.data.crowns.formats.shapes import (
@@ -18,6 +19,7 @@ from trainable.data.crowns.formats.shapes import (
     number,
     stated_size,
 )
+from trainable.data.io.decoding import MAX_PIXELS
 
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
 
@@ -73,10 +75,7 @@ def _pixels(mask: Element, size: tuple[int, int]) -> np.ndarray:
     """bool, shape `size`: runs of background and crown in turn, row by row, in the box at `left` and `top`."""
     left, top, width, height = (int(number(mask.get(side))) for side in ("left", "top", "width", "height"))
     runs = [int(number(run)) for run in mask.get("rle", "").split(",")]
-    if min(runs) < 0 or sum(runs) != width * height or left < 0 or top < 0 or min(width, height) < 1:
+    if min(runs) < 0 or sum(runs) != width * height or min(width, height) < 1 or width * height > MAX_PIXELS:
         raise CrownError("have a damaged mask", f"runs of {sum(runs)} pixels in a box of {width}x{height}")
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-    pixels = np.zeros(size, bool)
-    own = pixels[top : top + height, left : left + width]
-    own[:] = inside[: own.shape[0], : own.shape[1]]
-    return pixels
+    return on_picture(inside, (left, top), size)

@@ -1,15 +1,14 @@
 """LabelMe json: one picture a file, its shapes as points."""
 
 import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from trainable.data.crowns.formats.inline_masks import on_picture, open_png
 from trainable.data.crowns.formats.reading import AnnotatedPicture, AnnotationFile
 from trainable.data.crowns.formats.shapes import (
     CrownError,
@@ -18,7 +17,6 @@ from trainable.data.crowns.formats.shapes import (
     crown_from_mask,
     crown_from_outlines,
     label_text,
-    no_pixels,
     number,
     stated_size,
 )
@@ -80,16 +78,11 @@ def _shape(entry: object, place: str, size: tuple[int, int] | None) -> CrownShap
 def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np.ndarray:
     """bool, shape `size`, of a PNG in base 64 whose upper left pixel lies at the corner."""
     try:
-        inside = np.asarray(Image.open(io.BytesIO(base64.b64decode(str(mask), validate=True)))) > 0
+        inside = np.asarray(open_png(base64.b64decode(str(mask), validate=True))) > 0
     except (ValueError, OSError) as error:
         raise CrownError("have a damaged mask", str(error)[:40]) from error
     left, top = (int(number(side)) for side in corner)
-    if inside.ndim != 2 or left < 0 or top < 0:
-        raise CrownError("have a damaged mask", f"{inside.ndim} dimensions at ({left}, {top})")
-    pixels = no_pixels(size)
-    own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
-    own[:] = inside[: own.shape[0], : own.shape[1]]
-    return pixels
+    return on_picture(inside, (left, top), size)
 
 
 def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> None:

@@ -1,15 +1,13 @@
 """Supervisely's json: one file a picture, called as it (`a.jpg.json`), its objects as outlines, boxes or bitmaps."""
 
 import base64
-import io
-import zlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from trainable.data.crowns.formats.inline_masks import inflate, on_picture, open_png
 from trainable.data.crowns.formats.reading import AnnotationFile
 from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
@@ -65,13 +63,8 @@ def _pixels(bitmap: object, size: tuple[int, int]) -> np.ndarray:
         raise CrownError("have a damaged bitmap", repr(bitmap)[:40])
     try:
         left, top = (int(number(side)) for side in bitmap["origin"])
-        image = Image.open(io.BytesIO(zlib.decompress(base64.b64decode(bitmap["data"]))))
+        image = open_png(inflate(base64.b64decode(bitmap["data"])))
         inside = np.asarray(image.convert("RGBA"))[..., 3] > 0 if image.has_transparency_data else np.asarray(image) > 0
-        if left < 0 or top < 0:
-            raise ValueError(f"origin {left}, {top}")
-    except (KeyError, TypeError, ValueError, OSError, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise CrownError("have a damaged bitmap", str(error)[:40] or type(error).__name__) from error
-    pixels = np.zeros(size, bool)
-    own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
-    own[:] = inside[: own.shape[0], : own.shape[1]]
-    return pixels
+    return on_picture(inside, (left, top), size)
