@@ -42,8 +42,10 @@ def test_a_picture_in_two_groups_and_too_few_groups_are_told_and_not_used(tmp_pa
 
 
 def test_a_published_test_split_stays_as_it_is(tmp_path):
-    groups, _ = groups_of(tmp_path, rows("scene", "aabbcc"), ("train", "test", None, "validation", "train", None))
+    groups, _ = groups_of(tmp_path, rows("scene", "aabbcc"), ("train", "test", None, "test", "train", None))
     assert groups == ["a", None, "b", None, "c", "c"]
+    all_named = groups_of(tmp_path, rows("scene", "aabbcc"), ("train", "test", "validation", "test", "train", "train"))
+    assert all_named == ([None] * 6, [])
 
 
 def test_a_row_without_a_group_and_a_picture_without_a_row_have_none(tmp_path):
