@@ -27,7 +27,7 @@ from tuner.planning.changed_space import ranges_in_words
 from tuner.planning.plan import Plan, extend, plan_from_records
 from tuner.ray.cluster import RunningRay, allocate_resources, node_resources, ray_running, resources_here
 from tuner.ray.cluster_nodes import ClusterNodes, followed_nodes
-from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c
+from tuner.ray.signals import interrupt_again, restored_signal_handlers, signals_as_ctrl_c
 from tuner.ray.tuner import run_legs
 from tuner.records import ConfirmSeeds, RecordedSettings, Recorder, TrialResources, lock_folder
 from tuner.records.checkpoints import remove_leftovers
@@ -229,6 +229,7 @@ def _run_session(
     recorder.listen(starting_notices(shown))
 
     def step() -> None:
+        interrupt_again()
         view.catch_up()
         if mirror is not None and (reason := mirror.end_reason) is not None:
             session.stop(reason)

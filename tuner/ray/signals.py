@@ -40,12 +40,28 @@ def signals_ignored() -> Iterator[None]:
 def signals_as_ctrl_c() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt like Ctrl-C, unless they are ignored, as under nohup. Enter it after
     Ray has started and installed its own handlers."""
+    _RECEIVED.clear()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, interrupt)
-    yield
+    try:
+        yield
+    finally:
+        _RECEIVED.clear()
 
 
-def interrupt(*_: object) -> None:
+def interrupt(number: int, _: object) -> None:
+    _RECEIVED.append(number)
     raise KeyboardInterrupt
+
+
+def interrupt_again() -> None:
+    """Raises KeyboardInterrupt where a signal came since `signals_as_ctrl_c` and its own was lost: a library may catch
+    everything while it is imported, and Python drops what is raised while an object is deleted."""
+    if _RECEIVED:
+        raise KeyboardInterrupt
+
+
+_RECEIVED: list[int] = []
+"""Numbers of the signals. Of the process, as its handlers are."""

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from trainable.ray.node_labels import elsewhere_than
+from tuner.ray.signals import interrupt_again
 from tuner.records import TrialResources
 
 Key = TypeVar("Key")
@@ -51,6 +52,7 @@ def run_tasks(
         if not running:
             return
         on_wait()
+        interrupt_again()
         for ended in ray.wait(list(running), num_returns=1, timeout=WAIT_SECONDS)[0]:
             yield running.pop(ended), _ended(ended)
 

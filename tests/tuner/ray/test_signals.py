@@ -3,10 +3,11 @@
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
-from tuner.ray.signals import TAKEN, restored_signal_handlers, signals_as_ctrl_c, signals_ignored
+from tuner.ray.signals import TAKEN, interrupt_again, restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.search import main as search
 
 
@@ -18,6 +19,19 @@ def test_a_clusters_signal_and_a_closed_terminal_are_ctrl_c_even_in_a_background
         signal.signal(sent, signal.SIG_DFL)
         with pytest.raises(KeyboardInterrupt), signals_as_ctrl_c():
             signal.raise_signal(sent)
+
+
+def test_an_interrupt_that_a_library_swallows_is_raised_again_and_does_not_outlive_its_search():
+    with restored_signal_handlers():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with signals_as_ctrl_c():
+            interrupt_again()
+            with suppress(BaseException):
+                signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(KeyboardInterrupt):
+                interrupt_again()
+        with signals_as_ctrl_c():
+            interrupt_again()
 
 
 def test_what_the_user_has_ignored_stays_ignored():
