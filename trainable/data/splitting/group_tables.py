@@ -4,6 +4,7 @@ pictures. All pictures of a group are in one split.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainable.data.io.counted import counted
@@ -40,7 +41,7 @@ def stated_groups(
         try:
             column = _group_column(table)
         except BadFileError as error:
-            findings.append(error.finding(plain_name(table.file)))
+            findings.append(replace(error.finding(plain_name(table.file)), severity=Severity.WARNING))
             continue
         if column is not None:
             stated, about = _stated_in(table, column, known)

@@ -41,6 +41,13 @@ def test_a_picture_in_two_groups_and_too_few_groups_are_told_and_not_used(tmp_pa
     assert told.problem == "has 2 groups in 'group', and there are three splits"
 
 
+def test_two_columns_that_could_be_the_group_cost_the_groups_and_not_the_data(tmp_path):
+    table = "\n".join(["image,patient,group", *(f"p{number}.png,{number},{number // 2}" for number in range(6))])
+    groups, (told,) = groups_of(tmp_path, table)
+    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
+    assert told.problem == "has 2 columns that could be the group: 'patient', 'group'"
+
+
 def test_a_published_test_split_stays_as_it_is(tmp_path):
     groups, _ = groups_of(tmp_path, rows("scene", "aabbcc"), ("train", "test", None, "test", "train", None))
     assert groups == ["a", None, "b", None, "c", "c"]
