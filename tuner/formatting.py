@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainable.data.io.counted import counted as count
+from trainable.reporting.number_text import duration_text
 from trainable.reporting.number_text import number_text as number
+
+duration = duration_text
 
 
 def difference(value: float) -> str:
@@ -22,17 +25,6 @@ def difference(value: float) -> str:
 def gain(value: float) -> str:
     """In words, because for a loss lower is better."""
     return f"{difference(abs(value))[1:]} {'better' if value > 0 else 'worse'}" if value else "no better"
-
-
-def duration(seconds: float) -> str:
-    """Minutes and seconds, or hours, minutes and seconds.
-
-    >>> duration(72), duration(3672)
-    ('1:12', '1:01:12')
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def about(seconds: float) -> str:

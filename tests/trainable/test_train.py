@@ -351,7 +351,7 @@ sys.exit(main(sys.argv[1:]))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Epoch 3/3: Train Loss: " in done.stdout
-    assert "about 00:00 left" in done.stdout
+    assert "about 0:00 left" in done.stdout
     assert "test: " in done.stdout
 
 

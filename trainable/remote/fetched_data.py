@@ -5,21 +5,20 @@ The copy is found by the names and sizes of what lies there; after a change that
 
 import hashlib
 import json
-import logging
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock
 
 from trainable.data.io.image_cache import default_cache_dir, disk_errors_as_sentences, require_space
 from trainable.remote.remote_folder import RemoteFolder
 from trainable.remote.uri import check_uri, parent_uri
-
-logger = logging.getLogger(__name__)
+from trainable.reporting.waiting import Waiting
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _AT_ONCE = 16
@@ -33,11 +32,11 @@ def fetch(source: str, cache_dir: Path | None = None) -> Path:
     archive = name if name.endswith(ARCHIVES) else None
     try:
         remote = RemoteFolder(parent if archive else source)
-        files = remote.names()
+        # The folder of an archive may hold a million other files.
+        files = remote.names() if archive is None else {archive: remote.size(archive)}
     except OSError as error:
         raise ValueError(_unreachable(source, error)) from error
-    if archive:
-        files = {name: size for name, size in files.items() if name == archive}
+    files = {name: size for name, size in files.items() if size is not None}
     if not files:
         raise ValueError(f"--data is {source}, where there is no file; give a folder of data, or an archive.")
     listing = json.dumps([source, sorted(files.items())])
@@ -56,12 +55,11 @@ def _fetch_once(remote: RemoteFolder, files: Mapping[str, int], folder: Path, so
         if folder.is_dir():
             return
         require_space(folder.parent, sum(files.values()) * (2 if archive else 1))
-        logger.info("fetching %s to %s", source, folder)
         partial = folder.with_name(f"{folder.name}.fetching")
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                list(threads.map(lambda name: remote.get(name, partial / name), files))
+            with Waiting(f"Fetching {source} to {folder}", unit=" MB") as waiting:
+                _fetch_files(remote, files, partial, waiting)
             if archive:
                 _unpack(partial / archive, source)
             partial.rename(folder)
@@ -69,6 +67,24 @@ def _fetch_once(remote: RemoteFolder, files: Mapping[str, int], folder: Path, so
             raise ValueError(_unreachable(source, error)) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fetch_files(remote: RemoteFolder, files: Mapping[str, int], folder: Path, waiting: Waiting) -> None:
+    num_bytes, total, lock = 0, sum(files.values()), Lock()
+
+    def count(more: int) -> None:
+        nonlocal num_bytes
+        with lock:
+            num_bytes += more
+            waiting.count(num_bytes // 10**6, total // 10**6)
+
+    def fetch_file(name: str) -> None:
+        if not remote.get(name, folder / name, count):
+            raise FileNotFoundError(f"{name} was removed meanwhile")
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for _ in threads.map(fetch_file, files):
+            pass
 
 
 def _unpack(file: Path, source: str) -> None:

@@ -4,7 +4,7 @@ Credentials come from the environment, as the library of the store reads them. E
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +15,8 @@ from pyarrow import fs
 
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 """Stores that show a file when all of it has arrived; in others it is written beside its place, and moved."""
+_NO_FILE = {"", ".", ".."}
+"""Parts of a path that an object's name may have, and a file's may not."""
 _CHUNK_BYTES = 8 * 2**20
 _RETRY_LIMIT, _RETRIED_SECONDS = "retry_limit_seconds", 30
 """Of Google's store, which without it retries for 15 minutes, in silence."""
@@ -46,10 +48,25 @@ class RemoteFolder:
 
     @_as_os_errors()
     def names(self, below: str = "") -> dict[str, int]:
-        """Size in bytes of each file below a folder of it, by name relative to this folder; none where it is absent."""
+        """Size in bytes of each file below a folder of it, by name relative to this folder; none where it is absent.
+
+        Raises:
+            OSError: a name there, as stores allow it, is that of no file in a folder; it could lead out of one.
+        """
         selector = fs.FileSelector(self._path(below), allow_not_found=True, recursive=True)
-        found = (info for info in self._files.get_file_info(selector) if info.is_file)
-        return {posixpath.relpath(info.path, self._root): info.size for info in found}
+        root = self._root.rstrip("/") + "/"
+        found = {
+            info.path.removeprefix(root): info.size for info in self._files.get_file_info(selector) if info.is_file
+        }
+        if not_files := [name for name in found if not _NO_FILE.isdisjoint(name.split("/"))]:
+            raise OSError(f"{not_files[0]!r} in {self.uri} is no name of a file; rename or remove it there")
+        return found
+
+    @_as_os_errors()
+    def size(self, name: str) -> int | None:
+        """In bytes; None where there is no file of that name."""
+        info = self._files.get_file_info(self._path(name))
+        return info.size if info.is_file else None
 
     @_as_os_errors()
     def put(self, file: Path, name: str) -> None:
@@ -68,8 +85,12 @@ class RemoteFolder:
             self._files.move(partial, path)
 
     @_as_os_errors()
-    def get(self, name: str, file: Path) -> bool:
-        """Copies a file from here; returns False, and writes nothing, where there is none of that name."""
+    def get(self, name: str, file: Path, on_bytes: Callable[[int], None] = lambda num_bytes: None) -> bool:
+        """Copies a file from here; returns False, and writes nothing, where there is none of that name.
+
+        Args:
+            on_bytes: called with the number of each further bytes that have arrived.
+        """
         try:
             source = self._files.open_input_stream(self._path(name))
         except FileNotFoundError:
@@ -80,6 +101,7 @@ class RemoteFolder:
             with source, partial.open("wb") as target:
                 while chunk := source.read(_CHUNK_BYTES):
                     target.write(chunk)
+                    on_bytes(len(chunk))
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)

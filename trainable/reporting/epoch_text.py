@@ -1,11 +1,9 @@
 """The terminal lines of a standalone training: one per epoch, and why it ended."""
 
-import time
-
 from trainable.config import flat_params
 from trainable.configuration.run_config import RunConfig
 from trainable.data.io.counted import counted
-from trainable.reporting.number_text import number_text
+from trainable.reporting.number_text import duration_text, number_text
 from trainable.run import EpochResult, Run, TrainedEpoch
 
 
@@ -23,13 +21,12 @@ def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
         if accuracy is not None:
             parts.append(f"{title} Acc: {accuracy:.1%}")
     left_seconds = (max_epochs - result.epoch) * result.seconds
-    clock = time.strftime("%M:%S" if left_seconds < 3600 else "%H:%M:%S", time.gmtime(left_seconds))
     if isinstance(result, EpochResult):
         parts.append(f"{objective}: {number_text(result.objective, 4)}")
     if "train/lr" in metrics:
         parts.append(f"lr {metrics['train/lr']:.2e}")
     parts.append(f"{result.seconds:.1f} s")
-    return f"Epoch {result.epoch}/{max_epochs}: {', '.join(parts)}, about {clock} left"
+    return f"Epoch {result.epoch}/{max_epochs}: {', '.join(parts)}, about {duration_text(left_seconds)} left"
 
 
 def why_ended(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as people read them, in a training and in a search."""
+"""Numbers and times as people read them, in a training and in a search."""
 
 import math
 
@@ -12,3 +12,14 @@ def number_text(value: float | None, decimals: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.{decimals}f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.{decimals}g}"
+
+
+def duration_text(seconds: float) -> str:
+    """Minutes and seconds, or hours, minutes and seconds.
+
+    >>> duration_text(72), duration_text(3672), duration_text(100000)
+    ('1:12', '1:01:12', '27:46:40')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

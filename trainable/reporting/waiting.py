@@ -10,6 +10,8 @@ from itertools import chain, repeat
 from types import TracebackType
 from typing import TextIO
 
+from trainable.reporting.number_text import duration_text
+
 WATCHED_SECONDS = 4.0
 """Between two lines on a terminal: never five, also on a busy machine."""
 UNWATCHED_SECONDS = (5.0, 10.0, 20.0, 30.0)
@@ -21,14 +23,16 @@ logger = logging.getLogger(__name__)
 class Waiting(AbstractContextManager):
     """A step that may take seconds, such as an import: `Starting Ray ...`, later `Starting Ray ... 5 s`.
 
-    It ends with its context, or with `end`.
+    One that counts says how far it is: `Opening the data ... 200 of 1000, 5 s, about 0:20 left`. It ends with its
+    context, or with `end`.
 
     Args:
+        unit: what is counted, such as ` MB`.
         pauses_seconds: times between two lines; None are those of standard error, a terminal or not.
     """
 
-    def __init__(self, doing: str, *, pauses_seconds: Iterable[float] | None = None) -> None:
-        self._doing, self._count = doing, ""
+    def __init__(self, doing: str, *, unit: str = "", pauses_seconds: Iterable[float] | None = None) -> None:
+        self._doing, self._unit, self._done, self._total = doing, unit, 0, 0
         self._pauses_seconds = pauses_of(sys.stderr) if pauses_seconds is None else pauses_seconds
         self._began, self._ended = time.monotonic(), threading.Event()
         logger.info("%s ...", doing)
@@ -36,8 +40,8 @@ class Waiting(AbstractContextManager):
         self._thread.start()
 
     def count(self, done: int, total: int) -> None:
-        """What the next line says too, such as `200 of 1000`."""
-        self._count = f"{done} of {total}, "
+        """What the next line says too; how long the rest takes follows from how long this took."""
+        self._done, self._total = done, total
 
     def end(self) -> None:
         """No line follows; may be repeated."""
@@ -51,7 +55,14 @@ class Waiting(AbstractContextManager):
         for pause in self._pauses_seconds:
             if self._ended.wait(pause):
                 return
-            logger.info("%s ... %s%.0f s", self._doing, self._count, time.monotonic() - self._began)
+            logger.info("%s ... %s", self._doing, self.how_far(time.monotonic() - self._began))
+
+    def how_far(self, seconds: float) -> str:
+        """What the line says after so many seconds."""
+        counted = f"{self._done} of {self._total}{self._unit}, " if self._total else ""
+        rest = self._total - self._done
+        left = f", about {duration_text(seconds / self._done * rest)} left" if self._done and rest else ""
+        return f"{counted}{seconds:.0f} s{left}"
 
 
 def pauses_of(stream: TextIO | None) -> Iterable[float]:

@@ -28,7 +28,7 @@ def check_store(store: str) -> None:
     """Raises ValueError when a new search can't be copied there: no right to write, or another search is there."""
     with _reached(store, "--storage"), Waiting(f"Checking whether {store} can be written to"):
         remote = RemoteFolder(store)
-        has_search = SETTINGS in remote.names()
+        has_search = remote.size(SETTINGS) is not None
         with TemporaryDirectory() as scratch:
             probe = Path(scratch) / "probe"
             probe.write_text("written by a search that checks whether it may write here\n", encoding="utf-8")
@@ -57,7 +57,7 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
     with _reached(store, "--resume"):
         with Waiting(f"Looking for the search in {store}"):
             remote = RemoteFolder(store)
-            has_search = SETTINGS in remote.names()
+            has_search = remote.size(SETTINGS) is not None
         if not has_search:
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
         if lease is not None and (taken_over := lease.take()):

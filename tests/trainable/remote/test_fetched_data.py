@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainable.remote.local_source import absolute_source, local_source
+from trainable.remote.remote_folder import RemoteFolder
 from trainable.run_setup import open_data
 from trainable.workloads.registry import get_workload
 
@@ -51,6 +52,20 @@ def test_an_archive_is_unpacked(there, tmp_path, kind):
     archive = shutil.make_archive(str(there / "packed"), kind, there, "set")
     folder = local_source(f"file://{archive}", tmp_path / "cache")
     assert contents(folder) == contents(str(there / "set"))
+
+
+def test_an_archive_is_found_without_a_list_of_its_folder(there, tmp_path, monkeypatch):
+    archive = shutil.make_archive(str(there / "packed"), "zip", there, "set")
+    monkeypatch.delattr(RemoteFolder, "names")
+    assert contents(local_source(f"file://{archive}", tmp_path / "cache")) == contents(str(there / "set"))
+
+
+def test_a_file_that_does_not_arrive_is_told_and_leaves_nothing(there, tmp_path, monkeypatch):
+    listed = RemoteFolder(f"file://{there}/set").names()
+    monkeypatch.setattr(RemoteFolder, "names", lambda remote: listed | {"images/b.png": 3})
+    with pytest.raises(ValueError, match=r"can't be fetched: images/b.png was removed meanwhile\."):
+        local_source(f"file://{there}/set", tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache/fetched").iterdir() if path.is_dir()]
 
 
 def test_a_damaged_archive_is_told_and_leaves_nothing(there, tmp_path):

@@ -56,6 +56,25 @@ def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):
     assert remote.names() == {}
 
 
+def test_what_arrives_is_told(remote, tmp_path):
+    (tmp_path / "here").write_bytes(b"weights")
+    remote.put(tmp_path / "here", "name")
+    arrived: list[int] = []
+    assert remote.get("name", tmp_path / "back", arrived.append)
+    assert sum(arrived) == remote.size("name") == 7
+    assert remote.size("another") is None
+
+
+@pytest.mark.parametrize("name", ["../../evil.sh", "images//a.png", "./a.png", "images/.."])
+def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path, monkeypatch, name):
+    """A store takes any text for the name of an object."""
+    there = SimpleNamespace(path=f"{tmp_path}/there/{name}", size=1, is_file=True)
+    remote = RemoteFolder(f"file://{tmp_path}/there")
+    monkeypatch.setattr(remote, "_files", SimpleNamespace(get_file_info=lambda selector: [there]))
+    with pytest.raises(OSError, match=f"'{name}' in file://.* is no name of a file; rename or remove it there"):
+        remote.names()
+
+
 def test_an_address_that_no_library_knows_is_told():
     with pytest.raises(ValueError, match="No library here opens nowhere:// addresses"):
         RemoteFolder("nowhere://bucket/results")

@@ -55,7 +55,22 @@ def test_a_step_that_counts_says_how_far_it_is(lines):
         waiting.count(200, 1000)
         is_counted.set()
         assert lines.are_enough.wait(timeout=60)
-    assert "Opening the data ... 200 of 1000, 0 s" in lines.messages
+    assert "Opening the data ... 200 of 1000, 0 s, about 0:00 left" in lines.messages
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "said"),
+    [
+        (0, 0, "90 s"),
+        (0, 900, "0 of 900 MB, 90 s"),
+        (300, 900, "300 of 900 MB, 90 s, about 3:00 left"),
+        (900, 900, "900 of 900 MB, 90 s"),
+    ],
+)
+def test_what_is_left_takes_as_long_as_what_is_done(done, total, said):
+    with Waiting("Fetching", unit=" MB") as waiting:
+        waiting.count(done, total)
+        assert waiting.how_far(90.0) == said
 
 
 def test_a_step_that_fails_ends_too(lines):
