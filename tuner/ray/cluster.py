@@ -265,18 +265,24 @@ def num_trials_with_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Se
     """Trials at a time. A share must fit on one GPU: 0.4 fits twice on each, not five times on two."""
     room = 0
     for node in nodes:
-        by_cpu = by_gpu = int(node.get("CPU", 0.0) // cpus_per_trial)
+        by_cpu = by_gpu = _shares(node.get("CPU", 0.0), cpus_per_trial)
         if gpus_per_trial:
             gpus = node.get("GPU", 0.0)
-            by_gpu = int(gpus // gpus_per_trial if gpus_per_trial > 1 else gpus * int(1 / gpus_per_trial))
+            by_gpu = _shares(gpus, gpus_per_trial) if gpus_per_trial > 1 else int(gpus * _shares(1.0, gpus_per_trial))
         room += min(by_cpu, by_gpu)
     return room
 
 
+def _shares(amount: float, share: float) -> int:
+    """How many fit, counted as Ray counts, in ten-thousandths: as a float, 1 // 0.2 is 4."""
+    return round(amount * 10_000) // max(1, round(share * 10_000))
+
+
 def _cpus_beside(gpu: float, nodes: Sequence[Mapping[str, float]]) -> float:
     """CPUs per trial that go with its GPUs, on the machine with the fewest CPUs per GPU."""
-    shares = [node.get("CPU", 0.0) * gpu // node["GPU"] for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9)]
-    return max(1.0, min(shares)) if gpu and shares else 1.0
+    has_room = (node for node in nodes if node.get("GPU", 0.0) >= max(gpu, 1e-9))
+    shares = [_shares(node.get("CPU", 0.0) * gpu, node["GPU"]) for node in has_room]
+    return float(max(1, min(shares))) if gpu and shares else 1.0
 
 
 def _join(address: str, references: Sequence[Reference], **options: Any) -> Any:

@@ -42,6 +42,16 @@ CLUSTERS = {
         {"gpus_per_trial": 0.1, "cpus_per_trial": 1},
         TrialResources(concurrent=10, cpus_per_trial=1, gpus_per_trial=0.1),
     ),
+    "a fifth of a CPU": (
+        {"CPU": 1.0},
+        {"cpus_per_trial": 0.2},
+        TrialResources(concurrent=5, cpus_per_trial=0.2, gpus_per_trial=0),
+    ),
+    "58 of 100 CPUs go with 0.58 of the GPU": (
+        {"CPU": 100.0, "GPU": 1.0},
+        {"gpus_per_trial": 0.58},
+        TrialResources(concurrent=1, cpus_per_trial=58, gpus_per_trial=0.58),
+    ),
     "the CPU wanted": (
         {"CPU": 4.0, "GPU": 1.0},
         {"device": "cpu"},
