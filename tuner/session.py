@@ -149,8 +149,9 @@ class Session:
         if record.num_failures <= most:
             self._due.append(record)
         elif record.num_failures == most + 1 and len(self._search.failing) > MAX_FAILING:
-            # A changed file of the user's own can't continue a search.
-            advice = "Fix the cause, then continue with --resume" if may_recover else "Fix it, and start a new search"
+            advice = "Fix the cause, then continue with --resume"
+            if not may_recover:
+                advice += "; after a change of your code, start a new search"
             self.stop(
                 f"{len(self._search.failing)} trials in a row failed before an epoch was done: {error}. {advice}."
             )

@@ -241,7 +241,8 @@ def test_an_error_of_the_users_own_code_is_not_tried_again(tmp_path, caplog):
         session.fail(session.next_leg().trial, "KeyError: 'masks' (train.py, line 38)", may_recover=False)
         assert session.next_leg() is NoWork.FINISHED
     assert [trial.outcome for trial in read_search(folder).trials] == [Outcome.FAILED, Outcome.FAILED, None]
-    assert "before an epoch was done: KeyError: 'masks' (train.py, line 38). Fix it, and start a new" in caplog.text
+    assert "before an epoch was done: KeyError: 'masks' (train.py, line 38). Fix the cause" in caplog.text
+    assert "continue with --resume; after a change of your code, start a new search." in caplog.text
 
 
 def test_a_trial_that_fails_again_after_such_a_stop_is_spent_so_that_a_resume_comes_further(tmp_path):
