@@ -2,14 +2,15 @@
 
 import json
 import os
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tuner import page
-from tuner.records import ConfirmedRun, append_run, read_search
+from tuner import formatting, page
+from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.views import page_data
 from tuner.views.figures.curves import draw_searches
 
@@ -20,6 +21,21 @@ def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
     assert table.index[0] == search.leader.name
     assert {"epoch", *page_data.metric_names(search)} == set(table.columns)
     assert page_data.metric_names(search)[0] == "val/s_measure"
+
+
+def test_the_time_left_is_that_of_what_runs(finished_folder, tmp_path):
+    folder = shutil.copytree(finished_folder, tmp_path / "run")
+    settings, so_far = json.loads((folder / "settings.json").read_text()), formatting.duration(read_search(folder).elapsed)
+
+    def said(**changes):
+        (folder / "settings.json").write_text(json.dumps(settings | changes))
+        return page_data.clock(read_search(folder), folder)
+
+    assert said(confirm=1) == said(num_trials=50) == so_far
+    with lock_folder(folder):
+        assert re.fullmatch(rf"{so_far}, confirming, .* left", said(confirm=1))
+        assert re.fullmatch(rf"{so_far}, (?!confirming).* left", said(num_trials=50))
+        assert said(confirm=0) == so_far
 
 
 def test_a_configuration_is_told_beside_the_default(trained_folder):

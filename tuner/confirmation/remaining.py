@@ -2,15 +2,30 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tuner.budget.duration import batches_of_pairs, makespan
 from tuner.budget.time_left import REPORT_STARTS, TimeLeft, start_seconds
-from tuner.confirmation.wanted import Training
+from tuner.confirmation.wanted import Training, next_trainings, num_further_seeds
 from tuner.records import SearchRecord
 from tuner.selection import in_search
 
 TrainingKey = tuple[str, int]
 """Name of the trial, and seed."""
+
+
+def confirmation_left(folder: Path, record: SearchRecord) -> TimeLeft | None:
+    """As another process sees it, who does not know how far the running trainings are; None where nothing is left.
+
+    Raises:
+        ValueError: the file of the confirmation is damaged.
+    """
+    top, seeds = record.settings.confirm, record.settings.confirm_seeds
+    todo = next_trainings(folder, record, top=top, seeds=seeds) if top and record.leader is not None else []
+    if not todo:
+        return None
+    further = num_further_seeds(record, todo, seeds)
+    return Remaining(record, todo, further_seeds=further, process_seconds=0.0).time_left
 
 
 class Remaining:

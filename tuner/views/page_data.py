@@ -12,10 +12,13 @@ import psutil
 from trainable.config import flat_params
 from tuner import formatting
 from tuner.budget.disk import folder_bytes
+from tuner.budget.time_left import time_left
+from tuner.confirmation.remaining import confirmation_left
 from tuner.confirmation.wanted import interruption
 from tuner.export import trial_config
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.checkpoints import last_checkpoint, trial_folder
+from tuner.records.lock import is_in_use
 from tuner.records.settings import SETTINGS, read_settings
 from tuner.results import progress
 from tuner.results.baselines import Row
@@ -44,6 +47,16 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
         if (last := trial.last) is not None
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
+
+
+def clock(search: SearchRecord, folder: Path) -> str:
+    """The time so far and, while a process is at work on it, the time left: `12:04, confirming, about 3:20 left`."""
+    so_far = formatting.duration(search.elapsed)
+    if not is_in_use(folder):
+        return so_far
+    left = time_left(search) if search.is_unfinished else confirmation_left(folder, search)
+    doing = "" if search.is_unfinished else ", confirming"
+    return so_far if left is None else f"{so_far}{doing}, {left} left"
 
 
 def baselines(rows: Sequence[Row]) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import streamlit as st
 
 from trainable.console.command_line import error_line
 from tuner import formatting
-from tuner.budget.time_left import time_left
 from tuner.confirmation.wanted import interruption, is_over
 from tuner.importance.measure import measure_importance
 from tuner.records import SearchRecord, TrialRecord, read_search
@@ -107,10 +106,8 @@ def _show_progress(search: SearchRecord, folder: Path, selected: SelectedTrial |
     if interrupted is not None:
         st.warning(interrupted)
     st.header(heading(search, results=folder, dashboard=None)["searching"])
-    left = time_left(search) if search.is_unfinished and interrupted is None else None
-    clock = formatting.duration(search.elapsed) + ("" if left is None else f", {left} left")
     best = best_words(search) if selected is None or selected.choice is None else selected.choice.sentence.rstrip(".")
-    st.markdown(f"{best}; {ended_words(search)} ended; {clock}")
+    st.markdown(f"{best}; {ended_words(search)} ended; {page_data.clock(search, folder)}")
     if selected is not None and selected.remark is not None:
         st.caption(selected.remark)
     beside = page_data.baselines(baseline_rows(folder, search))

@@ -1,11 +1,13 @@
 """What is left of a confirmation, against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.tuner.conftest import recorded_settings
-from tuner.confirmation.remaining import Remaining
+from tuner.confirmation.remaining import Remaining, confirmation_left
 from tuner.confirmation.wanted import first_round, num_further_seeds
-from tuner.records import ConfirmSeeds, Recorder, TrialResources, trial_name
+from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, TrialResources, append_run, trial_name
 
 SECONDS = 10.0
 """Of a full training: five epochs of two seconds."""
@@ -64,6 +66,19 @@ def test_seeds_that_may_follow_make_a_range(record, clock):
     left = Remaining(record, first_round(record, 1, 3), further_seeds=3, clock=clock).time_left
     assert (left.shortest, left.longest) == (pytest.approx(3 * SECONDS), pytest.approx(6 * SECONDS))
     assert left.shortest < left.likely < left.longest
+
+
+def test_another_process_counts_what_is_not_on_record(record, tmp_path):
+    """Of one round on three seeds, and no further ones."""
+    once = ConfirmSeeds(first=3, last=3)
+    asked = replace(record, settings=replace(record.settings, confirm=1, confirm_seeds=once))
+    assert confirmation_left(tmp_path, asked).likely == pytest.approx(3 * SECONDS)
+    for trial, seed in first_round(record, 1, 2):
+        append_run(tmp_path, ConfirmedRun(trial=trial.name, seed=seed, objective=0.5, validation=0.5, test={}))
+    assert confirmation_left(tmp_path, asked).likely == pytest.approx(SECONDS)
+    for trial, seed in first_round(record, 1, 3)[-2:]:
+        append_run(tmp_path, ConfirmedRun(trial=trial.name, seed=seed, objective=0.5, validation=0.5, test={}))
+    assert confirmation_left(tmp_path, asked) is None
 
 
 @pytest.mark.parametrize(("batch", "further"), [((0, 1, 2), 3), ((2,), 3), ((3,), 2), ((5,), 0)])
