@@ -25,7 +25,8 @@ def test_the_winner_comes_first_and_every_metric_is_there(finished_folder):
 
 def test_the_time_left_is_that_of_what_runs(finished_folder, tmp_path):
     folder = shutil.copytree(finished_folder, tmp_path / "run")
-    settings, so_far = json.loads((folder / "settings.json").read_text()), formatting.duration(read_search(folder).elapsed)
+    settings = json.loads((folder / "settings.json").read_text())
+    so_far = formatting.duration(read_search(folder).elapsed)
 
     def said(**changes):
         (folder / "settings.json").write_text(json.dumps(settings | changes))
