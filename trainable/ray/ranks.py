@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore
 
 from trainable.config import TrialConfig
+from trainable.ray.user_errors import user_errors_named
 from trainable.run import Ending, EpochResult
 from trainable.run_setup import open_trial_data
 from trainable.techniques.checkpoint import CheckpointError
@@ -182,11 +183,13 @@ class _Rank:
     def begin(self, config: TrialConfig) -> RunStatus:
         self._run: TrainingRun | None = None
         empty_cache(self._device)
-        self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
+        with user_errors_named():
+            self._run = TrainingRun(config, self._splits, device=self._device, ranks=self._ranks)
         return self._run_status()
 
     def run_epoch(self) -> tuple[EpochResult, RunStatus]:
-        return self._begun.run_epoch(), self._run_status()
+        with user_errors_named():
+            return self._begun.run_epoch(), self._run_status()
 
     def save(self, path: Path) -> None:
         self._begun.save(path)

@@ -19,16 +19,15 @@ with collector_paused():
     from ray.util.metrics import Gauge
 
     from trainable.config import TrialConfig, from_params
-    from trainable.configuration.user_frames import user_frames
     from trainable.leg import LIMIT_PREFIX, Leg, LegReport, checkpoint_name
-    from trainable.loop.loop_error import LoopError, told
     from trainable.ray.node_labels import elsewhere_than
     from trainable.ray.ranks import RankActors, RankedRun
+    from trainable.ray.user_errors import user_errors_named
     from trainable.remote.trial_checkpoints import TrialCheckpoints
     from trainable.run import Ending, EpochResult, EpochRun
     from trainable.run_setup import open_trial_data
     from trainable.techniques.checkpoint import DamagedCheckpointError
-    from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, empty_cache, shortages_named
+    from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, empty_cache
     from trainable.techniques.optim.gradient_update import DivergedError
     from trainable.workloads.limits import first_over
     from trainable.workloads.registry import CarriedConfig, get_workload
@@ -116,7 +115,7 @@ class LegTrainable(tune.Trainable):
 
     def step(self) -> dict[str, LegReport]:
         try:
-            with shortages_named():
+            with user_errors_named():
                 return {REPORT: self._report()}
         except DivergedError as error:
             return {REPORT: self._over("diverged", term=error.term, value=str(error.value), step=error.step)}
@@ -129,13 +128,6 @@ class LegTrainable(tune.Trainable):
             if error.errno not in DISK_FULL:
                 raise
             return {REPORT: LegReport(disk_full=str(error), process=self._process)}
-        except torch.AcceleratorError:
-            # Wherever it was raised: it may be the device's fault, and a new process goes on.
-            raise
-        except Exception as error:
-            if isinstance(error, LoopError) or not _is_of_users_code(error):
-                raise
-            raise told(error, what="your code") from None
 
     def cleanup(self) -> None:
         self._run = None
@@ -208,11 +200,6 @@ class LegTrainable(tune.Trainable):
         values |= {"lowest_expert_usage": min(usage)} if usage else {}
         for name, value in values.items():
             self._gauges[name].set(value, tags={"search": self.search, "trial": self._leg.trial})
-
-
-def _is_of_users_code(error: BaseException) -> bool:
-    """Raised in it, or our sentence about an error in it."""
-    return any(one is not None and user_frames(one) for one in (error, error.__cause__))
 
 
 _GAUGES = {

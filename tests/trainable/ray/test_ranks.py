@@ -1,5 +1,7 @@
 """A rank that runs out of memory: all ranks begin the epoch again, in the same smaller micro-batches."""
 
+import pickle
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from torch import distributed
 
 from trainable.config import from_params
 from trainable.data.io.image_cache import default_cache_dir
+from trainable.loop.loop_error import LoopError
 from trainable.ray import ranks as ray_ranks
 from trainable.ray.ranks import RankActors, RankedRun
 from trainable.run import Ending
@@ -143,6 +146,20 @@ def test_a_run_that_is_over_says_so_when_it_is_restored(config, living, tmp_path
     again = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps())
     again.restore(tmp_path / "state.pt")
     assert (again.epoch, again.ending) == (1, Ending(outcome="completed"))
+
+
+def test_an_error_in_the_users_own_code_keeps_its_line_on_the_way_to_the_trial(config, living, monkeypatch):
+    """Ray carries an error without its lines."""
+
+    def losses(self, images, targets):
+        raise KeyError("masks")
+
+    run = RankedRun(config, living, caps=MicroBatchCaps())
+    monkeypatch.setattr(Trainer, "_losses", losses)
+    with pytest.raises(LoopError) as carried:
+        run.run_epoch()
+    without_lines = pickle.loads(pickle.dumps(carried.value))
+    assert re.search(r"KeyError: 'masks' \(test_ranks.py, line \d+\)$", str(without_lines))
 
 
 class ShortSecond(ray_ranks._Rank):
