@@ -99,13 +99,16 @@ class RankedRun:
         config: the complete configuration.
         living_ranks: returns the ranks, or new ones after they have ended.
         caps: micro-batches known to fit from earlier runs.
+        scratch: for that state; what a killed process leaves goes with it.
     """
 
-    def __init__(self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, caps: MicroBatchCaps) -> None:
+    def __init__(
+        self, config: TrialConfig, living_ranks: Callable[[], RankActors], *, caps: MicroBatchCaps, scratch: Path
+    ) -> None:
         self.config = config
         self.micro_batches = MicroBatches(config, caps)
         self._living_ranks = living_ranks
-        folder = mkdtemp(prefix="ranks-")
+        folder = mkdtemp(prefix="ranks-", dir=scratch)
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._saved = Path(folder) / "state.pt"
         self.epoch: int

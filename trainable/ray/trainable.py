@@ -109,7 +109,7 @@ class LegTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Drops the last leg; the next one is built in its first step, which reports running out of memory."""
         self._leg: Leg = new_config[LEG]
-        self._checkpoints = TrialCheckpoints(Path(self._leg.folder), self._leg.store)
+        self._checkpoints = TrialCheckpoints(Path(self._leg.folder), self._leg.store, scratch=Path(self.logdir))
         self._run: EpochRun | None = None
         return True
 
@@ -177,7 +177,7 @@ class LegTrainable(tune.Trainable):
         config = from_params(self._leg.params, self._base)
         if self.ranks > 1:
             assert isinstance(config, TrialConfig), "no other workload can use ranks"
-            return RankedRun(config, self._living_ranks, caps=self._caps)
+            return RankedRun(config, self._living_ranks, caps=self._caps, scratch=Path(self.logdir))
         empty_cache(self._torch_device)
         # Concurrent trials must not compete for threads.
         torch.set_num_threads(max(1, int(self.cpus_per_rank)))

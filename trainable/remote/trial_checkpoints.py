@@ -31,6 +31,8 @@ class TrialCheckpoints:
     store: str | None
     """URI of the same folder in a store; None where every machine sees the results folder."""
     _: KW_ONLY
+    scratch: Path | None = None
+    """For copies in passing; what a killed process leaves goes with it. None is the system's folder."""
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _next_attempt: float = field(default=-math.inf, init=False)
@@ -55,7 +57,7 @@ class TrialCheckpoints:
                 self._next_attempt = self.clock() + LONGEST_PAUSE_SECONDS
                 logger.warning("%s has not been copied to %s yet: %s", name, self.store, error)
             return
-        with TemporaryDirectory(prefix="checkpoint-") as scratch:
+        with TemporaryDirectory(prefix="checkpoint-", dir=self.scratch) as scratch:
             write(Path(scratch) / name)
             self._put_patiently(Path(scratch) / name)
 
@@ -71,7 +73,7 @@ class TrialCheckpoints:
                 self._remote.get(name, self.folder / name)
             yield self.folder / name
             return
-        with TemporaryDirectory(prefix="checkpoint-") as scratch:
+        with TemporaryDirectory(prefix="checkpoint-", dir=self.scratch) as scratch:
             self._remote.get(name, Path(scratch) / name)
             yield Path(scratch) / name
 

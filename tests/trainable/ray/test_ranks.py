@@ -99,28 +99,29 @@ def short_of_memory(monkeypatch, *, most_images, first_epoch=0):
 def test_the_epoch_begins_again_from_where_the_last_one_ended_in_half_the_micro_batch(
     config, living, monkeypatch, tmp_path
 ):
-    expected = RankedRun(config, living, caps=MicroBatchCaps())
+    expected = RankedRun(config, living, caps=MicroBatchCaps(), scratch=tmp_path)
     first = expected.run_epoch()
     expected.save(tmp_path / "state.pt")
-    smaller = RankedRun(replace(config, batch_size=2, accumulation_steps=4), living, caps=MicroBatchCaps())
+    smaller_batches = replace(config, batch_size=2, accumulation_steps=4)
+    smaller = RankedRun(smaller_batches, living, caps=MicroBatchCaps(), scratch=tmp_path)
     smaller.restore(tmp_path / "state.pt")
     second = smaller.run_epoch()
     short_of_memory(monkeypatch, most_images=2, first_epoch=1)
     caps = MicroBatchCaps()
-    run = RankedRun(config, living, caps=caps)
+    run = RankedRun(config, living, caps=caps, scratch=tmp_path)
     assert run.run_epoch().metrics == first.metrics
     assert run.run_epoch().metrics == second.metrics
     assert (run.epoch, run.micro_batches.size, run.micro_batches.accumulation_steps) == (2, 2, 4)
     assert AloneHere.made == 3
-    assert RankedRun(config, living, caps=caps).micro_batches.size == 2
-    assert RankedRun(config, living, caps=MicroBatchCaps()).micro_batches.size == 8
+    assert RankedRun(config, living, caps=caps, scratch=tmp_path).micro_batches.size == 2
+    assert RankedRun(config, living, caps=MicroBatchCaps(), scratch=tmp_path).micro_batches.size == 8
 
 
 def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_numbers(
     config, living, monkeypatch, tmp_path
 ):
     short_of_memory(monkeypatch, most_images=0)
-    run = RankedRun(replace(config, batch_size=2), living, caps=MicroBatchCaps())
+    run = RankedRun(replace(config, batch_size=2), living, caps=MicroBatchCaps(), scratch=tmp_path)
     with pytest.raises(MemoryShortage) as caught:
         run.run_epoch()
     assert caught.value.numbers == {"asked_bytes": 2 * 2**30, "available_bytes": 2**30}
@@ -130,31 +131,32 @@ def test_an_image_that_does_not_fit_on_its_own_ends_the_training_with_its_number
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")], ids=["lost", "damaged"])
 def test_a_checkpoint_that_is_lost_or_damaged_is_an_error_that_the_trial_knows(config, living, tmp_path, damage):
-    run = RankedRun(config, living, caps=MicroBatchCaps())
+    run = RankedRun(config, living, caps=MicroBatchCaps(), scratch=tmp_path)
     run.run_epoch()
     run.save(tmp_path / "state.pt")
     damage(tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match=r"state\.pt"):
-        RankedRun(config, living, caps=MicroBatchCaps()).restore(tmp_path / "state.pt")
+        RankedRun(config, living, caps=MicroBatchCaps(), scratch=tmp_path).restore(tmp_path / "state.pt")
 
 
 def test_a_run_that_is_over_says_so_when_it_is_restored(config, living, tmp_path):
-    run = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps())
+    run = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps(), scratch=tmp_path)
     assert run.ending is None
     run.run_epoch()
+    assert list(tmp_path.glob("ranks-*/state.pt"))
     run.save(tmp_path / "state.pt")
-    again = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps())
+    again = RankedRun(replace(config, max_epochs=1), living, caps=MicroBatchCaps(), scratch=tmp_path)
     again.restore(tmp_path / "state.pt")
     assert (again.epoch, again.ending) == (1, Ending(outcome="completed"))
 
 
-def test_an_error_in_the_users_own_code_keeps_its_line_on_the_way_to_the_trial(config, living, monkeypatch):
+def test_an_error_in_the_users_own_code_keeps_its_line_on_the_way_to_the_trial(config, living, tmp_path, monkeypatch):
     """Ray carries an error without its lines."""
 
     def losses(self, images, targets):
         raise KeyError("masks")
 
-    run = RankedRun(config, living, caps=MicroBatchCaps())
+    run = RankedRun(config, living, caps=MicroBatchCaps(), scratch=tmp_path)
     monkeypatch.setattr(Trainer, "_losses", losses)
     with pytest.raises(LoopError) as carried:
         run.run_epoch()
@@ -173,7 +175,7 @@ class ShortSecond(ray_ranks._Rank):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(config, shared, monkeypatch):
+def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(config, shared, tmp_path, monkeypatch):
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_ranks, "_Rank", ShortSecond)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -187,7 +189,7 @@ def test_one_of_two_ranks_short_of_memory_does_not_leave_the_other_waiting(confi
                 ranks.append(RankActors([{"CPU": 1}, {"CPU": 1}], **shared))
             return ranks[-1]
 
-        run = RankedRun(config, living_ranks, caps=MicroBatchCaps())
+        run = RankedRun(config, living_ranks, caps=MicroBatchCaps(), scratch=tmp_path)
         result = run.run_epoch()
         assert (run.micro_batches.size, run.micro_batches.accumulation_steps, result.epoch, len(ranks)) == (4, 2, 1, 2)
         assert run.run_epoch().epoch == 2

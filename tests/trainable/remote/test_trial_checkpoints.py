@@ -39,6 +39,23 @@ def test_a_machine_without_the_results_folder_leaves_its_checkpoint_in_the_store
     assert (tmp_path / "results" / NAME).is_file()
 
 
+def test_a_copy_in_passing_lies_in_the_scratch_folder_of_the_process(tmp_path):
+    """A process that is killed meanwhile leaves it there, and no second one elsewhere."""
+    (tmp_path / "scratch").mkdir()
+    elsewhere = TrialCheckpoints(tmp_path / "not here", f"file://{tmp_path}/store", scratch=tmp_path / "scratch")
+    places: list[Path] = []
+
+    def write_and_note(path: Path) -> None:
+        write(path)
+        places.append(path)
+
+    elsewhere.save(NAME, write_and_note)
+    with elsewhere.found(NAME) as path:
+        places.append(path)
+    assert all(path.is_relative_to(tmp_path / "scratch") for path in places)
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 def test_without_a_store_they_are_in_the_results_folder(tmp_path):
     checkpoints = TrialCheckpoints(tmp_path, None)
     assert read_back(checkpoints) is None

@@ -1,11 +1,14 @@
 """A search whose trials are trained by two processes each, one of which is killed on the way."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -50,7 +53,11 @@ def searched(tmp_path_factory, disc_folder):
     command = [sys.executable, "-m", "tuner.search", *options.split(), *fixed.split()]
     folder = place / "moe" / "run"
     with (place / "said.txt").open("w") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        # In a folder of its own, of a name short enough for Ray's sockets.
+        scratch = Path(mkdtemp())
+        environment = os.environ | {"TMPDIR": str(scratch)}
+        streams = {"stdout": said, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams)
     try:
         itself = psutil.Process(process.pid)
         seen = set()
@@ -63,11 +70,12 @@ def searched(tmp_path_factory, disc_folder):
         while process.poll() is None:
             time.sleep(0.5)
         assert process.returncode == 0, (place / "said.txt").read_text()
-        yield folder, seen
+        yield folder, seen, scratch
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
+        shutil.rmtree(scratch)
 
 
 def test_every_trial_completes_with_each_epoch_once_though_a_rank_was_killed(searched):
@@ -76,8 +84,12 @@ def test_every_trial_completes_with_each_epoch_once_though_a_rank_was_killed(sea
     assert all(sorted(trial.results) == list(range(1, MAX_EPOCHS + 1)) for trial in record.trials)
 
 
+def test_the_state_of_the_killed_ranks_does_not_stay_on_the_disk(searched):
+    assert not list(searched[2].rglob("*.pt"))
+
+
 def test_the_curve_is_that_of_one_process_on_the_same_batch(searched):
-    folder, _ = searched
+    folder, *_ = searched
     exported = read_exported_config(folder / "best" / "config.json")
     run = open_run(exported, "cpu")
     alone = [result.objective for result in run_epochs(run, on_epoch=lambda result: None)]
