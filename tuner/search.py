@@ -37,7 +37,7 @@ from tuner.settings import DEFAULT_SPACE, SearchSettings, option_of
 if TYPE_CHECKING:
     from tuner.api.result import SearchResult
 
-DONE, USER_ERROR, INTERRUPTED = 0, 2, 130
+DONE, NO_RESULT, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 _INTERRUPTED = "Interrupted. Finished epochs are saved; continue with --resume.\n"
 _NOT_STARTED = "Interrupted before the search started; nothing was written.\n"
 
@@ -105,7 +105,13 @@ def _run(options: argparse.Namespace, settings: SearchSettings) -> int:
         )
     if options.json:
         write_json(result.summary())
-    return DONE if result.is_over else INTERRUPTED
+    return _status(result)
+
+
+def _status(result: "SearchResult") -> int:
+    if not result.is_over:
+        return INTERRUPTED
+    return NO_RESULT if result.search.leader is None else DONE
 
 
 def _resume(options: argparse.Namespace, settings: SearchSettings) -> "SearchResult":

@@ -18,6 +18,7 @@ from tuner.explain import explain_search
 from tuner.export import main as export
 from tuner.records import ConfirmedRun, Recorder, append_run, lock_folder, read_search
 from tuner.report import main as report
+from tuner.search import main as search_command
 from tuner.views.html.content import read_result
 
 
@@ -127,6 +128,16 @@ def test_without_a_finite_objective_there_is_no_winner_and_the_report_says_why(e
     assert "Result      No result: no trial has a value to compare." in said
     assert "Exported    none: no trial has a finite objective" in said
     assert not (folder / "best").exists()
+
+
+def test_the_command_of_a_search_without_a_value_ends_with_1(ended, capsys):
+    folder = ended(confirm=1, seeds=0)
+    failed = {"outcome": "failed", "numbers": {"error": "x"}}
+    rewrite(folder, [e | failed if e["event"] == "end" else e for e in events(folder) if e["event"] != "result"])
+    with closing(Recorder.resume(folder)) as recorder:
+        recorder.finish()
+    assert search_command(["--resume", str(folder)]) == NO_RESULT
+    assert "No result: no trial has a value to compare." in capsys.readouterr().out
 
 
 def test_with_its_checkpoints_lost_it_has_its_report_and_says_how_to_go_on(trained_folder, tmp_path, capsys):
