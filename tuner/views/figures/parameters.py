@@ -41,7 +41,9 @@ def draw_parameters(search: SearchRecord, exported: TrialRecord | None, importan
     bars = draw_importance(search, importance)
     if importance is None:
         return [bars]
-    names = list(importance.shares)
+    measured = search.measured_at(importance.epoch)
+    # What only trials without a value had has no dot.
+    names = [name for name in importance.shares if any(name in trial.params for trial in measured)]
     shown = names[: max(MIN_SLICES, min(MAX_SLICES, len(importance.beyond_chance)))]
     slices = [
         draw_slice(search, exported, name, importance.epoch, number=number)
@@ -84,7 +86,7 @@ def draw_slice(
         name=f"slice-{number}",
         title=f"{search.settings.metric} against {parameter}",
         caption=f"Star: {word_of_exported(search)}. Diamond: default." if number == 1 else "",
-        description=f"One dot for each of {formatting.count(len(values), 'trial')}. Star: {word_of_exported(search)}. "
+        description=f"One dot for each of {formatting.count(len(drawn), 'trial')}. Star: {word_of_exported(search)}. "
         "Diamond: default.",
         figure=figure,
     )

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.tuner.importance.test_importance import search_of
 from tuner.importance.measure import measure_importance
+from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
 from tuner.selection.comparison import Confirmation
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
@@ -133,6 +135,18 @@ def test_the_parallel_axes_have_every_trial_and_words_as_words(search, parameter
     assert {len(axis["values"]) for axis in lines.dimensions} == {len(search.measured_at(3))}
     averaging = next(axis for axis in lines.dimensions if axis.label == "averaging")
     assert set(averaging.ticktext) == {"ema", "off"}
+
+
+def test_a_parameter_that_only_trials_without_a_value_had_is_among_the_bars_alone():
+    params = [{"max_lr": 0.01 * number} | ({"momentum": 0.1 * number} if number < 5 else {}) for number in range(24)]
+    diverged = dict.fromkeys(range(5), Outcome.DIVERGED)
+    search = search_of(params, lambda v: None if "momentum" in v else v["max_lr"], outcomes=diverged)
+    importance = measure_importance(search)
+    bars, *others = draw_parameters(search, search.leader, importance)
+    assert importance.shares["momentum"] == 0.0
+    assert "momentum" in bars.description
+    assert [drawing.title for drawing in others] == ["s_measure against max_lr", "Parallel coordinates"]
+    assert others[0].description.startswith("One dot for each of 19 trials.")
 
 
 @pytest.mark.parametrize(
