@@ -22,7 +22,6 @@ from tuner.records import SearchRecord, TrialRecord, read_search
 from tuner.records.lock import is_in_use
 from tuner.results import progress
 from tuner.results.differences import differences
-from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
 from tuner.selection.comparison import read_confirmations
 from tuner.selection.selected_trial import select_trial
@@ -57,7 +56,7 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
     lines = [
-        f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search_seconds(search))}: {counts}."
+        f"{formatting.count(len(search.trials), 'trial')} in {formatting.duration(search.search_seconds)}: {counts}."
     ]
     is_running = is_in_use(folder)
     left = None if is_running else what_is_left(folder, search)

@@ -75,7 +75,7 @@ class Recorder:
         self.folder, self.record = folder, record
         self._listeners: list[Listener] = []
         self._clock = clock
-        self._began = clock() - record.elapsed
+        self._began = clock() - record.search_seconds
         self._file = LineFile(folder / TRIALS)
 
     @classmethod

@@ -150,6 +150,11 @@ class SearchRecord:
         return len(self._trials) < self.settings.num_trials or bool(self.unfinished)
 
     @property
+    def search_seconds(self) -> float:
+        """Run time over all sessions; where the search is over, without confirmation and report, which come last."""
+        return max((event.time for event in self.events if not isinstance(event, Finished)), default=0.0)
+
+    @property
     def comparison_epoch(self) -> int | None:
         """The highest epoch that any trial that may win has reached."""
         return max((max(t.results) for t in self._trials.values() if t.may_win and t.results), default=None)
@@ -233,7 +238,8 @@ class SearchRecord:
             ValueError: it does not follow from the events before it.
         """
         self.check(event)
-        self.elapsed = max(self.elapsed, event.time)
+        # A search that goes on has not spent the time of the confirmation that ended it.
+        self.elapsed = event.time if self.is_finished else max(self.elapsed, event.time)
         self.is_finished = isinstance(event, Finished)
         self.events.append(event)
         match event:

@@ -10,7 +10,6 @@ from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import value_in_words
-from tuner.results.timeline import search_seconds
 from tuner.selection import in_search
 from tuner.selection.comparison import Confirmation
 from tuner.selection.selected_trial import SelectedTrial
@@ -109,7 +108,7 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
         "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
         **_network(search),
-        "time of the search": formatting.duration(search_seconds(search)),
+        "time of the search": formatting.duration(search.search_seconds),
         "precision in effect": sorted(progress.precisions(search)),
         "pause between two trials": pauses,
     }

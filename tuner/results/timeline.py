@@ -45,19 +45,15 @@ def stretches(search: SearchRecord) -> list[Stretch]:
 def busy_share(search: SearchRecord) -> float | None:
     """The share of the slots' time in which an epoch ran; None before the first epoch."""
     seconds = sum(result.seconds for trial in search.trials for result in trial.results.values())
-    available = search_seconds(search) * search.settings.resources.concurrent
+    available = search.search_seconds * search.settings.resources.concurrent
     return min(1.0, seconds / available) if seconds and available else None
-
-
-def search_seconds(search: SearchRecord) -> float:
-    """Run time over all sessions; where the search is over, without confirmation and report, which come last."""
-    return max((event.time for event in search.events if not isinstance(event, Finished)), default=0.0)
 
 
 def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> dict[str, float]:
     """Seconds by what they went to, each the mean over the slots; only parts that are known and took time.
 
-    All but the confirmation add up to `search_seconds`. An epoch whose validation was not timed counts as training.
+    All but the confirmation add up to the run time of the sessions. An epoch whose validation was not timed counts as
+    training.
     """
     slots = search.settings.resources.concurrent
     epochs = [result for trial in search.trials for result in trial.results.values()]
@@ -67,7 +63,7 @@ def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> di
         "validation": validation,
         "between trials": math.fsum(max(0.0, gap) for gap in idle_gaps(search)),
     }
-    waiting = search_seconds(search) * slots - math.fsum(parts.values())
+    waiting = search.search_seconds * slots - math.fsum(parts.values())
     parts |= {"waiting": waiting, "confirmation": math.fsum(run.seconds or 0.0 for run in confirmed)}
     return {name: seconds / slots for name, seconds in parts.items() if seconds > 0}
 
@@ -78,8 +74,8 @@ def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
     Args:
         confirmation_seconds: the mean over the slots, which counts where the confirmation ran by itself.
     """
-    in_search = search_seconds(search)
-    ends = [event.time for event in search.events if isinstance(event, Finished)]
+    in_search = search.search_seconds
+    ends = [event.time for event in search.events[-1:] if isinstance(event, Finished)]
     after, what = (ends[-1] - in_search if ends else 0.0), "confirmation and report"
     if after < confirmation_seconds:
         after, what = confirmation_seconds, "confirmation"

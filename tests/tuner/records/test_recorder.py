@@ -171,6 +171,21 @@ def test_the_time_until_a_session_ends_counts(recorder, clock, folder):
     assert read_search(folder).elapsed == 45
 
 
+def test_a_search_that_goes_on_has_not_spent_the_time_of_the_confirmation_that_ended_it(recorder, clock, folder):
+    record_curve(recorder, 0.1)
+    clock.now += 60
+    recorder.close_session()
+    clock.now += 500
+    recorder.finish()
+    assert read_search(folder).elapsed == 560
+    resumed = Recorder.resume(folder, clock=clock)
+    assert resumed.elapsed == 60
+    clock.now += 30
+    resumed.open_session()
+    resumed.close()
+    assert (resumed.record.elapsed, read_search(folder).elapsed) == (90, 90)
+
+
 def refused(recorder, folder, sentence, record) -> None:
     """Nothing is written, and the record goes on."""
     before = (folder / "trials.jsonl").read_bytes()

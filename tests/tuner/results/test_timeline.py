@@ -3,8 +3,8 @@
 import pytest
 
 from tuner.records import ConfirmedRun, Execution, trial_name
-from tuner.records.events import Finished
-from tuner.results.timeline import busy_share, parts_of_time, search_seconds, stretches, time_in_words
+from tuner.records.events import Finished, SessionEnded, SessionStarted
+from tuner.results.timeline import busy_share, parts_of_time, stretches, time_in_words
 
 
 @pytest.fixture
@@ -69,16 +69,16 @@ def test_the_parts_of_the_time_are_means_over_the_slots_and_add_up_to_it(epochs)
         "confirmation": 8 / 2,
     }
     assert parts == pytest.approx(expected)
-    assert sum(parts.values()) - parts["confirmation"] == pytest.approx(search_seconds(search))
+    assert sum(parts.values()) - parts["confirmation"] == pytest.approx(search.search_seconds)
 
 
 def test_an_epoch_whose_validation_was_not_timed_is_training_and_the_end_of_a_search_does_not_count(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run()
-    recorder, seconds = synthetic.recorder, search_seconds(synthetic.recorder.record)
+    recorder, seconds = synthetic.recorder, synthetic.recorder.record.search_seconds
     synthetic.now += 1000.0
     recorder.finish()
-    assert search_seconds(recorder.record) == seconds == pytest.approx(recorder.record.elapsed - 1000.0)
+    assert recorder.record.search_seconds == seconds == pytest.approx(recorder.record.elapsed - 1000.0)
     assert "validation" not in parts_of_time(recorder.record, [])
 
 
@@ -90,6 +90,16 @@ def test_the_time_is_the_search_and_what_came_after_it(epochs):
     search.events.append(Finished(time=150.0))
     assert time_in_words(search, 30.0) == "2:30 min: 1:30 search, 1:00 confirmation and report"
     assert time_in_words(search, 0.0) == "2:30 min: 1:30 search, 1:00 report"
+
+
+def test_of_a_search_that_was_extended_an_earlier_confirmation_is_not_waiting(epochs):
+    search = epochs((0, 1, "a", 0, 90))
+    confirmed = [ConfirmedRun(trial=search.trials[0].name, seed=1000, objective=0.5, test={}, seconds=60.0)]
+    before = parts_of_time(search, confirmed), time_in_words(search, 30.0)
+    search.apply(SessionEnded(time=90.0))
+    search.apply(Finished(time=130.0))
+    search.apply(SessionStarted(version="0.2", commit=None, host="here", process=1, time=90.0))
+    assert (parts_of_time(search, confirmed), time_in_words(search, 30.0)) == before
 
 
 def test_a_stated_time_is_beside_the_time_taken(synthetic_search):
