@@ -5,6 +5,7 @@ metrics are logged: no environment, no repository, no code.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ QUIET = {
     "WANDB_ERROR_REPORTING": "false",
 }
 """Unless the user's environment says otherwise."""
+_REFUSED_BY_MLFLOW = re.compile(r"[^\w./: -]")
+"""In the name of a metric or a parameter; a class may be called `Corn_(maize)`."""
+_LONGEST_IN_MLFLOW = 250
 WANDB_SETTINGS = {
     "console": "off",
     "disable_git": True,
@@ -166,19 +170,24 @@ class _MlflowRun:
         else:
             created = self._client.create_run(experiment, run_name=run.name, tags={"identity": identity})
             self._run, self.last_epoch = created.info.run_id, 0
-            params = [Param(name, str(value)) for name, value in run.params.items()]
+            params = [Param(_in_mlflow(name), str(value)) for name, value in run.params.items()]
             self._client.log_batch(self._run, params=params)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         from mlflow.entities import Metric, RunTag
 
         now = int(1000 * time.time())
-        batch = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        batch = [Metric(_in_mlflow(name), value, now, epoch) for name, value in metrics.items()]
         self._client.log_batch(self._run, metrics=batch, tags=[RunTag("last_epoch", str(epoch))])
         self.last_epoch = epoch
 
     def end(self) -> None:
         self._client.set_terminated(self._run)
+
+
+def _in_mlflow(name: str) -> str:
+    """A name that MLflow takes."""
+    return _REFUSED_BY_MLFLOW.sub("_", name)[:_LONGEST_IN_MLFLOW]
 
 
 class _WandbRun:

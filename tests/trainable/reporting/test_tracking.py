@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -79,6 +81,46 @@ def test_the_users_own_store_goes_before_a_file_in_the_results(monkeypatch, tmp_
     assert mlflow_store(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert mlflow_store(tmp_path) == "http://tracking:5000"
+
+
+class PickyMlflow:
+    """Notes what is logged; like MLflow, it refuses other letters in a name."""
+
+    def __init__(self, tracking_uri):
+        self.logged = {}
+
+    def get_experiment_by_name(self, name):
+        return None
+
+    def create_experiment(self, name):
+        return "1"
+
+    def create_run(self, experiment, run_name, tags):
+        return SimpleNamespace(info=SimpleNamespace(run_id="a"))
+
+    def log_batch(self, run, params=(), metrics=(), tags=()):
+        for name, value, *_ in (*params, *metrics):
+            assert re.fullmatch(r"[/\w.\- :]*", name), name
+            assert len(name) <= 250
+            self.logged[name] = value
+
+
+def test_the_name_of_any_class_or_parameter_is_logged_to_mlflow_in_the_letters_that_it_takes(monkeypatch, tmp_path):
+    as_tuple = lambda *fields: fields  # noqa: E731
+    entities = SimpleNamespace(Param=as_tuple, Metric=as_tuple, RunTag=as_tuple)
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(entities=entities))
+    monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", SimpleNamespace(MlflowClient=PickyMlflow))
+    run = TrackedRun(folder=tmp_path, name="000-0123abcd", experiment="leaf/run", params={"rate*": 0.1})
+    opened = tracking.open_tracker("mlflow", run)
+    opened.log(1, {"val/f1_Corn_(maize)": 0.5, "val/f1_Grün, süß": 0.6, "val/f1_" + 250 * "a": 0.7, "train/loss": 1.0})
+    assert opened._client.logged == {
+        "rate_": "0.1",
+        "val/f1_Corn__maize_": 0.5,
+        "val/f1_Grün_ süß": 0.6,
+        "val/f1_" + 243 * "a": 0.7,
+        "train/loss": 1.0,
+    }
 
 
 def needs(name):
