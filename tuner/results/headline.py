@@ -94,12 +94,17 @@ def headline_of(
             is_default=True,
         )
     if choice is not None and state is not State.RUNNING:
-        return _chosen_headline(search, choice)
+        failed = [one.failures for one in confirmations if one.trial == choice.trial.name and one.failures]
+        return _chosen_headline(search, choice, *failed)
     return _validation_headline(search, exported, state)
 
 
-def _chosen_headline(search: SearchRecord, choice: Choice) -> Headline:
-    """Of a confirmation without a value on the test split, as of a loop of the user's own that returns none."""
+def _chosen_headline(search: SearchRecord, choice: Choice, missing: str = "no value on the test split") -> Headline:
+    """Of a confirmation that compares nothing on the test split, such as a loop that returns no value of it.
+
+    Args:
+        missing: why it does not.
+    """
     default = search.default_trial
     is_default, name = choice.trial is default, "" if default is None else default.name
     default_mean = choice.others.get(name, math.nan)
@@ -112,7 +117,7 @@ def _chosen_headline(search: SearchRecord, choice: Choice) -> Headline:
         default_value=None if math.isnan(default_mean) else default_mean,
         value=choice.mean,
         where="on the validation split",
-        evidence=f"mean of {seeds}{wins}; no value on the test split",
+        evidence=f"mean of {seeds}{wins}; {missing}",
         is_default=is_default,
     )
 

@@ -79,10 +79,10 @@ class Confirmation:
     def sentence(self) -> str:
         """The claim that the seeds support."""
         gains, name = self.gains, f"trial {self.trial}"
-        if not gains:
-            return f"On the test split, {name} and the default have no seed in common with a finite value."
-        claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
         failures = f"; {self.failures}" if self.failures else ""
+        if not gains:
+            return f"On the test split, {name} and the default have no seed in common with a finite value{failures}."
+        claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
         if self.interval is None:
             return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval{failures}."
         low, high = map(formatting.difference, self.interval)

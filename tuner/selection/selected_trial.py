@@ -65,6 +65,8 @@ class SelectedTrial:
             return "Not decided yet: the search was interrupted."
         if self.on_test.is_contradicted:
             return f"No claim, however many seeds follow: {self.on_test.failures}."
+        if len(self.on_test.gains) < 2:
+            return "Not decided: a difference needs two seeds with a value of both."
         if self.seeds_to_decide is None:
             return f"More than {MOST_SEEDS} seeds would be needed to decide."
         least, most = self.seeds_to_decide

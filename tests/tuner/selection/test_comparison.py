@@ -3,9 +3,10 @@ from scipy.stats import ttest_rel
 
 from tests.tuner.conftest import recorded_settings
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
-from tuner.records.events import TrialStarted
+from tuner.records.events import EpochDone, TrialStarted
 from tuner.results.headline import State, Verdict, headline_of
 from tuner.selection.comparison import Confirmation, choose, read_confirmations
+from tuner.selection.selected_trial import select_trial
 from tuner.selection.sequential import level
 
 NAMES = [trial_name(number, {}) for number in range(8)]
@@ -84,6 +85,24 @@ def test_what_a_loop_does_not_score_on_the_test_split_has_not_failed_there_and_i
     found = headline_of(search, choice.trial, [], State.OVER, choice)
     assert (found.verdict, found.where) == (Verdict.CHOSEN, "on the validation split")
     assert found.evidence == "mean of 3 seeds, better than the default on 3; no value on the test split"
+
+
+def test_where_the_default_fails_on_every_seed_that_is_said_and_not_how_many_seeds_would_decide(tmp_path):
+    search = search_of()
+    search.apply(EpochDone(trial=NAMES[5], epoch=12, objective=0.8, metrics={}, seconds=1.0, time=1.0))
+    for seed in (1000, 1001, 1002):
+        for number, value in ((0, None), (5, 0.8)):
+            append_run(
+                tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, objective=value, validation=value, test={})
+            )
+    selected, confirmations = select_trial(tmp_path, search), read_confirmations(tmp_path, search)
+    failed = "the default failed on 3 of 3 seeds"
+    assert selected.evidence(is_over=True, is_running=False) == [
+        f"On the test split, trial {NAMES[5]} and the default have no seed in common with a finite value; {failed}.",
+        "Not decided: a difference needs two seeds with a value of both.",
+    ]
+    found = headline_of(search, selected.trial, confirmations, State.OVER, selected.choice)
+    assert found.evidence == f"mean of 3 seeds, better than the default on 3; {failed}"
 
 
 def test_without_a_confirmation_there_is_none(tmp_path):
