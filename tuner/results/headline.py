@@ -29,6 +29,7 @@ class Verdict(StrEnum):
     AHEAD = "is ahead of the default, but this may be chance"
     CHOSEN = "is the best on several seeds"
     UNSTABLE = "is ahead of the default where its training did not fail"
+    EQUAL = "is no better than the default, but this may be chance"
     BEHIND = "is behind the default, but this may be chance"
     BETTER = "is better than the default"
     WORSE = "is worse than the default"
@@ -140,7 +141,9 @@ def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline
     mean, interval = statistics.fmean(gains), confirmation.interval
     better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
     bounds = "" if interval is None else f"; 95 % interval {' to '.join(map(formatting.difference, interval))}"
-    verdict = Verdict.BEHIND if mean <= 0 else Verdict.UNSTABLE if confirmation.is_contradicted else Verdict.AHEAD
+    verdict = Verdict.UNSTABLE if confirmation.is_contradicted else Verdict.AHEAD
+    if mean <= 0:
+        verdict = Verdict.BEHIND if mean < 0 else Verdict.EQUAL
     if confirmation.is_distinguishable:
         verdict = Verdict.BETTER if mean > 0 else Verdict.WORSE
     seeds = confirmation.values.keys() & confirmation.default_values.keys()

@@ -105,6 +105,14 @@ def test_where_the_default_fails_on_every_seed_that_is_said_and_not_how_many_see
     assert found.evidence == f"mean of 3 seeds, better than the default on 3; {failed}"
 
 
+def test_of_two_that_are_equal_none_is_called_ahead_or_behind():
+    equal = confirmed([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
+    search = search_of(num_trials=8)
+    found = headline_of(search, search.by_name[NAMES[7]], [equal], State.OVER)
+    assert found.title == f"Trial {NAMES[7]} is no better than the default, but this may be chance"
+    assert found.evidence.startswith("no better; 0 of 3 seeds better")
+
+
 def test_without_a_confirmation_there_is_none(tmp_path):
     assert read_confirmations(tmp_path, search_of()) == []
 
