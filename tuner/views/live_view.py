@@ -20,7 +20,7 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
 from tuner.results.differences import differences
 from tuner.selection import in_search
-from tuner.views.plain_view import ended_words, heading
+from tuner.views.plain_view import best_words, ended_words, heading
 from tuner.views.view import View
 
 DRAWINGS_PER_SECOND = 2
@@ -121,7 +121,7 @@ def sparkline(values: Sequence[float | None], *, low: float, high: float, width:
 def _best(search: SearchRecord) -> Block:
     comparison = in_search.compare_best_so_far(search)
     if comparison is None:
-        return [("best", Text("nothing measured yet", style="dim"))]
+        return [("best", Text(best_words(search), style="dim"))]
     rows = Table.grid(padding=(0, 2))
     value, default = formatting.number(comparison.value), formatting.number(comparison.default_value)
     is_default = comparison.trial is comparison.default

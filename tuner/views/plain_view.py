@@ -80,12 +80,21 @@ def ended_words(search: SearchRecord) -> str:
 def best_words(search: SearchRecord) -> str:
     comparison = in_search.compare_best_so_far(search)
     if comparison is None:
-        return "nothing measured yet"
+        return _best_alone(search)
     objective, default = search.settings.metric, formatting.number(comparison.default_value)
     if comparison.trial is comparison.default:
         return f"best so far: the default, {objective} {default}"
     best = formatting.number(comparison.value)
     return f"best trial {comparison.trial.name} {objective} {best} at epoch {comparison.epoch} (default {default})"
+
+
+def _best_alone(search: SearchRecord) -> str:
+    """Where the default has no value to compare with."""
+    best = search.leader
+    if best is None:
+        return "nothing measured yet"
+    value = f"{search.settings.metric} {formatting.number(best.last_result.objective)} at epoch {best.last_epoch}"
+    return f"best trial {best.name} {value} (the default has no value)"
 
 
 def _ended(search: SearchRecord) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import TrialResources, trial_name
 from tuner.views.choice import make_view
 from tuner.views.live_view import HINT, LiveView, sparkline
-from tuner.views.plain_view import PlainView
+from tuner.views.plain_view import PlainView, best_words
 
 RESULTS = Path("results/moe/spring")
 DASHBOARD = "http://127.0.0.1:8265"
@@ -196,6 +196,19 @@ def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_sea
     where = f"at epoch {search.comparison_epoch} (default {default:.3f})"
     assert f"best trial {search.leader.name} s_measure {best:.3f} {where}; " in line
     assert "left] trial" in line
+
+
+def test_where_the_default_has_no_value_the_best_of_the_others_is_told(synthetic_search):
+    synthetic = synthetic_search(num_trials=2)
+    recorder, (default, other) = synthetic.recorder, [trial_name(number, {}) for number in (0, 1)]
+    recorder.start(default, params={}, answers={})
+    recorder.end(default, Outcome.DIVERGED, numbers={"epoch": 1}, epoch=1)
+    assert best_words(recorder.record) == "nothing measured yet"
+    recorder.start(other, params={}, answers={})
+    recorder.result(other, epoch=2, objective=0.75, metrics={}, seconds=1.0)
+    words = f"best trial {other} s_measure 0.750 at epoch 2 (the default has no value)"
+    assert best_words(recorder.record) == words
+    assert words in " ".join(drawn(recorder.record, width=120).split())
 
 
 def test_a_long_silence_is_broken_by_a_line_of_progress(synthetic_search):
