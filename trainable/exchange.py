@@ -144,7 +144,8 @@ def _checked(model: TrainedModel, written: Callable[[Tensor], Tensor], path: Pat
     for number in BATCHES:
         images = _fresh_images(number, input_size(model))
         expected, found = network(images), written(images)
-        largest = max(largest, float((found - expected).abs().max()))
+        # Unlike `max`, it keeps what is not a number.
+        largest = float(np.maximum(largest, float((found - expected).abs().max())))
         scale = max(scale, float(expected.abs().max()))
     if not largest <= TOLERANCE * scale:
         path.unlink()

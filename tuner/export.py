@@ -7,6 +7,7 @@ python -m tuner.export results/moe/<run> --onnx --torch-export   also for other 
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from trainable.config import from_params
@@ -57,7 +59,10 @@ class Verification:
 
     @property
     def largest_difference(self) -> float:
-        return max(abs(a - b) for a, b in zip(self.searched, self.retrained, strict=True))
+        """Infinite where the second ended before the first; NaN where a value is not a number."""
+        if len(self.retrained) < len(self.searched):
+            return math.inf
+        return float(np.abs(np.subtract(self.searched, self.retrained)).max())
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:

@@ -64,6 +64,18 @@ def test_a_program_that_computes_something_else_is_not_kept(tmp_path, monkeypatc
     assert not (tmp_path / PROGRAM).exists()
 
 
+@pytest.mark.parametrize("spoilt", exchange.BATCHES)
+def test_an_output_that_is_not_a_number_is_not_called_equal_to_the_network(spoilt, tmp_path):
+    def written(images):
+        return model.network(images).predictions * (torch.nan if len(images) == spoilt else 1.0)
+
+    model, path = fresh_model("dishes"), tmp_path / ONNX
+    path.touch()
+    with pytest.raises(ValueError, match=r"model.onnx would differ from the network by nan .* it was not kept"):
+        exchange._checked(model, written, path)
+    assert not path.exists()
+
+
 def test_at_a_full_disk_nothing_of_a_program_is_kept_and_the_error_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(exchange, "_traced", lambda model: None)
     monkeypatch.setattr(torch.export, "save", lambda program, file: file.write(b"a program"))

@@ -1,6 +1,7 @@
 """What the winner is handed over as: a whole configuration, the very weights that were judged, and the proof."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import torch
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from trainable.workloads.exported_config import read_exported_config, write_exported_config
-from tuner.export import export, main, trained_weights, trial_config
+from tuner.export import Verification, export, main, trained_weights, trial_config
 from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
 
@@ -95,6 +96,13 @@ def test_a_record_that_was_altered_in_the_ninth_digit_is_not_verified(folder, ca
     rewrite(folder, changed)
     assert main([str(folder), "--verify"]) == 1
     assert "largest difference 1e-09: DIFFERENT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("retrained", "difference"), [([0.5, 0.6], 0.0), ([0.5, 0.625], 0.025), ([0.5], math.inf), ([], math.inf)]
+)
+def test_a_curve_that_ended_earlier_is_another_one(retrained, difference):
+    assert Verification(searched=[0.5, 0.6], retrained=retrained).largest_difference == pytest.approx(difference)
 
 
 def test_a_winner_that_was_cut_off_is_compared_as_far_as_it_came(folder, capsys):
