@@ -25,6 +25,9 @@ from tuner.selection.selected_trial import SelectedTrial, select_trial
 if TYPE_CHECKING:
     from tuner.budget.time_left import TimeLeft
 
+LONG_EPOCHS = 100
+"""Of the training that is proposed, or twice those of the search."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -177,7 +180,8 @@ def commands(result: Result) -> dict[str, str]:
         least, most = result.selected.seeds_to_decide
         found["Decide it on more seeds"] = f"python -m tuner.confirm {place} --seeds {least}..{most}"
     if result.state is not State.CONFIRMING:
-        found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs 100"
+        longer = max(LONG_EPOCHS, 2 * result.search.settings.max_epochs)
+        found["Train it for longer"] = f"python -m trainable.train --config {best} --epochs {longer}"
         if result.search.settings.images:
             # A loop of the user's own may have none.
             found["Predict on your pictures"] = f"python -m trainable.predict --config {best} --image PICTURES"

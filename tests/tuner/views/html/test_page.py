@@ -15,7 +15,7 @@ from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
 from tuner.results.headline import State
-from tuner.views.html.content import read_result
+from tuner.views.html.content import commands, read_result
 from tuner.views.html.live import LivePage
 from tuner.views.html.page import PAGE, render, write_page
 
@@ -206,6 +206,14 @@ def test_a_loop_of_the_user_s_own_without_pictures_is_offered_no_prediction(synt
     of_a_loop = words(images={}, image_size_px=None)
     assert "Train it for longer" in of_a_loop
     assert "Predict on your pictures" not in of_a_loop
+
+
+@pytest.mark.parametrize(("max_epochs", "epochs"), [(12, 100), (150, 300)])
+def test_the_longer_training_is_longer_than_those_of_the_search(synthetic_search, max_epochs, epochs):
+    synthetic = synthetic_search(num_trials=1, max_epochs=max_epochs)
+    synthetic.run()
+    result = read_result(synthetic.recorder.folder, synthetic.recorder.record)
+    assert commands(result)["Train it for longer"].endswith(f"best/config.json --epochs {epochs}")
 
 
 def test_a_search_without_a_trial_has_a_page(synthetic_search):
