@@ -97,6 +97,8 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
     record = read_search(folder)
     epoch = record.comparison_epoch
     trials = [] if epoch is None else record.rank(epoch)
+    if not trials:
+        raise ValueError(f"{folder} has no trial with a finite objective; there is nothing to average.")
     if len(trials) < top:
         full = formatting.count(len(trials), "trial")
         raise ValueError(f"{folder} has {full} of full length; give --top {len(trials)}.")

@@ -101,6 +101,13 @@ def test_more_members_than_trials_is_a_sentence(folder, capsys):
     assert "has 2 trials of full length; give --top 2" in capsys.readouterr().err
 
 
+def test_a_search_without_a_value_has_nothing_to_average(tmp_path, disc_config, trained_search, capsys):
+    folder = tmp_path / "moe" / "empty"
+    trained_search(folder, disc_config, [{"max_lr": 1e-3}], num_epochs=[0])
+    assert main([str(folder)]) == 2
+    assert "empty has no trial with a finite objective; there is nothing to average." in capsys.readouterr().err
+
+
 def test_lost_weights_are_a_sentence(folder, capsys):
     shutil.rmtree(folder / "checkpoints")
     assert main([str(folder), "--top", "2"]) == 2
