@@ -5,6 +5,7 @@ A picture's row is written after its file and overlay, so whatever has a row is 
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,10 +59,8 @@ class PredictionFolder:
                     f"{path} holds predictions with another configuration, other weights or another --overlay; give "
                     "another --output."
                 )
-            content = (path / TABLE).read_text(encoding="utf-8", errors=_ODD_NAMES)
             # A row that a kill cut short, or whose files are gone, is predicted again.
-            for row in csv.DictReader(content[: content.rfind("\n") + 1].splitlines(keepends=True)):
-                decoded = {column: from_csv_cell(cell) for column, cell in row.items()}
+            for decoded in _whole_rows(path / TABLE):
                 if all(file.exists() for file in folder.files_of(decoded["picture"]).values()):
                     folder.rows.append(decoded)
         return folder
@@ -126,3 +125,18 @@ class PredictionFolder:
                 if file.tell() == 0:
                     writer.writeheader()
                 writer.writerows({column: to_csv_cell(cell) for column, cell in row.items()} for row in rows)
+
+
+def _whole_rows(table: Path) -> list[dict[str, str]]:
+    """Its rows, without one that was cut short.
+
+    Raises:
+        ValueError: its first line does not name the pictures, as after another program has saved it in its own way.
+    """
+    content = table.read_bytes().decode("utf-8", _ODD_NAMES)
+    # Lines end as in the csv module: a name may hold other ends of a line.
+    reader = csv.DictReader(io.StringIO(content[: content.rfind("\n") + 1], newline=""))
+    if "picture" not in (reader.fieldnames or ["picture"]):
+        raise ValueError(f"{table} has no column picture; restore it, or give another --output.")
+    whole = [row for row in reader if None not in row and None not in row.values()]
+    return [{column: from_csv_cell(cell) for column, cell in row.items()} for row in whole]

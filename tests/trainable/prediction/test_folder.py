@@ -115,3 +115,25 @@ def test_a_name_that_a_spreadsheet_would_run_is_text_and_its_picture_is_not_pred
     (row,) = rows(opened())
     assert row["picture"] == f"'{picture}"
     assert opened().begin([picture]) == []
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x0b", "\x1c", "\n", '"', ","])
+def test_a_name_with_any_mark_in_it_is_one_row_and_its_picture_is_not_predicted_again(opened, tmp_path, mark):
+    predict(opened(), pictures := [tmp_path / f"a{mark}b.png", tmp_path / "c.png"])
+    assert [row["picture"] for row in opened().rows] == [str(picture) for picture in pictures]
+    assert opened().begin(pictures) == []
+
+
+def test_a_name_of_two_lines_that_a_kill_cut_in_half_is_predicted_again(opened, tmp_path):
+    predict(opened(), pictures := [tmp_path / "c.png", tmp_path / "a\nb.png"])
+    table = opened().path / "predictions.csv"
+    table.write_text(table.read_text().partition("a\nb")[0] + "a\n")
+    assert opened().begin(pictures) == pictures[1:]
+
+
+def test_a_table_that_another_program_has_saved_in_its_own_way_is_a_sentence(opened, pictures):
+    predict(opened(), pictures)
+    table = opened().path / "predictions.csv"
+    table.write_text(table.read_text().replace(",", ";"))
+    with pytest.raises(ValueError, match=r"predictions\.csv has no column picture; restore it, or give another"):
+        opened()
