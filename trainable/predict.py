@@ -27,6 +27,7 @@ from trainable.config import TrialConfig
 from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.process import log_to
+from trainable.console.visible_text import from_csv_cell
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         if options.json:
             # A picture that could not be read has no row.
             with (options.output / TABLE).open(encoding="utf-8", errors="surrogateescape", newline="") as table:
-                summary = {"output": str(options.output), "predictions": list(csv.DictReader(table))}
+                rows = [{name: from_csv_cell(cell) for name, cell in row.items()} for row in csv.DictReader(table)]
+            summary = {"output": str(options.output), "predictions": rows}
             write_json(summary)
         return status
     except (ValueError, OSError) as error:

@@ -180,6 +180,16 @@ def test_the_command_judges_what_it_can_read_and_counts_the_rest(tmp_path, caplo
     assert [row["picture"].rsplit("/")[-1] for row in rows(tmp_path)] == ["plate.png", "broken.jpg"]
 
 
+def test_as_json_a_name_is_as_it_is_and_not_as_a_spreadsheet_needs_it(tmp_path, monkeypatch, capsys):
+    export(tmp_path, "dishes", class_names=["+ve", "-ve"])
+    save_picture(tmp_path / "+a.png", (64, 64))
+    monkeypatch.chdir(tmp_path)
+    assert main(["--config", "config.json", "--image", "+a.png", "--device", "cpu", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert row["picture"] == "+a.png"
+    assert row["class"] in ("+ve", "-ve")
+
+
 # An interrupted reader leaves its file to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tmp_path, caplog):
