@@ -251,7 +251,7 @@ def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> 
         ("Show every metric of every trial", f"tensorboard --logdir {place}/tensorboard"),
     ]
     if not is_confirmed:
-        steps.insert(0, ("Score it on the test split with three seeds", f"python -m tuner.confirm {place}"))
+        steps.insert(0, ("Score it on the test split", f"python -m tuner.confirm {place}"))
     if search.is_unfinished:
         steps.insert(0, ("Continue the search", f"python -m tuner.search --resume {place}"))
     lines = [f"# {words}\n{command}" for words, command in steps]
