@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from trainable import train as command
 from trainable.config import from_params
 from trainable.data.generated.camouflage_scenes import SceneConfig
 from trainable.reporting.train_options import TrainOptions
@@ -89,6 +90,17 @@ def test_the_weights_it_leaves_are_those_that_were_judged(train, config_file, tm
 def test_without_an_output_the_results_lie_beside_the_export(config_file):
     assert main(["--config", str(config_file), "--epochs", "1"]) == 0
     assert (config_file.parent.parent / "train" / "curve.jsonl").exists()
+
+
+@pytest.mark.parametrize(("here", "config"), [("best", "config.json"), (".", "best/config.json")])
+def test_started_in_the_folder_of_an_export_it_writes_beside_it_too(tmp_path, monkeypatch, here, config):
+    outputs = []
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / here)
+    monkeypatch.setattr(command, "_planned", lambda options: None)
+    monkeypatch.setattr(command, "train", lambda exported, output, options: outputs.append(output.resolve()))
+    assert main(["--config", config]) == 0
+    assert outputs == [tmp_path / "run" / "train"]
 
 
 @pytest.mark.parametrize("method", ["run_epoch", "save"])
