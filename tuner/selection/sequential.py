@@ -5,7 +5,7 @@ at most 5 % of all confirmations. So seeds may be added until zero lies outside,
 holds. The intervals are Student's, at the level `level(n)` instead of 5 %.
 Source: alpha spending, Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70, 1983,
 https://doi.org/10.1093/biomet/70.3.659, applied to the levels of the t statistic. The t statistic of normal
-differences has one law, so the total is a number: 4.1 % over 3 to 10 seeds, 4.9 % over 3 to 100. The best of three
+differences has one law, so the total is a number: 4.0 % over 3 to 10 seeds, 4.9 % over 3 to 100. The best of three
 configurations, chosen by the same trainings, stays below 5 % too; more of them share the level of three.
 Cost: at exactly three seeds an interval is 1.6 times as wide as Student's. Off: no; a fixed number of seeds that may
 be followed by more needs the same intervals.
