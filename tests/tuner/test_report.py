@@ -1,4 +1,5 @@
 import csv
+import io
 import math
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
+from rich.markdown import Markdown
 
 from trainable.data.io.findings import Finding, Severity, kinds_of
 from tuner.policy.outcomes import Outcome
@@ -187,6 +190,14 @@ def test_metrics_that_were_not_finite_do_not_break_the_report(synthetic_search):
 
 def test_an_error_text_with_line_breaks_and_bars_does_not_break_the_table():
     assert table(("a",), [("x|y\nz",)]) == "| a |\n| --- |\n| x\\|y z |"
+
+
+def test_a_value_that_looks_like_html_is_seen_where_the_report_is_read():
+    read = io.StringIO()
+    rows = [("`norm`", "<none>", "<script>x</script>"), ("data", "a <b> & c", "`<code>`")]
+    Console(file=read, width=100).print(Markdown(table(("parameter", "default", "trial"), rows)))
+    for cell in ("<none>", "<script>x</script>", "a <b> & c", "<code>"):
+        assert cell in read.getvalue()
 
 
 def test_the_report_can_be_made_again_and_is_the_same(reported):

@@ -181,7 +181,7 @@ def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
     names = list(dict.fromkeys([*default.params, *trial.params]))
     differing = [name for name in names if default.params.get(name, "") != trial.params.get(name, "")]
     rows = [(f"`{name}`", value_in_words(default, name), value_in_words(trial, name)) for name in differing]
-    same = ", ".join(f"`{name}` {value_in_words(trial, name)}" for name in names if name not in differing)
+    same = ", ".join(f"`{name}` {_cell(value_in_words(trial, name))}" for name in names if name not in differing)
     difference = table(("parameter", "default", f"trial {trial.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")
 
@@ -259,7 +259,12 @@ def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> 
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; line breaks and bars in cells are escaped."""
+    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    escaped = ([formatting.one_line(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """On one line, with its bars, and without what Markdown takes for HTML and does not show; code stands as it is."""
+    text = formatting.one_line(text).replace("|", "\\|")
+    return text if text.startswith("`") else text.replace("<", "\\<")
