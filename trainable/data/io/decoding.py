@@ -40,7 +40,7 @@ _SIXTEEN_BITS = ";16"
 _DAMAGED = "Copy the file again from its source, or remove it."
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PAGED_FORMATS = ("TIFF", "GIF", "WEBP", "PNG")
+_PAGED_FORMATS = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 

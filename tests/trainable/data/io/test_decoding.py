@@ -242,7 +242,7 @@ def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):
         read_upright(tmp_path / "bands.tif")
 
 
-@pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
+@pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png", "avif"])
 def test_a_stack_or_an_animation_is_refused(tmp_path, ending):
     pages = [Image.fromarray(np.random.default_rng(seed).integers(0, 255, (20, 30), dtype=np.uint8)) for seed in (1, 2)]
     pages[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=pages[1:])
