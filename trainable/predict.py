@@ -149,7 +149,14 @@ class TrainedModel:
         Raises:
             BadFileError: the picture cannot be read, or does not suit this network; a subclass of ValueError.
         """
-        upright = ImageOps.exif_transpose(picture) if isinstance(picture, Image.Image) else read_upright(Path(picture))
+        if isinstance(picture, Image.Image):
+            return self._predict(ImageOps.exif_transpose(picture))
+        try:
+            return self._predict(read_upright(Path(picture)))
+        except BadFileError as error:
+            raise BadFileError(f"{plain_name(picture)} {error.problem}", error.action) from error
+
+    def _predict(self, upright: Image.Image) -> Prediction:
         with shortages_named():
             return self.predictor(partial(_forward, self.network, self.device), upright)
 

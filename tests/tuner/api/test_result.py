@@ -1,6 +1,7 @@
 """A search read back in Python: its trials, its best, its table, its network."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_its_network_answers_for_a_path_and_for_a_picture_in_memory_alike(result
     assert not model.network.training
     handed_over = torch.load(result.folder / "best" / "weights.pt", weights_only=True)
     assert all(torch.equal(value, handed_over[name]) for name, value in model.network.state_dict().items())
+
+
+def test_a_picture_that_can_not_be_read_is_told_with_its_name(result, tmp_path):
+    result.export()
+    (tmp_path / "dead.png").symlink_to("nowhere.png")
+    (tmp_path / "none.png").touch()
+    model = result.model("cpu")
+    for name, problem in (("gone", "is not there"), ("dead", "is a link to a file that is"), ("none", "is empty: 0 b")):
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}/{name}\.png {problem}"):
+            model.predict(tmp_path / f"{name}.png")
 
 
 def test_without_an_export_the_network_is_asked_for_in_a_sentence(result):

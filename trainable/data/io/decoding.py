@@ -267,8 +267,10 @@ def _require_one_page(image: Image.Image) -> None:
 
 
 def _bad_file(path: Path, error: Exception) -> BadFileError:
-    if not path.exists():
+    if path.is_symlink() and not path.exists():
         return BadFileError("is a link to a file that is not there", "Restore the file, or remove it.")
+    if not path.exists():
+        return BadFileError("is not there", "Restore the file, or give another.")
     if path.is_file() and path.stat().st_size == 0:
         return BadFileError("is empty: 0 bytes", _DAMAGED)
     if isinstance(error, UnidentifiedImageError) and path.read_bytes()[:4] in _TIFF_MARKS:
