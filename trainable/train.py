@@ -39,7 +39,7 @@ from trainable.reporting.output_folder import (
     read_tested,
 )
 from trainable.reporting.profiling import parse_updates, profile_updates
-from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trackers
+from trainable.reporting.tracking import TrackedRun, check_trackers, opened_trackers, tracker_errors
 from trainable.reporting.train_options import TrainOptions, train_parser
 from trainable.run import Run, TrainedEpoch
 from trainable.run_setup import chosen_device, open_run, started_from
@@ -90,6 +90,14 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     except OSError as error:
         problem = error_line(error, remedy="").rstrip()
         logger.error("%s. Finished epochs in %s are saved; fix the problem and add --resume.", problem, output)
+        return 2
+    except tracker_errors(options.track) as error:
+        logger.error(
+            "error: %s failed: %s. Finished epochs in %s are saved; leave out --track, or fix it, and add --resume.",
+            " or ".join(options.track),
+            str(error).strip().rstrip("."),
+            output,
+        )
         return 2
     except KeyboardInterrupt:
         logger.info("Interrupted. Finished epochs are saved; add --resume to the same command to continue.")

@@ -322,6 +322,21 @@ def test_without_room_for_the_weights_a_sentence_says_where_and_a_resume_writes_
     assert weights.read_bytes() == before
 
 
+def test_a_tracker_that_fails_is_a_sentence(config_file, monkeypatch, caplog):
+    class RefusedError(Exception):
+        """As of MLflow, whose exceptions are no errors of the system."""
+
+    def refused(names, run):
+        raise RefusedError("API request to http://tracking:5000 failed.")
+
+    monkeypatch.setattr(command, "check_trackers", lambda names: None)
+    monkeypatch.setattr(command, "opened_trackers", refused)
+    monkeypatch.setattr(command, "tracker_errors", lambda names: (RefusedError,))
+    assert main(["--config", str(config_file), "--track", "mlflow"]) == 2
+    assert "error: mlflow failed: API request to http://tracking:5000 failed. Finished epochs in" in caplog.text
+    assert "leave out --track, or fix it, and add --resume." in caplog.text
+
+
 def test_a_training_that_does_not_fit_ends_with_a_sentence(train, monkeypatch, caplog):
     monkeypatch.setattr(Trainer, "train_epoch", lambda *_, **__: torch.empty(10**15))
     assert train() == 2
