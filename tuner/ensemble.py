@@ -26,6 +26,7 @@ from trainable.console.command_line import error_line, run_main
 from trainable.console.json_output import write_json
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
+from trainable.supervision.contrastive import ContrastiveSupervision
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
 from tuner import formatting
@@ -90,7 +91,7 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
     """Scores the `top` best of the trials that reached the comparison epoch.
 
     Raises:
-        ValueError: there are fewer, their weights are gone, or the data has changed.
+        ValueError: there are fewer, their weights are gone, the data has changed, or they are encoders.
     """
     if top < 1:
         raise ValueError(f"--top is {top}; it must be 1 or more.")
@@ -103,13 +104,23 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
         full = formatting.count(len(trials), "trial")
         raise ValueError(f"{folder} has {full} of full length; give --top {len(trials)}.")
     first = exported_config_of(record, trials[0], folder)
-    task_of(first.config)
+    _check_has_mean(first.config)
     splits = open_data(first.config, first.data_fingerprint)
     members = {
         trial.name: scoring_network(folder, trial, trial_config(record, trial), device) for trial in trials[:top]
     }
     objective = record.settings.metric
     return _evaluate(objective, members, first.config, splits.test, device)
+
+
+def _check_has_mean(config: RunConfig) -> None:
+    """Raises ValueError for a pre-training: what one encoder calls its first feature may be the last of another."""
+    task, config = task_of(config)
+    if isinstance(task.build_supervision(config), ContrastiveSupervision):
+        raise ValueError(
+            f"The encoders of {config.workload} can't be averaged, because their features have no common order; search "
+            "the workload that starts from one with --init, and average its trials."
+        )
 
 
 Network = Callable[[Any, Any], Any]

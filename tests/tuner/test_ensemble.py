@@ -2,19 +2,23 @@
 
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from tests.tuner.conftest import recorded_settings
+from trainable.config import to_dict
 from trainable.data.io.image_cache import CACHE_VARIABLE
 from trainable.run_setup import open_data
 from trainable.tasks.dishes import DishesTask
+from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
 from tuner.ensemble import evaluate_ensemble, main
 from tuner.export import trained_weights, trial_config
-from tuner.records import lock_folder, read_search
+from tuner.records import Recorder, lock_folder, read_search, trial_name
 
 CPU = torch.device("cpu")
 
@@ -106,6 +110,19 @@ def test_a_search_without_a_value_has_nothing_to_average(tmp_path, disc_config, 
     trained_search(folder, disc_config, [{"max_lr": 1e-3}], num_epochs=[0])
     assert main([str(folder)]) == 2
     assert "empty has no trial with a finite objective; there is nothing to average." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workload", ["leaf_pretrain", "moe_pretrain"])
+def test_encoders_whose_features_have_no_common_order_are_refused(workload, tmp_path, capsys):
+    task, trial = get_task(workload), trial_name(0, {})
+    settings = recorded_settings(
+        space=workload, objective=task.objective, num_trials=1, base_config=to_dict(task.default_config())
+    )
+    with closing(Recorder.create(tmp_path, settings)) as recorder:
+        recorder.start(trial, params={}, answers={})
+        recorder.result(trial, epoch=12, objective=0.5, metrics={}, seconds=1.0)
+    assert main([str(tmp_path), "--top", "1"]) == 2
+    assert f"error: The encoders of {workload} can't be averaged, because" in capsys.readouterr().err
 
 
 def test_lost_weights_are_a_sentence(folder, capsys):
