@@ -78,15 +78,16 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             sys.stderr.write(f"{visible(left)}\n")
         exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
         exported |= {form.path.name: str(form.path) for form in forms}
-        if options.json:
-            write_json(exported)
-        else:
+        # As JSON the paths come last: a verification that can't be done leaves standard output empty.
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
             sys.stdout.write(f"{best / CONFIG}\n")
             for form in forms:
                 difference = f"{form.largest_difference:.2g}"
                 sys.stdout.write(f"{form.path}: differs from the network by at most {difference} in a logit\n")
-        with redirect_stdout(sys.stderr) if options.json else nullcontext():
-            return _report_verification(options.folder) if options.verify else 0
+            status = _report_verification(options.folder) if options.verify else 0
+        if options.json:
+            write_json(exported)
+        return status
     except (ValueError, ArithmeticError, OSError) as error:
         sys.stderr.write(error_line(error))
         return 2

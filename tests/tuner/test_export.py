@@ -253,6 +253,16 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
     assert "epoch" not in said.out
 
 
+def test_a_verification_that_can_not_be_done_leaves_a_script_nothing_to_read(folder, capsys):
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["data_fingerprint"] |= {"test": "00" * 32}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert main([str(folder), "--verify", "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "is not what this configuration was found on" in said.err
+
+
 def test_at_a_full_disk_a_sentence_names_the_folder_and_the_former_export_stays(folder, monkeypatch, capsys):
     former = content(export(folder))
 
