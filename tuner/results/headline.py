@@ -128,8 +128,8 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
     rivals = [one for one in confirmations if one.gains]
     if not rivals:
         return ""
-    rival = max(rivals, key=lambda one: statistics.fmean(one.gains))
-    gain = formatting.gain(statistics.fmean(rival.gains))
+    rival = max(rivals, key=lambda one: one.mean_gain)
+    gain = formatting.gain(rival.mean_gain)
     better = f"{sum(gain > 0 for gain in rival.gains)} of {formatting.count(len(rival.gains), 'seed')}"
     failures = f"; {rival.failures}" if rival.failures else ""
     doubt = "" if rival.is_distinguishable or rival.is_contradicted else ", but this may be chance"
@@ -138,7 +138,7 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
 
 def _test_headline(search: SearchRecord, confirmation: Confirmation) -> Headline:
     gains = confirmation.gains
-    mean, interval = statistics.fmean(gains), confirmation.interval
+    mean, interval = confirmation.mean_gain, confirmation.interval
     better = f"{sum(gain > 0 for gain in gains)} of {formatting.count(len(gains), 'seed')} better"
     bounds = "" if interval is None else f"; 95 % interval {' to '.join(map(formatting.difference, interval))}"
     verdict = Verdict.UNSTABLE if confirmation.is_contradicted else Verdict.AHEAD

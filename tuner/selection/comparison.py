@@ -7,7 +7,7 @@ tells the two apart. Cost: none, it reads `confirm.jsonl`. Off: without that fil
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +50,13 @@ class Confirmation:
         return [sign * (self.values[seed] - self.default_values[seed]) for seed in seeds]
 
     @property
+    def mean_gain(self) -> float:
+        """Over these seeds; 0 where both have the same mean, which the mean of the gains misses by a rounding error."""
+        seeds = self.values.keys() & self.default_values.keys()
+        own, default = (_mean([values[seed] for seed in seeds]) for values in (self.values, self.default_values))
+        return own - default if self.higher_is_better else default - own
+
+    @property
     def interval(self) -> tuple[float, float] | None:
         """95 % confidence interval of the mean gain, over all looks; None for fewer than three seeds."""
         return sequential.interval(self.gains, self.num_candidates)
@@ -64,7 +71,7 @@ class Confirmation:
     def is_contradicted(self) -> bool:
         """Whether the better one failed on a seed that the other one survived: no mean of the rest makes up for it."""
         gains, own, other = self.gains, self.failed & self.seeds, self.default_failed & self.seeds
-        return bool(gains) and bool(own - other if statistics.fmean(gains) > 0 else other - own)
+        return bool(gains) and bool(own - other if self.mean_gain > 0 else other - own)
 
     @property
     def failures(self) -> str:
@@ -82,7 +89,7 @@ class Confirmation:
         failures = f"; {self.failures}" if self.failures else ""
         if not gains:
             return f"On the test split, {name} and the default have no seed in common with a finite value{failures}."
-        claim = f"On the test split, {name} is {formatting.gain(statistics.fmean(gains))} than the default"
+        claim = f"On the test split, {name} is {formatting.gain(self.mean_gain)} than the default"
         if self.interval is None:
             return f"{claim} on {formatting.count(len(gains), 'seed')}, too few for a confidence interval{failures}."
         low, high = map(formatting.difference, self.interval)
@@ -163,7 +170,7 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
         return None
     sign = search.settings.sign
     failed = {trial: len(seeds) - len(values) for trial, values in finite.items()}
-    means = {trial: statistics.fmean(values) if values else math.nan for trial, values in finite.items()}
+    means = {trial: _mean(values) if values else math.nan for trial, values in finite.items()}
     best = max(means, key=lambda trial: (-failed[trial], sign * means[trial]))
     others = [trial for trial in means if trial != best]
     return Choice(
@@ -177,6 +184,11 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
         },
         failed=failed,
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """To twelve digits: shares of the same images in another order add up to another last digit."""
+    return float(f"{statistics.fmean(values):.12g}")
 
 
 def _beats(value: float, other: float, *, sign: float) -> bool:

@@ -1,7 +1,6 @@
 """The data of a search's page: tables of its records and of this machine; independent of Streamlit."""
 
 import shutil
-import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +99,7 @@ def _outcome(folder: Path, search: SearchRecord) -> dict[str, object]:
         "exported": None if selected is None else selected.trial.name,
         "validation": None if compared is None else compared.value,
         "default, validation": None if compared is None else compared.default_value,
-        "gain on test": statistics.fmean(gains) if gains else None,
+        "gain on test": tested.mean_gain if tested is not None and gains else None,
         "seeds": len(gains) or None,
         "95 % interval": None if bounds is None else " to ".join(bounds),
         "trials": f"{len(search.trials) - len(search.unfinished)} of {search.settings.num_trials}",

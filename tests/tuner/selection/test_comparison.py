@@ -113,6 +113,25 @@ def test_of_two_that_are_equal_none_is_called_ahead_or_behind():
     assert found.evidence.startswith("no better; 0 of 3 seeds better")
 
 
+def test_the_same_share_of_all_images_is_no_gain_whatever_the_seeds_have():
+    """40 of 60 test images each."""
+    equal = confirmed([12 / 20, 14 / 20, 14 / 20], [12 / 20, 12 / 20, 16 / 20])
+    search = search_of(num_trials=8)
+    found = headline_of(search, search.by_name[NAMES[7]], [equal], State.OVER)
+    assert found.verdict is Verdict.EQUAL
+    assert found.evidence.startswith("no better; 1 of 3 seeds better; 95 % interval -")
+    assert equal.sentence.startswith(f"On the test split, trial {NAMES[7]} is no better than the default, but this may")
+
+
+def test_of_equal_means_the_earlier_is_chosen(tmp_path):
+    """42 of 60 images each on the validation split."""
+    for number, right in ((0, (14, 14, 14)), (5, (12, 12, 18))):
+        for seed, count in enumerate(right, start=1000):
+            run = ConfirmedRun(trial=NAMES[number], seed=seed, objective=0.5, validation=count / 20, test={})
+            append_run(tmp_path, run)
+    assert choose(tmp_path, search_of()).trial.name == NAMES[0]
+
+
 def test_without_a_confirmation_there_is_none(tmp_path):
     assert read_confirmations(tmp_path, search_of()) == []
 
