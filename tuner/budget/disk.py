@@ -1,18 +1,19 @@
 """Disk space: which checkpoints a search keeps, and when it must stop.
 
 It keeps the checkpoints of trials that may continue or may be exported: the best, and with a confirmation all that it
-compares. Those of other ended trials are removed when space runs out, the worst first.
+compares or has compared. Those of other ended trials are removed when space runs out, the worst first.
 """
 
 import math
 import os
 import re
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from tuner import formatting
-from tuner.records import SearchRecord, TrialRecord
+from tuner.records import SearchRecord, TrialRecord, read_runs
 from tuner.records.checkpoints import trial_folder
 from tuner.selection import in_search
 
@@ -48,6 +49,8 @@ class CheckpointBudget:
         self._folder, self._search = folder, search
         budget = search.settings.disk_budget_bytes
         self._limit_bytes = math.inf if budget is None else budget
+        # Several seeds may have chosen one that later trials have left behind on the search's own.
+        self._confirmed = {run.trial for run in read_runs(folder)}
         self._sizes: dict[str, int] = {}
         self._total = self._largest = 0
         for trial in search.trials:
@@ -56,7 +59,7 @@ class CheckpointBudget:
     def update(self, trial: TrialRecord) -> None:
         """Measures the trial's latest checkpoint; over budget, removes those of ended trials."""
         self._measure(trial)
-        for ended in _dispensable(self._search) if self.is_over_budget else ():
+        for ended in _dispensable(self._search, kept=self.needed) if self.is_over_budget else ():
             if not self.is_over_budget:
                 return
             if self._sizes.get(ended.name):
@@ -70,7 +73,7 @@ class CheckpointBudget:
     @property
     def needed(self) -> set[str]:
         """Trials whose checkpoints are kept after they end."""
-        return {trial.name for trial in exportable_trials(self._search)}
+        return {trial.name for trial in exportable_trials(self._search)} | self._confirmed
 
     def shortage(self) -> str | None:
         """Why the search can't continue, as a sentence; None while there is room."""
@@ -92,10 +95,9 @@ class CheckpointBudget:
         self._largest = max(self._largest, size)
 
 
-def _dispensable(search: SearchRecord) -> list[TrialRecord]:
-    """Ended trials that won't be exported, the worst first; an unmeasured one is the worst."""
-    needed = {trial.name for trial in exportable_trials(search)}
-    ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in needed]
+def _dispensable(search: SearchRecord, *, kept: Collection[str]) -> list[TrialRecord]:
+    """The other ended trials, the worst first; an unmeasured one is the worst."""
+    ended = [trial for trial in search.trials if trial.outcome is not None and trial.name not in kept]
 
     def goodness(trial: TrialRecord) -> tuple[float, float]:
         length = math.inf if trial.keeps_last_value else trial.last_epoch

@@ -10,7 +10,7 @@ from trainable.leg import checkpoint_name
 from tuner.budget import disk
 from tuner.budget.disk import CheckpointBudget, parse_size
 from tuner.policy.outcomes import Outcome
-from tuner.records import Recorder, trial_name
+from tuner.records import ConfirmedRun, Recorder, append_run, trial_name
 from tuner.records.checkpoints import trial_folder
 
 SIZE = 1000
@@ -64,6 +64,14 @@ def test_what_a_confirmation_may_hand_over_stays(recorder, confirm, expected):
     recorder.end(NAMES[4], Outcome.COMPLETED, numbers={}, epoch=2)
     shelf_of(recorder, SIZE, confirm=confirm)
     assert kept(recorder) == expected
+
+
+def test_what_several_seeds_have_chosen_stays_when_later_trials_leave_it_behind(recorder):
+    """Trial 3 is the worst but one on the seed of the search."""
+    append_run(recorder.folder, ConfirmedRun(trial=NAMES[0], seed=1000, objective=0.6, validation=0.6, test={}))
+    append_run(recorder.folder, ConfirmedRun(trial=NAMES[3], seed=1000, objective=0.9, validation=0.9, test={}))
+    shelf_of(recorder, 3000, confirm=1)
+    assert kept(recorder) == {0, 2, 3, 4}
 
 
 def test_the_best_and_the_unfinished_are_never_removed_and_the_search_is_told_to_pause(recorder):
