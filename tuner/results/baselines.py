@@ -90,7 +90,10 @@ def _of_trials(rows: Sequence[Row], split: Split) -> str:
     """What the value of a trial on a split is of."""
     if split == "validation":
         return "trials have one seed, that of the search"
-    return f"trials have the mean of {formatting.count(max(row.num_seeds for row in rows), 'seed')}"
+    numbers = {row.num_seeds for row in rows if row.num_seeds}
+    # The default may have more seeds than a trial that was confirmed later, or that failed on one.
+    least = "" if len(numbers) == 1 else f"{min(numbers)} to "
+    return f"trials have the mean of {least}{formatting.count(max(numbers), 'seed')}"
 
 
 def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> list[float]:

@@ -56,6 +56,15 @@ def test_the_report_has_all_four_on_both_splits(folder):
     assert f"| trial {default.name} (the default) |" in text
 
 
+def test_trials_of_different_numbers_of_seeds_are_told_with_both(folder):
+    """As after an extension, whose best trial has only the first seeds of the default."""
+    search = measured(folder)
+    append_run(folder, ConfirmedRun(trial=search.default_trial.name, seed=3, objective=0.5, test={}, validation=0.5))
+    (test,) = [line for line in outcome_lines(folder, search) if line.startswith("Test ")]
+    assert test.endswith("(trials have the mean of 2 to 3 seeds)")
+    assert "on the test split trials have the mean of 2 to 3 seeds." in write_report(folder).read_text()
+
+
 def test_the_terminal_has_a_line_for_each_split(folder):
     lines = outcome_lines(folder, measured(folder))
     validation, test = (next(line for line in lines if line.startswith(name)) for name in ("Validation ", "Test "))
