@@ -188,8 +188,9 @@ def results_table(search: SearchRecord) -> "pd.DataFrame":
 
 def _write_table(search: SearchRecord, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _columns(search), lineterminator="\n")
-        writer.writeheader()
+        columns = _columns(search)
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writerow({name: to_csv_cell(name) for name in columns})
         writer.writerows({name: to_csv_cell(cell) for name, cell in row.items()} for row in _rows(search))
 
 

@@ -117,10 +117,10 @@ def test_a_value_that_a_spreadsheet_would_compute_is_text_in_the_table(synthetic
     synthetic = synthetic_search()
     synthetic.run(until=40)
     records = synthetic.recorder.folder / "trials.jsonl"
-    records.write_text(records.read_text().replace('"params": {', '"params": {"planted": "=1+1", '))
+    records.write_text(records.read_text().replace('"params": {', '"params": {"planted": "=1+1", "=2+2": 3, '))
     write_report(synthetic.recorder.folder)
     with (synthetic.recorder.folder / "results.csv").open(newline="") as file:
-        assert {row["planted"] for row in csv.DictReader(file)} == {"'=1+1"}
+        assert {(row["planted"], row["'=2+2"]) for row in csv.DictReader(file)} == {("'=1+1", "3")}
 
 
 def test_a_search_of_one_trial_says_that_the_default_is_the_best(synthetic_search):
