@@ -60,6 +60,11 @@ def test_every_command_of_the_report_names_this_search(copied, monkeypatch):
     assert not any("--resume" in command for command in commands)
 
 
+def test_the_command_that_scores_it_promises_no_number_of_seeds(reported):
+    """It takes those of the search, such as 3..6."""
+    assert f"# Score it on the test split\npython -m tuner.confirm {reported}\n" in (reported / "report.md").read_text()
+
+
 def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
     frame = pd.read_csv(reported / "results.csv")
     search = read_search(reported)
