@@ -90,11 +90,11 @@ def best_words(search: SearchRecord) -> str:
 
 def _best_alone(search: SearchRecord) -> str:
     """Where the default has no value to compare with."""
-    best = search.leader
-    if best is None:
+    best, default = search.leader, search.default_trial
+    if best is None or default is None:
         return "nothing measured yet"
     value = f"{search.settings.metric} {formatting.number(best.last_result.objective)} at epoch {best.last_epoch}"
-    return f"best trial {best.name} {value} (the default has no value)"
+    return f"best trial {best.name} {value} (the default has no value{' yet' if default.outcome is None else ''})"
 
 
 def _ended(search: SearchRecord) -> dict[str, str]:

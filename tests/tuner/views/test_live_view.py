@@ -202,12 +202,13 @@ def test_where_the_default_has_no_value_the_best_of_the_others_is_told(synthetic
     synthetic = synthetic_search(num_trials=2)
     recorder, (default, other) = synthetic.recorder, [trial_name(number, {}) for number in (0, 1)]
     recorder.start(default, params={}, answers={})
-    recorder.end(default, Outcome.DIVERGED, numbers={"epoch": 1}, epoch=1)
-    assert best_words(recorder.record) == "nothing measured yet"
     recorder.start(other, params={}, answers={})
+    assert best_words(recorder.record) == "nothing measured yet"
     recorder.result(other, epoch=2, objective=0.75, metrics={}, seconds=1.0)
-    words = f"best trial {other} s_measure 0.750 at epoch 2 (the default has no value)"
-    assert best_words(recorder.record) == words
+    words = f"best trial {other} s_measure 0.750 at epoch 2 (the default has no value"
+    assert best_words(recorder.record) == f"{words} yet)"
+    recorder.end(default, Outcome.DIVERGED, numbers={"epoch": 1}, epoch=1)
+    assert best_words(recorder.record) == f"{words})"
     assert words in " ".join(drawn(recorder.record, width=120).split())
 
 
