@@ -101,7 +101,7 @@ def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Findin
     counts = np.bincount(labels[labels >= 0], minlength=len(class_names))
     shown = ", ".join(f"{name} {number}" for name, number in zip(class_names, counts, strict=True))
     if counts.min() * IMBALANCE < counts.max():
-        action = "Classes are uneven: set class_weights, or add images of the rare ones."
+        action = "Classes are uneven: class_weights makes up for it, as do more images of the rare ones."
         return [_found("training split", shown, action, Severity.WARNING)]
     return [_found("training split", shown, "Class balance is OK.", Severity.NOTE)]
 
@@ -114,7 +114,7 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
         _found(
             name,
             f"fewer than {FEWEST_OF_A_CLASS} images in {number} of {counted(len(counts), 'batch', 'batches')}",
-            "Set class_weights, or raise batch_size, so that an update sees the class.",
+            "Raise batch_size, so that an update sees the class; class_weights makes up for some of it.",
             Severity.WARNING,
         )
         for name, number in zip(class_names, poor.tolist(), strict=True)

@@ -47,7 +47,8 @@ FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "m
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
 """The new export and the one it replaces; both exist only while an export runs."""
 CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
-"""Largest difference of the objective that counts as the same curve; several ranks on a CPU use that of a GPU."""
+"""Largest difference that counts as the same curve, as a share of the objective's median size; several ranks on a CPU
+use that of a GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,10 @@ class Verification:
         if len(self.retrained) < len(self.searched):
             return math.inf
         return float(np.abs(np.subtract(self.searched, self.retrained)).max())
+
+    def is_within(self, tolerance: float) -> bool:
+        """`tolerance` is a share of the objective's median size."""
+        return self.largest_difference <= tolerance * float(np.median(np.abs(self.searched)))
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
@@ -248,20 +253,20 @@ def verify(folder: Path) -> Verification:
     searched = [trial.results[epoch].objective for epoch in sorted(trial.results)]
 
     def print_epoch(result: EpochResult) -> None:
-        before = f"{searched[result.epoch - 1]:.6f}" if result.epoch <= len(searched) else "-"
-        sys.stdout.write(f"epoch {result.epoch:3d}  search {before}  retrained {result.objective:.6f}\n")
+        before = formatting.number(searched[result.epoch - 1], 6) if result.epoch <= len(searched) else "-"
+        retrained = formatting.number(result.objective, 6)
+        sys.stdout.write(f"epoch {result.epoch:3d}  search {before}  retrained {retrained}\n")
         sys.stdout.flush()
 
-    retrained = run_epochs(run, on_epoch=print_epoch)
-    return Verification(searched=searched, retrained=[result.objective for result in retrained][: len(searched)])
+    results = run_epochs(run, on_epoch=print_epoch)
+    return Verification(searched=searched, retrained=[result.objective for result in results][: len(searched)])
 
 
 def _report_verification(folder: Path) -> int:
     verification = verify(folder)
     resources = read_settings(folder).resources
     is_exact = resources.device == "cpu" and resources.ranks_per_trial == 1
-    tolerance = CPU_TOLERANCE if is_exact else GPU_TOLERANCE
-    same = verification.largest_difference <= tolerance
+    same = verification.is_within(CPU_TOLERANCE if is_exact else GPU_TOLERANCE)
     verdict = (
         "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
     )

@@ -105,6 +105,15 @@ def test_a_curve_that_ended_earlier_is_another_one(retrained, difference):
     assert Verification(searched=[0.5, 0.6], retrained=retrained).largest_difference == pytest.approx(difference)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_a_tolerance_is_a_share_of_the_objective_whatever_its_size(scale):
+    searched = [0.4 * scale, 0.5 * scale, 0.6 * scale]
+    for off, is_same in ((0.009, True), (0.011, False)):
+        retrained = [searched[0], searched[1], searched[2] + off * scale]
+        assert Verification(searched=searched, retrained=retrained).is_within(0.02) is is_same
+    assert Verification(searched=searched, retrained=searched).is_within(0.0)
+
+
 def test_a_winner_that_was_cut_off_is_compared_as_far_as_it_came(folder, capsys):
     win(folder, 2)
     assert main([str(folder), "--verify"]) == 0

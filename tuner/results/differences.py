@@ -44,11 +44,19 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     shares = {} if importance is None else importance.shares
     beyond = [] if importance is None else importance.beyond_chance
     names = sorted({**default.params, **trial.params}, key=lambda name: -shares.get(name, 0.0))
-    both = [(name, value_in_words(trial, name), value_in_words(default, name)) for name in names]
+    both = [(name, *both_in_words(trial, default, name)) for name in names]
     found = [
         Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
     ]
     return found if importance is not None else sorted(found, key=lambda one: -one.size)
+
+
+def both_in_words(trial: TrialRecord, other: TrialRecord, name: str) -> tuple[str, str]:
+    """A parameter's value in each, with all digits where fewer do not tell them apart."""
+    own, beside = value_in_words(trial, name), value_in_words(other, name)
+    if own == beside and trial.params.get(name) != other.params.get(name):
+        return str(trial.params[name]), str(other.params[name])
+    return own, beside
 
 
 def value_in_words(trial: TrialRecord, name: str) -> str:

@@ -1,10 +1,10 @@
 """The page beside an exported network: what it is, on what data, how good, and how to load it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
+from tuner.results.differences import NOT_USED, both_in_words
 from tuner.results.report_text import table
 from tuner.selection.comparison import Confirmation
 from tuner.selection.in_search import handed_over_result
@@ -72,19 +72,13 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> str:
     if default is None or default is trial:
         return "Nothing: it is the default configuration."
     names = dict.fromkeys([*default.params, *trial.params])
-    rows = [
-        (_code(name), _value(trial.params, name), _value(default.params, name))
-        for name in names
-        if trial.params.get(name, _ABSENT) != default.params.get(name, _ABSENT)
-    ]
+    both = [(name, *both_in_words(trial, default, name)) for name in names]
+    rows = [(_code(name), _value(here), _value(there)) for name, here, there in both if here != there]
     return table(("parameter", "here", "default"), rows) if rows else "Nothing."
 
 
-_ABSENT = object()
-
-
-def _value(params: Mapping[str, Any], name: str) -> str:
-    return _code(formatting.parameter(params[name])) if name in params else "not used"
+def _value(words: str) -> str:
+    return words if words == NOT_USED else _code(words)
 
 
 def _code(text: str) -> str:

@@ -9,7 +9,7 @@ from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
 from tuner.results import progress
-from tuner.results.differences import value_in_words
+from tuner.results.differences import both_in_words, value_in_words
 from tuner.selection import in_search
 from tuner.selection.comparison import Confirmation
 from tuner.selection.selected_trial import SelectedTrial
@@ -180,7 +180,7 @@ def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
         return table(("parameter", "default"), own)
     names = list(dict.fromkeys([*default.params, *trial.params]))
     differing = [name for name in names if default.params.get(name, "") != trial.params.get(name, "")]
-    rows = [(f"`{name}`", value_in_words(default, name), value_in_words(trial, name)) for name in differing]
+    rows = [(f"`{name}`", *both_in_words(default, trial, name)) for name in differing]
     same = ", ".join(f"`{name}` {_cell(value_in_words(trial, name))}" for name in names if name not in differing)
     difference = table(("parameter", "default", f"trial {trial.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")

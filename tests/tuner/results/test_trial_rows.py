@@ -1,6 +1,7 @@
 """The table of all trials."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,13 @@ def test_differences_are_those_of_the_parameters_the_most_important_first(search
         one.parameter for one in found if one.parameter in importance.beyond_chance
     ]
     assert differences(search, search.default_trial, importance) == []
+
+
+def test_a_difference_in_the_fourth_digit_is_one_and_is_seen(search):
+    default = search.default_trial
+    close = replace(default, params=default.params | {"max_lr": default.params["max_lr"] * 1.0001})
+    (found,) = differences(search, close, None)
+    assert (float(found.value), float(found.default)) == (close.params["max_lr"], default.params["max_lr"])
 
 
 def test_a_difference_says_what_its_parameter_means_unless_it_is_the_users_own():
