@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class Backbone(nn.Module):
         x, maps = self.normalise(images, moments), []
         for stage in self.stages:
             if self.checkpointing and self.training:
-                x = checkpoint(stage, x, use_reentrant=False, context_fn=partial(_contexts, stage))
+                x = checkpoint(stage, x, use_reentrant=False, **_kept_once(stage))
             else:
                 x = stage(x)
             maps.append(x)
@@ -79,6 +80,14 @@ class Normalisation(nn.Module):
 
 def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def _kept_once(stage: nn.Module) -> dict[str, Any]:
+    """Options of a checkpoint whose BatchNorm counts a batch once.
+
+    A compiled graph updates the statistics in its forward part alone, and takes no such contexts.
+    """
+    return {} if torch.compiler.is_compiling() else {"context_fn": partial(_contexts, stage)}
 
 
 def _contexts(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:

@@ -8,6 +8,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
+from trainable.models.backbones.backbone import Backbone
 from trainable.models.backbones.registry import BACKBONES, WITHOUT_BATCH_NORM, build_backbone
 from trainable.models.backbones.small_encoder import channel_moments
 
@@ -123,6 +124,21 @@ def test_checkpointing_gives_the_same_gradients_and_the_same_running_statistics(
     (plain, plain_state), (recomputed, recomputed_state) = results
     assert all(torch.equal(plain[name], recomputed[name]) for name in plain)
     assert all(torch.equal(plain_state[name], recomputed_state[name]) for name in plain_state)
+
+
+@pytest.mark.slow
+def test_a_compiled_backbone_that_saves_activations_has_the_same_gradients_and_running_statistics():
+    results = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        layers = [nn.Sequential(nn.Conv2d(before, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()) for before in (3, 4)]
+        backbone = Backbone(layers, (4, 4), lambda images, moments: images)
+        backbone.checkpointing = checkpointing
+        if checkpointing:
+            backbone.compile(backend="aot_eager")
+        sum(m.square().mean() for m in backbone(_images())).backward()
+        results.append(({n: p.grad for n, p in backbone.named_parameters()}, backbone.state_dict()))
+    torch.testing.assert_close(results[1], results[0])
 
 
 def test_the_small_encoder_does_not_see_brightness_contrast_or_colour_cast():
