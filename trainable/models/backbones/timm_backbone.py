@@ -33,7 +33,7 @@ class TimmBackbone(Backbone):
         self._chosen = [_nearest(stride, strides) for stride in STRIDES]
         super().__init__([trunk], tuple(channels[index] for index in self._chosen), normalise)
         self._name = name
-        self._momenta = {layer: layer.momentum for layer in batch_norms(trunk)}
+        self._momenta = [layer.momentum for layer in batch_norms(trunk)]
         self._is_channels_last = str(getattr(trunk, "output_fmt", "")).endswith("NHWC")
 
     def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
@@ -68,11 +68,13 @@ class TimmBackbone(Backbone):
     def _run_trunk(self, trunk: nn.Module, images: Tensor) -> list[Tensor]:
         if not (self.checkpointing and self.training):
             return trunk(images)
-        for layer, momentum in self._momenta.items():
+        # Looked up each time: layers may have been replaced since, such as by those that normalise over ranks.
+        layers = batch_norms(trunk)
+        for layer, momentum in zip(layers, self._momenta, strict=True):
             layer.momentum = momentum
         maps = trunk(images)
         # A recomputed forward pass sees the same batch again; the running statistics must not see it twice.
-        for layer in self._momenta:
+        for layer in layers:
             layer.momentum = 0.0
         return maps
 

@@ -87,16 +87,39 @@ class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
     dimensions = (4,)
 
 
-_SYNCED: dict[type[nn.Module], type[_OverRanks]] = {
-    nn.BatchNorm1d: BatchNorm1dOverRanks,
-    nn.BatchNorm2d: BatchNorm2dOverRanks,
+class BatchNormAct2dOverRanks(BatchNorm2dOverRanks):
+    """That of timm, which drops and activates what it has normalised."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.drop, self.act = layer.drop, layer.act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.drop(super().forward(x)))
+
+
+# By their names, for timm need not be installed.
+_SYNCED: dict[str, type[_OverRanks]] = {
+    "torch.nn.modules.batchnorm.BatchNorm1d": BatchNorm1dOverRanks,
+    "torch.nn.modules.batchnorm.BatchNorm2d": BatchNorm2dOverRanks,
+    "timm.layers.norm_act.BatchNormAct2d": BatchNormAct2dOverRanks,
 }
 
 
 def sync_batch_norms(model: nn.Module) -> None:
-    """Replaces every batch normalisation inside `model` by one over all ranks; parameters stay the same objects."""
+    """Replaces every batch normalisation inside `model` by one over all ranks; parameters stay the same objects.
+
+    Raises:
+        ValueError: a layer derives from one of torch and may do more, which no replacement would.
+    """
     for name, layer in model.named_children():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and type(layer) in _SYNCED:
-            setattr(model, name, _SYNCED[type(layer)](layer))
-        else:
+        kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
+        if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             sync_batch_norms(layer)
+        elif kind in _SYNCED:
+            setattr(model, name, _SYNCED[kind](layer))
+        elif not isinstance(layer, _OverRanks):
+            raise ValueError(
+                f"{name} is a {type(layer).__name__}, a batch normalisation of its own kind, which several processes "
+                "can't share; take torch's, or train with one process."
+            )
