@@ -129,7 +129,7 @@ class LoopRun:
                     "before the break, or train all of epochs()."
                 )
         metrics = news.metrics | ({"peak_gib": peak_gib(self.device)} if self.device.type == "cuda" else {})
-        check_finite(metrics, epoch=self.epoch, step=0)
+        check_finite(metrics, epoch=self.epoch, step=None)
         self._end, self.epoch = news, news.epoch
         seconds = time.perf_counter() - began
         return EpochResult(

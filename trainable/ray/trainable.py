@@ -118,7 +118,8 @@ class LegTrainable(tune.Trainable):
             with user_errors_named():
                 return {REPORT: self._report()}
         except DivergedError as error:
-            return {REPORT: self._over("diverged", term=error.term, value=str(error.value), step=error.step)}
+            step = {} if error.step is None else {"step": error.step}
+            return {REPORT: self._over("diverged", term=error.term, value=str(error.value), **step)}
         except MemoryShortage as error:
             numbers: Mapping[str, float | str] = error.numbers or {"error": error.message}
             report = self._over("out_of_memory", **numbers)

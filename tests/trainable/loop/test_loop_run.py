@@ -206,6 +206,12 @@ def test_a_number_that_is_not_finite_is_divergence(value):
         run.run_epoch()
 
 
+def test_the_sentence_about_divergence_claims_nothing_of_updates_that_nobody_counted():
+    with pytest.raises(DivergedError) as caught:
+        run_of(reporting({"val/loss": math.nan})).run_epoch()
+    assert str(caught.value) == "val/loss became nan in epoch 1"
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -36,13 +36,17 @@ MAX_SKIPPED_UPDATES = 20
 
 
 class DivergedError(ArithmeticError):
-    """A loss term or the gradient is not finite; carries the epoch, from 0, step and term. Its text counts from 1."""
+    """A loss term or the gradient is not finite; carries the epoch, from 0, step and term. Its text counts from 1.
 
-    def __init__(self, *, term: str, value: float, epoch: int, step: int) -> None:
+    The step is None where a loop of the user's own makes the updates, which nobody counts.
+    """
+
+    def __init__(self, *, term: str, value: float, epoch: int, step: int | None) -> None:
         # No learning rate has acted yet.
         is_first = epoch == step == 0
         cause = "; no update was made before: the network, its weights or the data give it" if is_first else ""
-        super().__init__(f"{term} became {value} in epoch {epoch + 1}, optimizer step {step}{cause}")
+        place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, optimizer step {step}"
+        super().__init__(f"{term} became {value} in {place}{cause}")
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
 
     def __reduce__(self) -> tuple:
@@ -50,7 +54,7 @@ class DivergedError(ArithmeticError):
         return partial(type(self), term=self.term, value=self.value, epoch=self.epoch, step=self.step), ()
 
 
-def check_finite(terms: Mapping[str, float], *, epoch: int, step: int) -> None:
+def check_finite(terms: Mapping[str, float], *, epoch: int, step: int | None) -> None:
     """Raises DivergedError naming the first term that is not finite."""
     for term, value in terms.items():
         if not math.isfinite(value):
