@@ -42,6 +42,8 @@ class LayerVerdict:
     """Share of the assignments of each expert; zeros when nothing was routed yet."""
     dead_experts: tuple[int, ...]
     """Experts proven to lie below the threshold, the least used first."""
+    can_tell: bool
+    """Enough was routed to prove an expert dead that is never chosen; where not, no dead ones is no good news."""
     num_assignments: int
     load_imbalance_cv: float
     imbalance: float
@@ -63,6 +65,11 @@ class CollapseVerdict:
     @property
     def collapsed(self) -> bool:
         return any(layer.reasons for layer in self.layers)
+
+    @property
+    def is_healthy(self) -> bool:
+        """No layer is collapsed, and not for want of evidence."""
+        return all(layer.can_tell and not layer.reasons for layer in self.layers)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -87,7 +94,9 @@ def judge_layer(
     possible = largest_cv(len(counts), counts.sum() / tokens) if counts.any() else 0.0
     cv = float(usage.std() * len(counts))
     cv_limit = IMBALANCE_LIMIT * possible if limits.cv is None else limits.cv
-    dead = np.flatnonzero(share_upper_bounds(counts, tokens, limits.level) < limits.share)
+    # The last one is that of an expert which is never chosen.
+    is_dead = share_upper_bounds(np.append(counts, 0.0), tokens, limits.level) < limits.share
+    dead = np.flatnonzero(is_dead[:-1])
     reasons = []
     if len(dead):
         reasons.append(
@@ -101,6 +110,7 @@ def judge_layer(
         reasons=tuple(reasons),
         usage=tuple(usage.tolist()),
         dead_experts=tuple(dead[usage[dead].argsort(kind="stable")].tolist()),
+        can_tell=bool(is_dead[-1]),
         num_assignments=round(counts.sum()),
         load_imbalance_cv=cv,
         imbalance=cv / possible if possible else 0.0,

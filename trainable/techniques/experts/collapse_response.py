@@ -1,7 +1,8 @@
 """Response to expert collapse: escalates from a gentle push to a new expert, one step at a time.
 
 What: healthy -> warned, for some alarmed checks in a row -> one act -> cooldown, in which nothing is done. Every act
-takes the next step of a ladder, and an episode ends with the first check without an alarm after it:
+takes the next step of a ladder, and an episode ends with the first check after it that has the evidence for an alarm
+and gives none:
 
 1. rebalance: the load balancer's coefficients are doubled, up to a cap, and stay so.
 2. noise: the collapsed layers' routers get noise on their logits, which fades again from check to check.
@@ -175,8 +176,9 @@ class CollapseResponse:
             self._cooldown_left -= 1
             return ()
         verdict = verdict or detector.check()
-        if not verdict.collapsed:
+        if verdict.is_healthy:
             self._alarmed_checks = self._acts = 0
+        if not verdict.collapsed:
             return ()
         self._alarmed_checks += 1
         if self._alarmed_checks < self._config.patience_checks:

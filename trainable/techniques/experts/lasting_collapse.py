@@ -2,7 +2,9 @@
 
 What: the detector's verdict is taken after each epoch, before the response acts. A layer is lost when only as many
 experts are alive as a token is sent to, so that the router has no choice left. A layer that is lost for
-`patience_epochs` epochs in a row ends the training. One or two dead experts do not: many good mixtures have them. The
+`patience_epochs` epochs in a row ends the training. An epoch with too little evidence, such as one of few images after
+an act of the response has dropped what was counted, counts as the one before it did, but does not itself end the
+training. One or two dead experts never do: many good mixtures have them. The
 patience is a share of the budget, and long enough for each step of the response to be taken and to have its effect.
 Source: own; the proof is that of `collapse_evidence`.
 Cost: none beside the detector's, whose verdict the trainer keeps. Off: `collapse_patience_fraction=None`.
@@ -47,5 +49,7 @@ class LastingCollapse(SavedState):
         for layer, count in zip(verdict.layers, former, strict=True):
             num_alive = len(layer.usage) - len(layer.dead_experts)
             # Lost: every token is sent to the same experts.
-            self._epochs_lost.append(count + 1 if num_alive <= self.top_k else 0)
+            is_lost = num_alive <= self.top_k
+            pending = 0 if layer.can_tell or not count else min(count + 1, self.patience_epochs - 1)
+            self._epochs_lost.append(count + 1 if is_lost else pending)
             self._busiest.append(max(enumerate(layer.usage), key=lambda item: item[1]))

@@ -43,6 +43,20 @@ def test_too_few_assignments_prove_nothing():
     assert not is_lost(layer(9, 0, 0, 0), 1)
 
 
+def test_an_epoch_with_too_little_evidence_counts_as_the_one_before_and_ends_nothing():
+    lost, fine, few = layer(900, 0, 0, 0), layer(300, 300, 200, 100), layer(9, 0, 0, 0)
+    collapse = LastingCollapse(4, top_k=1)
+    for seen in (few, lost, few, few, few):
+        collapse.observe(verdict(seen))
+        assert not collapse.has_ended
+    collapse.observe(verdict(lost))
+    assert collapse.has_ended
+    recovered = LastingCollapse(4, top_k=1)
+    for seen in (lost, few, fine, few, lost, lost, lost):
+        recovered.observe(verdict(seen))
+        assert not recovered.has_ended
+
+
 def test_the_same_layer_has_to_be_lost_in_a_row():
     lost, fine = layer(900, 0, 0, 0), layer(300, 300, 200, 100)
     collapse = LastingCollapse(2, top_k=1)
