@@ -20,6 +20,7 @@ from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.segmentation import bce_loss
 from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
+from trainable.models.backbone_config import MIN_SIDE_PX
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.models.user_network import build_user_network
@@ -181,6 +182,7 @@ class MoeTask(Task[MoeConfig]):
     def build_model(self, config: MoeConfig) -> nn.Module:
         network: nn.Module
         if config.model.network is None:
+            _check_views(config)
             network = CamouflageNet(config.model)
         else:
             size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
@@ -246,6 +248,19 @@ class MoeTask(Task[MoeConfig]):
         if device.type == "cpu":
             batch_size = ceil(EVALUATED_PIXELS / prod(data.images.shape[1:3]))
         return EvaluationBatches(data, batch_size=batch_size, device=device)
+
+
+def _check_views(config: MoeConfig) -> None:
+    """Raises ValueError when a view of the final test is too small, which would be told after the whole training."""
+    views, size_px = config.test_time_augmentation, config.trained_size_px
+    if views is None or size_px is None:
+        return
+    smallest_px = round(min(views.tta_scales) * min(size_px))
+    if smallest_px < MIN_SIDE_PX:
+        raise ValueError(
+            f"tta_scales has {min(views.tta_scales):g}, at which images of {size_px[1]}x{size_px[0]} px have a side of "
+            f"{smallest_px} px; the network needs {MIN_SIDE_PX} px or more: leave it out."
+        )
 
 
 def _with_watched_experts(

@@ -1,10 +1,11 @@
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from trainable.config import from_dict, to_dict
+from trainable.config import from_dict, from_params, to_dict
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.splits import Splits
 from trainable.tasks.registry import get_task
@@ -26,3 +27,12 @@ def test_pictures_are_judged_in_the_size_that_the_data_was_opened_in():
     splits = Splits(train=data, validation=data, test=data, fingerprint={})
     config = from_dict(to_dict(task.adapt_to_data(task.default_config("folder"), splits)), task.default_config())
     assert task.predictor(config).trained_size_px == (32, 48)
+
+
+@pytest.mark.parametrize(("scale", "is_refused"), [(0.25, True), (0.5, False)])
+def test_a_view_too_small_for_the_network_is_refused_before_the_training(scale, is_refused):
+    task = get_task("moe")
+    config = from_params({"test_time_augmentation": True, "tta_scales": (scale, 1.0)}, task.default_config("folder"))
+    refusal = pytest.raises(ValueError, match=r"tta_scales has 0\.25, at which images of 96x64 px have a side of 16 px")
+    with refusal if is_refused else nullcontext():
+        task.build_model(replace(config, trained_size_px=(64, 96)))
