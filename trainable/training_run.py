@@ -107,6 +107,7 @@ class TrainingRun:
         Raises:
             DivergedError: a loss, the gradient or a validation metric is not finite.
             MemoryShortage: the smallest micro-batch does not fit, or any on one of several ranks.
+            ValueError: the validation does not give the monitored metric.
         """
         began = trained = time.perf_counter()
 
@@ -116,7 +117,7 @@ class TrainingRun:
             return metrics | self._validated()
 
         metrics = self._next_epoch(computed)
-        monitored = metrics[self.monitor.name]
+        monitored = self._monitored(metrics)
         self.trainer.scheduler.observe(monitored, epochs=span_epochs)
         if self.early_stopping is not None:
             self.early_stopping.observe(monitored, epochs=span_epochs)
@@ -140,6 +141,15 @@ class TrainingRun:
         if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
             self.lasting_collapse.observe(self.trainer.collapse_verdict)
         return metrics
+
+    def _monitored(self, metrics: dict[str, float]) -> float:
+        """Whether a metric can be measured the data alone tells: a grade or a map may be annotated nowhere."""
+        if self.monitor.name not in metrics:
+            measured = ", ".join(name for name in metrics if name.startswith("val/"))
+            raise ValueError(
+                f"monitor is {self.monitor.name}, which can't be measured on this validation split; it has {measured}."
+            )
+        return metrics[self.monitor.name]
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""

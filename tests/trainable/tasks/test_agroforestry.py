@@ -4,10 +4,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from trainable.config import from_params
+from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
 from trainable.data.generated.crown_scenes import CrownSceneConfig
 from trainable.data.io.image_cache import CACHE_VARIABLE
@@ -63,6 +65,15 @@ def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losse
     assert all(math.isfinite(value) for value in result.metrics.values())
     assert result.objective == result.metrics["val/map_50"]
     assert run.test().keys() >= {"map_50", "semantic_miou"}
+
+
+def test_a_monitor_of_what_is_annotated_nowhere_is_a_sentence(small_config, splits):
+    validation = splits.validation
+    unlabelled = replace(validation, semantic=np.full_like(validation.semantic, VOID))
+    config = from_params({"monitor": "val/semantic_miou"}, small_config)
+    run = TrainingRun(config, replace(splits, validation=unlabelled))
+    with pytest.raises(ValueError, match=r"monitor is val/semantic_miou, which can't be measured .* has .*val/map_50"):
+        run.run_epoch()
 
 
 def test_a_standstill_of_the_precision_ends_the_training_and_its_folder_is_whole(small_config, tmp_path, monkeypatch):
