@@ -30,6 +30,9 @@ from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.parallel.random_streams import seed_everything
 
+_COMPARING = ("early_stopping", "best_epoch")
+"""Parts of a run that compare the monitored metric with its best value so far."""
+
 
 class TrainingRun:
     """A run that stands after `epoch` completed epochs.
@@ -185,13 +188,14 @@ class TrainingRun:
 
     def save(self, path: Path) -> None:
         """Writes the state after the last completed epoch; all ranks call it, and the first writes."""
-        run = {name: part.state_dict() for name, part in self._parts().items()}
+        run: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
+        run["monitor"] = list(self._monitor_state)
         state = {"epoch": self.epoch, "trainer": self.trainer.state_dict(), "run": run}
         if self.trainer.ranks is None or self.trainer.ranks.is_first:
             write_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
-        """Goes on where `save` left off.
+        """Goes on where `save` left off; with another monitor, the best epoch and the patience begin anew.
 
         Raises:
             CheckpointError: the file is not a checkpoint of this format.
@@ -199,12 +203,20 @@ class TrainingRun:
         checkpoint = read_checkpoint(path, self.device)
         self.epoch, states = checkpoint["epoch"], run_state(checkpoint)
         size = self.micro_batches.size
+        # Values of another metric can't be compared; older checkpoints don't say which one it was.
+        is_same_monitor = tuple(states.get("monitor", self._monitor_state)) == self._monitor_state
         for name, part in self._parts().items():
-            if name in states:
+            if name in states and (is_same_monitor or name not in _COMPARING):
                 part.load_state_dict(states[name])
         if self.micro_batches.size != size:
             self._replace_batches()
         self.trainer.load_state_dict(checkpoint["trainer"])
+        if not is_same_monitor:
+            self.trainer.scheduler.forget_best()
+
+    @property
+    def _monitor_state(self) -> tuple[str, str]:
+        return self.monitor.name, self.monitor.mode
 
     def _parts(self) -> dict[str, Any]:
         """What decides after each epoch and is on, by name."""

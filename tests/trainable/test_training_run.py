@@ -349,6 +349,18 @@ def test_the_weights_of_the_best_epoch_are_tested_and_handed_over(begin, averagi
     assert all(torch.equal(whole.handed_over.weights[name], value) for name, value in first.handed_over.weights.items())
 
 
+def test_a_resume_with_another_monitor_compares_no_value_of_the_former_one(begin, tmp_path):
+    """An S-measure above 0 would be better than every loss, whose sign is changed."""
+    watched = {"early_stopping": True, "patience_epochs": 1, "schedule_kind": "plateau"}
+    first, resumed = begin(PLAIN | watched), begin(PLAIN | watched | {"monitor": "val/loss"})
+    first.run_epoch()
+    first.save(tmp_path / "checkpoint.pt")
+    resumed.restore(tmp_path / "checkpoint.pt")
+    result = resumed.run_epoch()
+    assert resumed.handed_over[::2] == (2, result.metrics["val/loss"])
+    assert (resumed.ending, resumed.trainer.scheduler.epochs_without_improvement) == (None, 0)
+
+
 def test_without_a_best_epoch_the_last_weights_are_handed_over(begin):
     run = begin(PLAIN | {"best_epoch": False})
     curve(run)

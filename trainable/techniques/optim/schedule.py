@@ -97,6 +97,9 @@ class Schedule(SavedState, ABC):
             epochs: since the last validation.
         """
 
+    def forget_best(self) -> None:
+        """What was observed until now was another metric."""
+
     def step(self, epoch: float | None = None) -> None:
         """Moves to the time after `epoch` epochs, or one epoch on."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -228,6 +231,9 @@ class PlateauSchedule(Schedule):
         if epoch < self.warmup_epochs:
             return self.max_lr * rise(epoch / self.warmup_epochs, start=self.floor)
         return self.max_lr * max(self.floor, self.factor**self.reductions)
+
+    def forget_best(self) -> None:
+        self._best, self.epochs_without_improvement = -math.inf, 0
 
     def observe(self, objective: float, *, epochs: int = 1) -> None:
         assert math.isfinite(objective), objective
