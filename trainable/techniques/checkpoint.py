@@ -121,11 +121,25 @@ def restore_random_state(state: dict, device: torch.device = CPU) -> None:
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now."""
+    """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now.
+
+    Moments of another algorithm mean something else: then they begin anew.
+    """
+    if any(map(_keeps_other_moments, optimizer.param_groups, state["param_groups"])):
+        return
     configured = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(counts_on_cpu(state))
     for group, options in zip(optimizer.param_groups, configured, strict=True):
         group.update(options)
+
+
+def _keeps_other_moments(group: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Of Adam, RMSprop and SGD each has an option that the others lack; RMSprop keeps one more with a momentum."""
+    kinds = [
+        ({"betas", "alpha", "dampening"} & one.keys(), "alpha" in one and one.get("momentum", 0) > 0)
+        for one in (group, saved)
+    ]
+    return kinds[0] != kinds[1]
 
 
 def counts_on_cpu(state: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import pickle
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -85,6 +86,27 @@ def test_moments_are_restored_and_hyper_parameters_are_not():
     assert (new.param_groups[0]["lr"], new.param_groups[0]["weight_decay"]) == (0.7, 0.0)
     assert new.param_groups[0]["betas"] == (0.5, 0.6)
     assert new.state[weight]["exp_avg"].tolist() == old.state[weight]["exp_avg"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        (partial(torch.optim.AdamW, fused=True), torch.optim.RMSprop),
+        (partial(torch.optim.SGD, momentum=0.9), partial(torch.optim.AdamW, fused=True)),
+        (torch.optim.RMSprop, partial(torch.optim.RMSprop, momentum=0.9)),
+    ],
+)
+def test_another_algorithm_goes_on_with_moments_that_begin_anew(former, now):
+    weight, alone = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    old, new, fresh = former([weight], lr=0.1), now([weight], lr=0.1), now([alone], lr=0.1)
+    weight.grad, alone.grad = torch.ones(2), torch.ones(2)
+    old.step()
+    with torch.no_grad():
+        weight.fill_(1.0)
+    load_optimizer_state(new, old.state_dict())
+    new.step()
+    fresh.step()
+    assert torch.equal(weight, alone)
 
 
 def test_step_counts_come_to_lie_on_the_cpu_wherever_the_checkpoint_was_read_to():
