@@ -46,7 +46,8 @@ class ProgressiveResolution:
 
     def side_px(self, whole_px: int, epoch: int) -> int:
         """Side of the images of epoch `epoch`, the first being 0; in the first stage a multiple of 16 from 32."""
-        if epoch >= self.config.low_resolution_fraction * self.max_epochs:
+        # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
+        if epoch >= round(self.config.low_resolution_fraction * self.max_epochs, 9):
             return whole_px
         small_px = round(whole_px * self.config.low_resolution_scale / _STEP_PX) * _STEP_PX
         return min(whole_px, max(2 * _STEP_PX, small_px))

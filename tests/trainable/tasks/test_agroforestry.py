@@ -17,6 +17,7 @@ from trainable.preset import main as preset_main
 from trainable.reporting.output_folder import read_curve
 from trainable.reporting.train_options import TrainOptions
 from trainable.tasks.registry import get_task
+from trainable.techniques.progressive_resolution import ProgressiveResolutionConfig
 from trainable.train import main as train_main
 from trainable.train import train
 from trainable.training_run import TrainingRun
@@ -65,6 +66,12 @@ def test_an_epoch_gives_exactly_the_promised_validation_metrics_beside_its_losse
     assert all(math.isfinite(value) for value in result.metrics.values())
     assert result.objective == result.metrics["val/map_50"]
     assert run.test().keys() >= {"map_50", "semantic_miou"}
+
+
+def test_low_resolution_lasts_as_many_whole_epochs_as_were_asked_for():
+    """7 / 25 times 25 is a little more than 7."""
+    stage = ProgressiveResolutionConfig(low_resolution_fraction=7 / 25).build(25)
+    assert [stage.side_px(64, epoch) for epoch in (6, 7)] == [32, 64]
 
 
 def test_a_monitor_of_what_is_annotated_nowhere_is_a_sentence(small_config, splits):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from trainable import CODProgressiveAugmentation
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
 from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS, AugmentationConfig
 
 
@@ -56,6 +57,17 @@ def test_a_config_places_its_ramp_by_the_planned_length():
         augmentation = config.build(max_epochs, seed=0)
         augmentation.update_epoch(0.25 * max_epochs)
         assert augmentation.current_strength == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize("config", [AugmentationConfig, ImageAugmentationConfig])
+def test_a_step_that_was_asked_for_at_a_whole_epoch_comes_at_that_one(config):
+    """7 / 25 times 25 is a little more than 7."""
+    options = {"start_fraction": 7 / 25, "ramp_fraction": 0.0, "initial_strength": 0.1, "max_strength": 0.8}
+    augmentation, strengths = config(**options).build(25, 0), []
+    for epoch in (6, 7):
+        augmentation.update_epoch(epoch)
+        strengths.append(augmentation.current_strength)
+    assert strengths == [0.1, 0.8]
 
 
 def test_a_config_hands_its_settings_and_seed_over():

@@ -76,7 +76,8 @@ class ImageAugmentation(RampedAugmentation):
         super().__init__(
             schedule.initial_strength,
             schedule.max_strength,
-            schedule.start_fraction * max_epochs,
+            # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
+            round(schedule.start_fraction * max_epochs, 9),
             schedule.ramp_fraction * max_epochs,
             generator=generator,
         )

@@ -198,7 +198,8 @@ class AugmentationConfig(AugmentationSettings):
         return CODProgressiveAugmentation(
             self.initial_strength,
             self.max_strength,
-            self.start_fraction * max_epochs,
+            # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
+            round(self.start_fraction * max_epochs, 9),
             self.ramp_fraction * max_epochs,
             settings=self,
             generator=torch.Generator().manual_seed(seed),

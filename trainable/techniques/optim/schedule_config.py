@@ -83,7 +83,8 @@ class ScheduleConfig:
                 max_lr=max_lr,
                 floor=self.min_lr_ratio,
                 factor=self.plateau_factor,
-                patience_epochs=self.plateau_patience_fraction * total_epochs,
+                # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
+                patience_epochs=round(self.plateau_patience_fraction * total_epochs, 9),
                 mode=mode,
             )
         is_one_cycle = self.schedule_kind == "one_cycle"

@@ -156,6 +156,18 @@ def test_patience_counts_epochs_however_seldom_is_validated(every):
     assert reduced == every + every * (5 // every + 1)
 
 
+def test_a_patience_of_whole_epochs_is_waited_for_to_its_end():
+    """15 / 22 times 22 is a little less than 15."""
+    config = ScheduleConfig(schedule_kind="plateau", warmup_fraction=0.0, plateau_patience_fraction=15 / 22)
+    schedule, rates = config.build(sgd(MAX_LR), total_epochs=22, max_lr=MAX_LR, mode="max"), []
+    for epoch in range(1, 18):
+        schedule.step(epoch)
+        schedule.observe(0.5)
+        rates.append(schedule.lr_at(epoch))
+    assert rates[:16] == [MAX_LR] * 16
+    assert rates[16] < MAX_LR
+
+
 def test_a_restored_plateau_goes_on_counting():
     def observed(schedule, epochs):
         for epoch in epochs:
