@@ -92,11 +92,17 @@ class Compose(BatchAugmentation):
         return images, targets
 
     def state_dict(self) -> dict[str, Any]:
-        return {str(index): part.state_dict() for index, part in enumerate(self.parts)}
+        return {str(index): {"kind": type(part).__name__, **part.state_dict()} for index, part in enumerate(self.parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for index, part in enumerate(self.parts):
-            part.load_state_dict(state[str(index)])
+        """Each part takes the first state of its kind; one that was off then starts from its initial state."""
+        left = list(state.values())
+        for part in self.parts:
+            kind = type(part).__name__
+            # Older states have no kind: there the order says which is whose.
+            places = [place for place, one in enumerate(left) if one.get("kind", kind) == kind]
+            if places:
+                part.load_state_dict(left.pop(places[0]))
 
 
 def sent(values: Tensor, images: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from trainable.techniques.augment.batch_augmentation import change_rows, with_rows
+from trainable.techniques.augment.batch_augmentation import Compose, change_rows, with_rows
+from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
+from trainable.techniques.augment.label_mixing import LabelMixing, MixingConfig
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
 
@@ -38,3 +40,36 @@ def test_rows_take_the_places_they_are_given(order):
 def test_a_row_without_its_image_is_refused():
     with pytest.raises(ValueError, match="shorter"):
         with_rows(images_of(), [0, 1], images_of(1))
+
+
+def parts(*kinds):
+    made = {
+        "mixing": lambda: LabelMixing(MixingConfig(), num_classes=3, generator=torch.Generator().manual_seed(5)),
+        "image": lambda: ImageAugmentationConfig(severity="light").build(4, seed=5),
+    }
+    return Compose([made[kind]() for kind in kinds])
+
+
+def stream(part):
+    return part.generator.get_state().tolist()
+
+
+@pytest.mark.parametrize(
+    ("now", "is_older"),
+    [
+        (("image", "mixing"), False),
+        (("mixing", "image"), False),
+        (("mixing",), False),
+        # An older state does not say whose it is.
+        (("image", "mixing"), True),
+    ],
+)
+def test_a_part_that_is_added_starts_anew_and_the_others_go_on(now, is_older):
+    saved, restored, fresh = parts("image"), parts(*now), parts(*now)
+    saved.apply(images_of(), torch.zeros(4, dtype=torch.int64))
+    state = saved.state_dict()
+    if is_older:
+        state["0"].pop("kind")
+    restored.load_state_dict(state)
+    for part, begun in zip(restored.parts, fresh.parts, strict=True):
+        assert stream(part) == stream(begun if isinstance(part, LabelMixing) else saved.parts[0])
