@@ -1,7 +1,7 @@
 """Limits on a network, measured on stand-in images before it is trained.
 
 What: params_m, parameters in millions, counted on torch's meta device; latency_ms, the median time of a forward pass of
-    one image on the trial's device; peak_gib, the peak memory of one update on a CUDA device.
+    one image on the trial's device; peak_gib, the peak memory of two updates on a CUDA device.
 Cost: a second per trial. A configuration that breaks a limit is not trained. Off: no limits.
 """
 
@@ -9,13 +9,13 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
 
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
-from trainable.models.output import as_model_output
 from trainable.tasks.registry import fresh_network, get_task
 from trainable.techniques.memory import forget_peak, peak_gib
 from trainable.techniques.parallel.random_streams import seed_everything
@@ -63,14 +63,13 @@ def _latency_ms(config: TrialConfig, splits: Any, device: torch.device) -> float
 
 
 def _peak_gib(config: TrialConfig, splits: Any, device: torch.device) -> float:
-    task = get_task(config.workload)
+    """As in the last epoch: images are whole and all blocks train by then."""
+    task, last_epoch = get_task(config.workload), config.max_epochs - 1
     batches = task.training_batches(config, splits.train, device)
-    batches.set_epoch(0)
-    images, targets = next(iter(batches))
+    batches.set_epoch(last_epoch)
+    window = list(islice(batches, config.accumulation_steps))
     trainer = build_trainer(task, replace(config, compile_backend=None), updates_per_epoch=1, device=device)
     forget_peak(device)
-    network = trainer.model.train()
-    losses = trainer.supervision.losses(lambda *inputs: as_model_output(network(*inputs)), images, targets)
-    losses.total.backward()
-    trainer.optimizer.step()
+    # Twice: the moments of the optimizer lie there from the second update on.
+    trainer.train_epoch([*window, *window], last_epoch, 0, accumulation_steps=len(window))
     return peak_gib(device)

@@ -1,12 +1,17 @@
 """What a network is measured for before it is trained, and a trial that breaks a limit."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 
+from trainable.config import from_params
+from trainable.models.camouflage_net import CamouflageNet
 from trainable.ray.trainable import REPORT
 from trainable.tasks.registry import get_task
+from trainable.techniques.optim.precision import Precision
+from trainable.training_run import TrainingRun
 from trainable.workloads.limits import first_over, measure
 
 CPU = torch.device("cpu")
@@ -26,6 +31,33 @@ def test_a_wider_network_has_more_parameters_and_a_latency_is_a_positive_time(di
     found, wider = (measure(one, splits, CPU, ["params_m", "latency_ms"]) for one in (disc_config, wide))
     assert wider["params_m"] > found["params_m"] > 0
     assert found["latency_ms"] > 0
+
+
+def test_memory_is_measured_of_updates_as_the_training_makes_them(disc_config, monkeypatch):
+    """In its number format, with the second view of the contrastive term, all of a window, and nothing frozen."""
+    seen, forward = [], CamouflageNet.forward
+
+    def spied(network, images):
+        seen.append((images.shape, sum(parameter.requires_grad for parameter in network.parameters())))
+        return forward(network, images)
+
+    def told(precision):
+        # Computing in it takes seconds on a CPU without instructions for it.
+        seen.append(precision.name)
+        return nullcontext()
+
+    monkeypatch.setattr(CamouflageNet, "forward", spied)
+    monkeypatch.setattr(Precision, "autocast", told)
+    changes = {"precision": "bf16", "contrastive": True, "batch_size": 2, "accumulation_steps": 2, "unfreezing": True}
+    config = from_params(changes, disc_config)
+    splits = get_task("moe").open_data(config)
+    assert measure(config, splits, CPU, ["peak_gib"])["peak_gib"] > 0
+    run, measured = TrainingRun(replace(config, unfreezing=None), splits), seen.copy()
+    seen.clear()
+    window = [(torch.rand(2, 3, *splits.train.images.shape[1:3]), torch.ones(2, 1, *splits.train.masks.shape[1:]))] * 2
+    run.trainer.train_epoch(window, 0, accumulation_steps=2)
+    # Two updates: the moments of the optimizer lie there from the second on.
+    assert measured == seen * 2
 
 
 @pytest.mark.parametrize(
