@@ -97,7 +97,8 @@ def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepT
     training = task.training_batches(config, splits.train, device)
     validation = task.evaluation_batches(config, splits.validation, device)
     updates_per_epoch = updates_of(training, config.accumulation_steps)
-    # What takes most is measured: the epochs in which every block trains.
+    # What takes most is measured: the epochs in which images are whole and every block trains.
+    training.set_epoch(config.max_epochs - 1)
     config = replace(config, unfreezing=None)
     trainer, build_seconds = _time(
         device, lambda: build_trainer(task, config, updates_per_epoch=updates_per_epoch, device=device)

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainable.config import from_params
+from trainable.models.crown_net import CrownNet
 from trainable.tasks.registry import get_task
 from trainable.techniques.memory import MemoryShortage
 from trainable.training_run import TrainingRun
@@ -42,6 +44,22 @@ def test_a_step_timing_measures_a_whole_epoch_from_two_updates(disc_config):
     assert 0 < told.peak_gib < told.device_gib
     num_weights = sum(parameter.numel() for parameter in run.trainer.model.parameters())
     assert 4 * num_weights / 1e6 < told.checkpoint_mb
+
+
+def test_of_a_progressive_resolution_the_whole_images_are_timed(tmp_path, monkeypatch):
+    default, sides, forward = get_task("agroforestry").default_config(), set(), CrownNet.forward
+
+    def spied(network, images, targets=None):
+        sides.add(images.shape[-1])
+        return forward(network, images, targets)
+
+    monkeypatch.setattr(CrownNet, "forward", spied)
+    tiles = replace(default.data.generator, tile_px=64, num_train=4, num_validation=2, num_test=2)
+    small = replace(default, batch_size=2, data=replace(default.data, generator=tiles))
+    config = from_params({"progressive_resolution": True, "pyramid_channels": 8}, small)
+    splits = get_task("agroforestry").open_data(config, cache_dir=tmp_path)
+    time_steps(config, splits, device=torch.device("cpu"))
+    assert sides == {64}
 
 
 def test_the_extremes_are_configurations_that_the_space_proposes(settings):
