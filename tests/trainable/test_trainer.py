@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -360,6 +361,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path):
     assert torch.equal(weights(whole), weights(second))
     assert whole.validate(batches()) == second.validate(batches())
     assert whole.get_training_summary() == second.get_training_summary()
+
+
+def test_a_checkpoint_that_could_not_be_read_again_is_not_written(tmp_path):
+    trainer = trainer_of()
+    trainer.save_checkpoint(tmp_path / "c.pt", 0, {"iou": np.float64(0.5)})
+    with pytest.raises(ValueError, match=r"c\.pt would hold numpy.*; a checkpoint holds tensors, numbers, text"):
+        trainer.save_checkpoint(tmp_path / "c.pt", 1, {"iou": {"disc": np.float64(0.5)}})
+    assert trainer.load_checkpoint(tmp_path / "c.pt") == 0
 
 
 def test_the_overflows_in_a_row_are_counted_through_a_resume(tmp_path):

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainable.plain_state import PLAIN, not_plain
 from trainable.supervision.base import Supervision
 from trainable.techniques.optim.gradient_update import GradientStep
 from trainable.techniques.optim.precision import Precision
 from trainable.techniques.optim.schedule import Schedule
 from trainable.techniques.parallel.data_parallel import Ranks
+from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.techniques.techniques import STATELESS, Techniques
 
 FORMAT = 1
@@ -178,10 +180,16 @@ class Resumable:
         """Writes the whole state, so that `load_checkpoint` continues after `epoch` to the bit.
 
         All ranks call it, and the first writes.
+
+        Raises:
+            ValueError: the metrics, or the model's extra state, hold what no such file could be read with.
         """
         # A file without pickled code holds Python's numbers, not those of NumPy and torch.
         plain = {name: one.tolist() if hasattr(one, "tolist") else one for name, one in (metrics or {}).items()}
         state = {"epoch": epoch, "metrics": plain, "trainer": self.state_dict()}
+        unsafe = not_plain(map_tensors(lambda tensor: tensor.new_empty(0), state))
+        if unsafe:
+            raise ValueError(f"{path} would hold {', '.join(unsafe)}; {PLAIN}: convert it.")
         if self.ranks is None or self.ranks.is_first:
             write_checkpoint(path, state)
 
