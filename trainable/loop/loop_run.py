@@ -24,7 +24,7 @@ from trainable.techniques.checkpoint import (
     restore_random_state,
     write_checkpoint,
 )
-from trainable.techniques.memory import MemoryShortage, as_shortage, copy_to_cpu, forget_peak, peak_gib
+from trainable.techniques.memory import as_shortage, copy_to_cpu, forget_peak, peak_gib
 from trainable.techniques.optim.gradient_update import DivergedError, check_finite
 from trainable.techniques.parallel.random_streams import seed_everything
 
@@ -248,7 +248,5 @@ def _named(error: BaseException) -> Exception:
     """Divergence and a shortage of memory as such, anything else as the user's own failure."""
     if isinstance(error, DivergedError):
         return error
-    if isinstance(error, MemoryError):
-        return MemoryShortage(str(error) or "out of memory", asked_bytes=None, available_bytes=None)
-    shortage = as_shortage(error) if isinstance(error, RuntimeError) else None
+    shortage = as_shortage(error) if isinstance(error, RuntimeError | MemoryError) else None
     return told(error) if shortage is None else shortage

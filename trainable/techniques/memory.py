@@ -10,7 +10,8 @@ Cost: a copy of the training state on the CPU at the start of each epoch, to res
 of the smallest that the configuration allows, running out of memory ends the training.
 
 torch reports a shortage in several ways: the CUDA allocator by its own error; CUDA's libraries, the CPU allocator and
-that of an Apple GPU by a plain RuntimeError. `shortages_named` converts them all to `MemoryShortage`, with its numbers.
+that of an Apple GPU by a plain RuntimeError; NumPy, which makes the batches, by a MemoryError. `shortages_named`
+converts them all to `MemoryShortage`, with its numbers.
 Memory in use is that of a CUDA GPU, or of the whole process on a CPU and on an Apple GPU, which share one memory.
 """
 
@@ -38,7 +39,8 @@ logger = logging.getLogger(__name__)
 _SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "MPS backend out of memory")
 """Messages of a plain RuntimeError that is about memory."""
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 2**10, "MB": 2**20, "GB": 2**30}
-_SIZE = rf"(\d+(?:\.\d+)?) ({'|'.join(_UNITS)})"
+# NumPy writes 512 TiB as 512. TiB.
+_SIZE = rf"(\d+(?:\.\d*)?) ({'|'.join(_UNITS)})"
 
 
 def forget_peak(device: torch.device) -> None:
@@ -85,18 +87,19 @@ class MemoryShortage(torch.OutOfMemoryError):
         return partial(type(self), self.message, **numbers), ()
 
 
-def as_shortage(error: RuntimeError) -> MemoryShortage | None:
+def as_shortage(error: RuntimeError | MemoryError) -> MemoryShortage | None:
     """The same error with its numbers; None when it is not about memory."""
     if isinstance(error, MemoryShortage):
         return error
-    message = str(error)
-    if not isinstance(error, torch.OutOfMemoryError) and not any(sign in message for sign in _SIGNS):
+    message, is_of_host = str(error) or "out of memory", isinstance(error, MemoryError)
+    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(sign in message for sign in _SIGNS):
         return None
-    asked = _size(rf"(?:Tried|tried) to allocate {_SIZE}", message)
+    asked = _size(rf"(?:Tried|tried|Unable) to allocate {_SIZE}", message)
     available = _size(rf"{_SIZE} (?:is )?free", message)
     if available is None:
         on_gpu = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
-        available = psutil.virtual_memory().available if "CPUAllocator" in message else on_gpu
+        is_of_host |= "CPUAllocator" in message
+        available = psutil.virtual_memory().available if is_of_host else on_gpu
     return MemoryShortage(message.splitlines()[0], asked_bytes=asked, available_bytes=available)
 
 
@@ -105,7 +108,7 @@ def shortages_named() -> Iterator[None]:
     """Converts out-of-memory errors inside this context to MemoryShortage."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         shortage = as_shortage(error)
         if shortage is None or shortage is error:
             raise

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -19,6 +20,13 @@ def test_an_absurd_allocation_on_the_cpu_says_what_was_asked_for_and_what_there_
     with pytest.raises(MemoryShortage, match="DefaultCPUAllocator") as caught, shortages_named():
         torch.empty(10**15, dtype=torch.float32)
     assert caught.value.asked_bytes == 4 * 10**15
+    assert 0 < caught.value.available_bytes <= psutil.virtual_memory().total
+
+
+def test_an_absurd_allocation_of_numpy_is_a_shortage_too():
+    with pytest.raises(MemoryShortage, match="Unable to allocate") as caught, shortages_named():
+        np.empty(2**46)
+    assert caught.value.asked_bytes == 2**49
     assert 0 < caught.value.available_bytes <= psutil.virtual_memory().total
 
 
