@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from trainable.config import TrialConfig
+from trainable.configuration.share_of_epochs import share_of_epochs
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
@@ -210,7 +211,7 @@ class MoeTask(Task[MoeConfig]):
         if watched.collapse_patience_fraction is None or config.model.num_routed_experts == 1:
             return None
         least_epochs = 1 if watched.collapse_response == "none" else config.response.ladder_checks
-        share_epochs = ceil(watched.collapse_patience_fraction * config.max_epochs - 1e-9)
+        share_epochs = ceil(share_of_epochs(watched.collapse_patience_fraction, config.max_epochs))
         # A training that is shorter than the least patience never ends by it.
         return LastingCollapse(max(least_epochs, share_epochs), top_k)
 

@@ -11,6 +11,8 @@ Off: `progressive_resolution=None`.
 
 from dataclasses import dataclass
 
+from trainable.configuration.share_of_epochs import share_of_epochs
+
 _STEP_PX = 16
 
 
@@ -46,8 +48,7 @@ class ProgressiveResolution:
 
     def side_px(self, whole_px: int, epoch: int) -> int:
         """Side of the images of epoch `epoch`, the first being 0; in the first stage a multiple of 16 from 32."""
-        # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
-        if epoch >= round(self.config.low_resolution_fraction * self.max_epochs, 9):
+        if epoch >= share_of_epochs(self.config.low_resolution_fraction, self.max_epochs):
             return whole_px
         small_px = round(whole_px * self.config.low_resolution_scale / _STEP_PX) * _STEP_PX
         return min(whole_px, max(2 * _STEP_PX, small_px))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainable.configuration.share_of_epochs import share_of_epochs
 from trainable.techniques.augment import image_warp
 from trainable.techniques.augment.augmentation_recipes import BLUR_REFERENCE_PX, AugmentationRecipe, get_recipe
 from trainable.techniques.augment.augmentation_settings import check_ramp
@@ -76,9 +77,8 @@ class ImageAugmentation(RampedAugmentation):
         super().__init__(
             schedule.initial_strength,
             schedule.max_strength,
-            # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
-            round(schedule.start_fraction * max_epochs, 9),
-            schedule.ramp_fraction * max_epochs,
+            share_of_epochs(schedule.start_fraction, max_epochs),
+            share_of_epochs(schedule.ramp_fraction, max_epochs),
             generator=generator,
         )
         self.recipe = recipe

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from trainable.configuration.share_of_epochs import share_of_epochs
 from trainable.techniques.augment.augmentation_settings import (
     AugmentationSettings,
     check_ramp,
@@ -198,9 +199,8 @@ class AugmentationConfig(AugmentationSettings):
         return CODProgressiveAugmentation(
             self.initial_strength,
             self.max_strength,
-            # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
-            round(self.start_fraction * max_epochs, 9),
-            self.ramp_fraction * max_epochs,
+            share_of_epochs(self.start_fraction, max_epochs),
+            share_of_epochs(self.ramp_fraction, max_epochs),
             settings=self,
             generator=torch.Generator().manual_seed(seed),
         )

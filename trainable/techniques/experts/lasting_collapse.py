@@ -4,8 +4,8 @@ What: the detector's verdict is taken after each epoch, before the response acts
 experts are alive as a token is sent to, so that the router has no choice left. A layer that is lost for
 `patience_epochs` epochs in a row ends the training. An epoch with too little evidence, such as one of few images after
 an act of the response has dropped what was counted, counts as the one before it did, but does not itself end the
-training. One or two dead experts never do: many good mixtures have them. The
-patience is a share of the budget, and long enough for each step of the response to be taken and to have its effect.
+training. One or two dead experts never do: many good mixtures have them. The patience is a share of the budget, and
+long enough for each step of the response to be taken and to have its effect.
 Source: own; the proof is that of `collapse_evidence`.
 Cost: none beside the detector's, whose verdict the trainer keeps. Off: `collapse_patience_fraction=None`.
 `TrainingRun` calls it, because it ends a run; a loop of your own passes it `Trainer.collapse_verdict`.

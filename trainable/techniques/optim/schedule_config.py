@@ -6,6 +6,7 @@ from functools import partial
 from torch.optim import Optimizer
 
 from trainable.configuration.fields import unknown_name
+from trainable.configuration.share_of_epochs import share_of_epochs
 from trainable.techniques.optim.schedule import (
     ROUNDING,
     CosineAnnealingWithWarmup,
@@ -83,8 +84,7 @@ class ScheduleConfig:
                 max_lr=max_lr,
                 floor=self.min_lr_ratio,
                 factor=self.plateau_factor,
-                # A share of the epochs, times the epochs again, may be a little off the whole number that was meant.
-                patience_epochs=round(self.plateau_patience_fraction * total_epochs, 9),
+                patience_epochs=share_of_epochs(self.plateau_patience_fraction, total_epochs),
                 mode=mode,
             )
         is_one_cycle = self.schedule_kind == "one_cycle"
