@@ -116,6 +116,8 @@ class Recorder:
         return self._clock() - self._began
 
     def open_session(self) -> None:
+        """The run time goes on from here: Ray, which starts between reading the records and this, is not part of it."""
+        self._began = self._clock() - self.record.search_seconds
         self._write(
             SessionStarted,
             version=code_version(),

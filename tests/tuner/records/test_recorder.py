@@ -164,6 +164,17 @@ def test_time_goes_on_over_a_resume_and_stands_still_in_between(recorder, clock,
     assert (resumed.record.elapsed, read_search(folder).elapsed) == (90, 90)
 
 
+def test_the_start_of_ray_in_a_resume_is_not_run_time(recorder, clock, folder):
+    recorder.open_session()
+    clock.now += 7
+    record_curve(recorder, 0.1)
+    recorder.close()
+    with closing(Recorder.resume(folder, clock=clock)) as resumed:
+        clock.now += 12
+        resumed.open_session()
+        assert resumed.elapsed == pytest.approx(7.0)
+
+
 def test_the_time_until_a_session_ends_counts(recorder, clock, folder):
     record_curve(recorder, 0.1)
     clock.now += 45
@@ -180,8 +191,9 @@ def test_a_search_that_goes_on_has_not_spent_the_time_of_the_confirmation_that_e
     assert read_search(folder).elapsed == 560
     resumed = Recorder.resume(folder, clock=clock)
     assert resumed.elapsed == 60
-    clock.now += 30
     resumed.open_session()
+    clock.now += 30
+    resumed.close_session()
     resumed.close()
     assert (resumed.record.elapsed, read_search(folder).elapsed) == (90, 90)
 
