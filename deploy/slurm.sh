@@ -18,7 +18,7 @@ patience=300
 port=$((20000 + SLURM_JOB_ID % 20000))
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname -i | awk '{print $1}')
-# A password for this job alone; nodes that lack it are not let in.
+# A token for this job alone; nodes that lack it are not let in.
 umask 077
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_AUTH_TOKEN=${RAY_AUTH_TOKEN:-$(python -c 'import secrets; print(secrets.token_hex(32))')}

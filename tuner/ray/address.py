@@ -7,7 +7,7 @@ from pathlib import Path
 
 VARIABLE = "RAY_ADDRESS"
 TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-"""Go before the file of the password, this one before that."""
+"""Go before the token file, in this order."""
 CONNECT_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
@@ -56,5 +56,5 @@ def _check(name: str, address: str) -> None:
 
 
 def token_file() -> Path:
-    """Where Ray keeps the password of clusters that ask for one."""
+    """Where Ray keeps the token of clusters that ask for one."""
     return Path.home() / ".ray" / "auth_token"

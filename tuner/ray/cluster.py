@@ -77,7 +77,7 @@ class RunningRay:
 
 
 def dashboard_in_words(url: str | None) -> str:
-    """Its address and, where Ray has a password, where the token lies that the dashboard asks for."""
+    """Its address and, where Ray has a token, the place of the token that the dashboard asks for."""
     if not url:
         return ""
     given = [name for name in TOKEN_VARIABLES if name in os.environ]
@@ -146,7 +146,7 @@ def ray_running(
                     # Until Ray has been left, which hangs without a head.
                     advice = "start a cluster, and continue with --resume"
                     watched.enter_context(head_watched(head, advice=advice))
-                # Ray writes its cluster's password readable for every user of the machine.
+                # Ray writes its cluster's token readable for every user of the machine.
                 if token_file().is_file():
                     token_file().chmod(0o600)
                 environment = nullcontext() if address else inherited_environment()

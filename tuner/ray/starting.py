@@ -11,7 +11,7 @@ from tuner.ray.address import token_file
 from tuner.ray.compat import on_loopback
 
 ATTEMPTS = 2
-_PASSWORD = secrets.token_hex(32)
+_TOKEN = secrets.token_hex(32)
 """The same for all clusters of this process: Ray reads it once."""
 PATIENCE = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "180"}
 """Seconds that Ray waits for its head process, 30 by itself, and for its dashboard, 60 by itself."""
@@ -38,8 +38,8 @@ def start_ray(*, num_cpus: int | None, num_gpus: int | None, **options: Any) -> 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if num_cpus is None and allowed != os.cpu_count():
         num_cpus = allowed
-    if not _can_keep_password():
-        os.environ.setdefault("RAY_AUTH_TOKEN", _PASSWORD)
+    if not _can_keep_token():
+        os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
     for attempt in range(1, ATTEMPTS + 1):
         before = set(psutil.Process().children(recursive=True))
         try:
@@ -71,8 +71,8 @@ def _in_a_sentence(error: Exception) -> str:
     return f"its dashboard did not start; the end of its log is: {last}"
 
 
-def _can_keep_password() -> bool:
-    """Ray writes the password of its cluster into the home folder, and does not start where it can't."""
+def _can_keep_token() -> bool:
+    """Ray writes the token of its cluster into the home folder, and does not start where it can't."""
     if token_file().is_file():
         return True
     existing = next(folder for folder in token_file().parents if folder.exists())
