@@ -1,4 +1,4 @@
-"""Holds the import rules: search_spaces <- nothing of ours; trainable <- torch; tuner <- both; no circles.
+"""Holds the import rules: search_spaces <- nothing of ours; trainable <- torch; tuner <- both; no cycles.
 
 benchmarks may import them all, and none of them imports benchmarks.
 """
@@ -18,8 +18,8 @@ from tuner.page import SCRIPT as PAGE_SCRIPT
 from tuner.page import TRAINING_SCRIPT
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("search_spaces", "trainable", "tuner", "benchmarks")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+TOP_PACKAGES = ("search_spaces", "trainable", "tuner", "benchmarks")
+FILES = sorted(path for name in TOP_PACKAGES for path in (ROOT / name).rglob("*.py"))
 
 
 def module_name(path: Path) -> str:
@@ -56,7 +56,7 @@ def imported_by(nodes: Iterable[ast.AST], path: Path) -> set[str]:
     return found
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_top_packages(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported_modules(path)}
 
 
@@ -71,8 +71,8 @@ def test_imports_point_down():
         "tuner": {"benchmarks"},
         "benchmarks": set(),
     }
-    upward = {path: imported_rooms(path) & forbidden[package_of(path)] for path in FILES}
-    assert not {module_name(path): rooms for path, rooms in upward.items() if rooms}
+    upward = {path: imported_top_packages(path) & forbidden[package_of(path)] for path in FILES}
+    assert not {module_name(path): names for path, names in upward.items() if names}
 
 
 PRODUCT = [path for path in FILES if package_of(path) != "benchmarks"]
@@ -84,11 +84,11 @@ def opening_words(init: Path) -> str:
     return " ".join((ast.get_docstring(ast.parse(init.read_text())) or "").split())
 
 
-ROOMS_THAT_SAY = [path for path in PRODUCT if path.name == "__init__.py" and "May import" in opening_words(path)]
+PACKAGES_THAT_SAY = [path for path in PRODUCT if path.name == "__init__.py" and "May import" in opening_words(path)]
 
 
-@pytest.mark.parametrize("init", ROOMS_THAT_SAY, ids=module_name)
-def test_a_room_imports_no_more_of_ours_than_its_first_lines_say(init):
+@pytest.mark.parametrize("init", PACKAGES_THAT_SAY, ids=module_name)
+def test_a_package_imports_no_more_of_ours_than_its_first_lines_say(init):
     said = opening_words(init).partition("May import")[2]
     allowed = {
         module_name(init),
@@ -97,7 +97,7 @@ def test_a_room_imports_no_more_of_ours_than_its_first_lines_say(init):
     ours = {module_name(path) for path in FILES} - {"trainable", "tuner"}
     for path in init.parent.glob("*.py"):
         for name in imported_modules(path) & ours:
-            assert any(begins_with(name, room) for room in allowed), f"{path} imports {name}"
+            assert any(begins_with(name, one) for one in allowed), f"{path} imports {name}"
 
 
 PEERS_OF_RAY = {
@@ -110,9 +110,9 @@ PEERS_OF_RAY = {
 """Files of the benchmarks that import ray, each with its reason."""
 
 
-def test_ray_is_imported_in_its_own_rooms_alone():
+def test_ray_is_imported_in_its_own_packages_alone():
     """Also inside functions; a peer of the benchmarks is Ray itself."""
-    importing = {module_name(path) for path in FILES if "ray" in imported_rooms(path)} - PEERS_OF_RAY.keys()
+    importing = {module_name(path) for path in FILES if "ray" in imported_top_packages(path)} - PEERS_OF_RAY.keys()
     elsewhere = {name for name in importing if not begins_with(name, "tuner.ray") | begins_with(name, "trainable.ray")}
     assert not elsewhere, "let a function of tuner.ray do that"
 
@@ -245,13 +245,13 @@ def test_nothing_is_pickled_and_nothing_pickled_is_read():
             for node in nodes_of(path)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PICKLING
         }
-        assert imported_rooms(path) & PICKLING <= {"pickle"}, path
+        assert imported_top_packages(path) & PICKLING <= {"pickle"}, path
         assert used <= {"UnpicklingError"}, path
         assert not any(isinstance(node, ast.ImportFrom) and node.module in PICKLING for node in nodes_of(path)), path
 
 
 def test_pickle_is_imported_where_its_error_is_caught_alone():
-    importing = {str(path.relative_to(ROOT)) for path in PRODUCT if imported_rooms(path) & PICKLING}
+    importing = {str(path.relative_to(ROOT)) for path in PRODUCT if imported_top_packages(path) & PICKLING}
     assert importing == set(CATCH_ITS_ERROR)
 
 
@@ -263,7 +263,7 @@ def test_whatever_torch_loads_is_weights_only():
                 assert chosen.get("weights_only") == "True", f"{path}, line {node.lineno}"
 
 
-def test_no_import_circles():
+def test_no_import_cycles():
     names = {module_name(path): path for path in FILES}
     graph = {name: imported_at_run_time(path) & set(names) - {name} for name, path in names.items()}
     done: set[str] = set()
@@ -279,24 +279,24 @@ def test_no_import_circles():
         visit(name, ())
 
 
-def rooms_below() -> dict[str, set[str]]:
-    """Of each room of the product those that its files import, late and for the type checker too.
+def packages_below() -> dict[str, set[str]]:
+    """Of each package below the top those of its kind that its files import, late and for the type checker too.
 
-    The files at the top of a package are in no room: they are its doors, and what all of its rooms stand on.
+    The files of a top package itself are left out: they are its entry points, and what all packages in it stand on.
     """
-    room_of = {module_name(path): module_name(path.parent / "__init__.py") for path in PRODUCT}
-    rooms = {room for room in room_of.values() if "." in room}
-    below: dict[str, set[str]] = {room: set() for room in rooms}
+    package = {module_name(path): module_name(path.parent / "__init__.py") for path in PRODUCT}
+    packages = {name for name in package.values() if "." in name}
+    below: dict[str, set[str]] = {name: set() for name in packages}
     for path in PRODUCT:
-        room = room_of[module_name(path)]
-        if room in rooms:
-            below[room] |= {room_of[name] for name in imported_modules(path) & room_of.keys()} & rooms - {room}
+        own = package[module_name(path)]
+        if own in packages:
+            below[own] |= {package[name] for name in imported_modules(path) & package.keys()} & packages - {own}
     return below
 
 
-def test_rooms_import_each_other_one_way():
-    """No room is built on one that is built on it, be it over others: each can be read without what stands on it."""
-    TopologicalSorter(rooms_below()).prepare()
+def test_packages_import_each_other_one_way():
+    """No package is built on one that is built on it, even through others: each can be read without what uses it."""
+    TopologicalSorter(packages_below()).prepare()
 
 
 def test_paths_that_are_made_from_the_place_of_a_file_exist():

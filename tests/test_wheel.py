@@ -19,8 +19,8 @@ def command(tmp_path_factory) -> Path:
     """`vision-tuner` of a fresh environment, which borrows the packages that it needs from this one."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for room in ("search_spaces", "trainable", "tuner"):
-        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("search_spaces", "trainable", "tuner"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", str(source)]

@@ -66,7 +66,7 @@ def test_output_on_a_full_disk_is_an_error_at_the_end_of_the_command(tmp_path):
 
 
 def test_every_command_runs_this_way():
-    sources = {path: path.read_text() for room in ("trainable", "tuner") for path in (ROOT / room).rglob("*.py")}
+    sources = {path: path.read_text() for name in ("trainable", "tuner") for path in (ROOT / name).rglob("*.py")}
     # Streamlit, not a shell, runs the two pages.
     commands = {
         path for path, text in sources.items() if 'if __name__ == "__main__"' in text and "_page" not in path.name
