@@ -68,7 +68,7 @@ def keywords() -> str:
     own = {name: " ".join(said.split()) for name, said in fields_of(SearchOptions)}
     said = {name: own.get(name) or helped[OPTION_OF.get(name, name)] for name in SearchOptions.__annotations__}
     rows = [f"| `{name}` | {escaped(text)} |\n" for name, text in said.items()]
-    head = "## Keywords of `search`\n\nAs the options of `vision-tuner search`; `pinned` and `ranges` are `--set`.\n"
+    head = "## Keywords of `search`\n\nThe options of `vision-tuner search`; `pinned` and `ranges` are `--set`.\n"
     return f"{head}\n| keyword | meaning |\n| --- | --- |\n{''.join(rows)}"
 
 

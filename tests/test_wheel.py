@@ -58,7 +58,7 @@ def run(command: Path, folder: Path, *options: str) -> str:
     return done.stdout
 
 
-def test_it_holds_all_rooms_and_every_command_starts(command, elsewhere):
+def test_it_holds_all_packages_and_every_command_starts(command, elsewhere):
     assert run(command, elsewhere, "--version") == "vision-tuner 0.2.0\n"
     for name in [line.split()[0] for line in run(command, elsewhere).splitlines() if line.startswith("  ")]:
         assert run(command, elsewhere, name, "--help").startswith(f"usage: vision-tuner {name}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from search_spaces.registry import SPACES
 from tuner.records.confirm_seeds import DEFAULT_SEEDS
-from tuner.records.settings import SAMPLERS, SCHEDULERS
+from tuner.records.settings import SAMPLERS
 from tuner.settings import DEFAULT_TRIALS, DEVICES, LIMITS
 
 PROG = "python -m tuner.search"
@@ -48,7 +48,8 @@ def _add_space(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--inverted-masks",
         action=argparse.BooleanOptionalAction,
-        help="white in masks is the background; with --no- the object (default: the object; stop if it looks wrong)",
+        help="white in masks is the background; with --no- it is the object (default: the object, and an error where "
+        "masks look inverted)",
     )
     group.add_argument(
         "--set",
@@ -73,8 +74,8 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--scheduler",
         metavar="NAME",
-        help=f"{', '.join(SCHEDULERS)}: trials pause at rungs, the most promising continue; poor trials stop at rungs; "
-        "every trial trains to its full length (default: asha)",
+        help="asha: trials pause at rungs, the most promising continue; asha-stopping: poor trials stop at rungs; "
+        "none: every trial trains to its full length (default: asha)",
     )
     group.add_argument(
         "--sampler",
@@ -115,7 +116,7 @@ def _add_budget(group: argparse._ArgumentGroup) -> None:
         "--for",
         dest="duration",
         metavar="TIME",
-        help="plan trials, epochs and confirmation that fit, such as 30m, 1h30m or 5400 seconds (default: no limit)",
+        help="plan trials, epochs and confirmation that fit, such as 30m, 1h30m or 5400 (seconds) (default: no limit)",
     )
     group.add_argument(
         "--disk-budget",
@@ -171,7 +172,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="CPUs of this machine for all trials (default: all this process may use)",
     )
-    group.add_argument("--num-gpus", type=int, metavar="N", help="its GPUs for all trials (default: all that are seen)")
+    group.add_argument(
+        "--num-gpus",
+        type=int,
+        metavar="N",
+        help="GPUs of this machine for all trials (default: all this process sees)",
+    )
     group.add_argument(
         "--address", metavar="HOST:PORT", help="a running Ray cluster (default: RAY_ADDRESS, else start Ray here)"
     )
@@ -200,5 +206,6 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--resume",
         metavar="DIR",
-        help="continue an interrupted search, results/<space>/<run>, also from the address of its copy",
+        help="continue an interrupted search, results/<space>/<run>, also from the address of its copy; with --trials "
+        "+N, N more trials for a finished one",
     )

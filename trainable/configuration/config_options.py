@@ -26,11 +26,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         "--set", metavar="NAME=VALUE", action="append", default=[], help="change a parameter; may be repeated"
     )
     group.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate (max_lr)")
-    group.add_argument("--batch-size", type=int, metavar="N", help="images of a micro-batch (batch_size)")
+    group.add_argument("--batch-size", type=int, metavar="N", help="images per micro-batch (batch_size)")
     group.add_argument(
         "--epochs", type=int, metavar="N", help="planned epochs (max_epochs); schedule and ramps stretch with it"
     )
-    group.add_argument("--grad-accum", type=int, metavar="N", help="micro-batches of an update (accumulation_steps)")
+    group.add_argument("--grad-accum", type=int, metavar="N", help="micro-batches per update (accumulation_steps)")
     group.add_argument(
         "--mixed-precision",
         action=argparse.BooleanOptionalAction,

@@ -44,14 +44,18 @@ class SearchOptions(TypedDict, total=False):
     confirm: int
     confirm_seeds: int | str
     track: Sequence[str]
+    """Where to log beside TensorBoard: "mlflow", "wandb", or both in a list (default: none)."""
     inverted_masks: bool | None
+    """True: white in masks is the background; False: it is the object; None, the default: it is the object, and masks
+    that look inverted are an error."""
     warm_start: str | Path | None
     pinned: Mapping[str, object]
-    """One value for each parameter in it: `{"max_lr": 3e-3}`; what a parameter is searched over stands in `ranges`."""
+    """Fixed parameters, one value each: `{"max_lr": 3e-3}`; ranges and choices go to `ranges`."""
     ranges: Mapping[str, object] | str | Path
     """What parameters are searched over, as a dict or as the path of a YAML or JSON file. For each parameter: a range,
     `"1e-3..1e-2"` or `{"low": 1e-3, "high": 1e-2, "log": True}`; choices, `[4, 6, 8]` or `"4,6,8"`; or one value."""
     limits: Mapping[str, float]
+    """A configuration above one of these is not trained: `{"latency_ms": 20, "params_m": 5, "peak_gib": 8}`."""
 
 
 SETTING_OF = {"trials": "num_trials", "disk_budget": "disk_budget_bytes", "duration": "duration_seconds"}
