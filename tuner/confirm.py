@@ -75,7 +75,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds, address: str | None) -> int:
     load_libraries()
-    from tuner.ending.steps import confirm_and_tell, finish
+    from tuner.ending.steps import confirm_and_show, finish
     from tuner.export import trial_config
     from tuner.ray.cluster_nodes import followed_nodes
     from tuner.storage.mirror import mirror_folder
@@ -92,7 +92,7 @@ def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds, address: str | None
             if nodes is not None:
                 nodes.wait()
             unfit = tuple if nodes is None else nodes.unfit_now
-            is_whole = confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
+            is_whole = confirm_and_show(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
         search.taken_over = None if mirror is None else mirror.taken_over
         finish(folder, search)
     return _report_missing(folder, search, top=top, seeds=seeds) if is_whole else _say_interrupted()

@@ -30,9 +30,9 @@ with collector_paused():
     from tuner.records.trivial import PROBE, TRIVIAL
     from tuner.results import baselines, report_text
     from tuner.results.above_trivial import warning_of_nothing_learned
-    from tuner.results.data import say_data
+    from tuner.results.data import data_section
     from tuner.results.headline import State
-    from tuner.results.importance_text import say_importance
+    from tuner.results.importance_text import importance_section
     from tuner.results.report_text import table
     from tuner.selection import in_search
     from tuner.selection.comparison import read_confirmations
@@ -129,7 +129,7 @@ def write_measured(
     write_page(read_result(folder, search, state, importance=importance), output)
     settings = table(("setting", "value"), report_text.settings_rows(search))
     sections = [
-        report_text.say_result(
+        report_text.result_section(
             search,
             confirmations,
             selected,
@@ -140,15 +140,15 @@ def write_measured(
             ),
         ),
         f"## Settings\n\n{settings}\n\nAll settings are in `settings.json`.",
-        report_text.say_exported(search, selected),
-        report_text.say_confirmations(search, confirmations),
-        baselines.say_baselines(search, baseline_rows(folder, search)),
-        say_importance(search, importance),
-        report_text.say_trials(search, exported),
-        say_data(search.settings),
+        report_text.exported_section(search, selected),
+        report_text.confirmations_section(search, confirmations),
+        baselines.baselines_section(search, baseline_rows(folder, search)),
+        importance_section(search, importance),
+        report_text.trials_section(search, exported),
+        data_section(search.settings),
         ""
         if selected is None
-        else report_text.say_what_next(search, folder, is_confirmed=bool(confirmations) or selected.is_confirmed),
+        else report_text.next_steps_section(search, folder, is_confirmed=bool(confirmations) or selected.is_confirmed),
     ]
     with replacing(output / REPORT) as partial:
         partial.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")

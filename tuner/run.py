@@ -16,7 +16,7 @@ from tuner import formatting
 from tuner.baselines.beside import Baselines
 from tuner.budget.disk import exportable_trials
 from tuner.budget.stated_time import affordable_confirmation
-from tuner.ending.steps import INTERRUPTED, confirm_and_tell, finish, live_page
+from tuner.ending.steps import INTERRUPTED, confirm_and_show, finish, live_page
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import FILE as STUDY
 from tuner.listeners.study_copy import StudyCopy
@@ -182,7 +182,7 @@ def _search(
     if is_complete and search.settings.confirm and search.leader is not None:
         top, seeds = search.settings.confirm, search.settings.confirm_seeds
         check_held = (lambda: None) if mirror is None else mirror.check_held
-        confirm_and_tell(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
+        confirm_and_show(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:

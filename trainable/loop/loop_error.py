@@ -14,7 +14,7 @@ class ReturnedError(LoopError):
     """What the function returned is not a value of the test split; it would be so again."""
 
 
-def told(error: BaseException, *, what: str = "your loop") -> LoopError:
+def as_loop_error(error: BaseException, *, what: str = "your loop") -> LoopError:
     """The same error with the user's frames alone, and its sentence and place in the last line.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from trainable.loop.loop_config import LoopConfig
-from trainable.loop.loop_error import LoopError, ReturnedError, told
+from trainable.loop.loop_error import LoopError, ReturnedError, as_loop_error
 from trainable.loop.loop_trial import EpochEnd, LoopTrial, UntrainedTrial
 from trainable.loop.state import check_plain, state_of
 from trainable.loop.stepped_function import Raised, Returned, SteppedFunction
@@ -249,4 +249,4 @@ def _named(error: BaseException) -> Exception:
     if isinstance(error, DivergedError):
         return error
     shortage = as_shortage(error) if isinstance(error, RuntimeError | MemoryError) else None
-    return told(error) if shortage is None else shortage
+    return as_loop_error(error) if shortage is None else shortage

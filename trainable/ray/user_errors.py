@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from trainable.configuration.user_frames import user_frames
-from trainable.loop.loop_error import LoopError, told
+from trainable.loop.loop_error import LoopError, as_loop_error
 from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.gradient_update import DivergedError
 
@@ -29,7 +29,7 @@ def user_errors_named() -> Iterator[None]:
     except Exception as error:
         if not _is_of_users_code(error):
             raise
-        raise told(error, what="your code") from None
+        raise as_loop_error(error, what="your code") from None
 
 
 def _is_of_users_code(error: BaseException) -> bool:

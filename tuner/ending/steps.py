@@ -37,7 +37,7 @@ DATA_NOTES = "trainable.tasks"
 """Logger of what is said about the data; the search has said it when it opened it first."""
 
 
-def confirm_and_tell(
+def confirm_and_show(
     folder: Path,
     search: SearchRecord,
     *,

@@ -12,7 +12,7 @@ from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Space
 from trainable.configuration.reference import Reference, activate, find, is_reference, load
 from trainable.configuration.user_frames import is_our_sentence
-from trainable.loop.loop_error import told
+from trainable.loop.loop_error import as_loop_error
 from tuner.records import RecordedSettings
 
 ENTRY_POINTS = "vision_tuner.spaces"
@@ -84,7 +84,7 @@ def _as_space(reference: str) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class _UserFunction:
-    """A function of the user's space; what fails in it is told with their lines alone."""
+    """A function of the user's space; an error in it shows their lines alone."""
 
     function: Callable[..., Any]
     what: str
@@ -96,7 +96,7 @@ class _UserFunction:
             if is_our_sentence(error) and not isinstance(error, WrongQuestionError):
                 # Such as one about --set, which the function knows nothing of.
                 raise
-            raise told(error, what=self.what) from error
+            raise as_loop_error(error, what=self.what) from error
 
 
 def _by_module(space: Space) -> Space:

@@ -66,7 +66,7 @@ def _name(search: SearchRecord, trial: TrialRecord, result: EpochDone | None) ->
     return f"{TRIAL}{trial.name}" + (f" ({', '.join(facts)})" if facts else "")
 
 
-def say_baselines(search: SearchRecord, rows: Sequence[Row]) -> str:
+def baselines_section(search: SearchRecord, rows: Sequence[Row]) -> str:
     """The section of a report; empty where nothing was measured beside the trials."""
     if all(row.is_trial for row in rows):
         return ""

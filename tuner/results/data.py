@@ -50,7 +50,7 @@ def found_in_data(settings: RecordedSettings) -> list[Found]:
     return rows
 
 
-def say_data(settings: RecordedSettings) -> str:
+def data_section(settings: RecordedSettings) -> str:
     """The section of the report, in Markdown; empty where nothing is on record."""
     counts, found = counts_by_split(settings), found_in_data(settings)
     if not settings.class_counts and not found:

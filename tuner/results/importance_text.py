@@ -50,7 +50,7 @@ def importance_sentence(search: SearchRecord, importance: Importance | None) -> 
     )
 
 
-def say_importance(search: SearchRecord, importance: Importance | None) -> str:
+def importance_section(search: SearchRecord, importance: Importance | None) -> str:
     """The section of the report, in Markdown."""
     parts = ["## Importance of the parameters", importance_sentence(search, importance)]
     if importance is not None:

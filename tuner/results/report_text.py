@@ -21,7 +21,7 @@ LEFT_OUT = (
 """Settings that are too long for a table, only for machines, or shown elsewhere."""
 
 
-def say_result(
+def result_section(
     search: SearchRecord,
     confirmations: Sequence[Confirmation],
     selected: SelectedTrial | None,
@@ -141,7 +141,7 @@ def _setting(value: object) -> str:
     return formatting.parameter(value)
 
 
-def say_exported(search: SearchRecord, selected: SelectedTrial | None) -> str:
+def exported_section(search: SearchRecord, selected: SelectedTrial | None) -> str:
     """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
     if selected is None:
         return ""
@@ -186,7 +186,7 @@ def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
     return difference + (f"\n\nThe same in both: {same}." if same else "")
 
 
-def say_confirmations(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
+def confirmations_section(search: SearchRecord, confirmations: Sequence[Confirmation]) -> str:
     """Each confirmed configuration compared with the default, by seed."""
     if not confirmations:
         return ""
@@ -218,7 +218,7 @@ def _seeds(confirmation: Confirmation) -> str:
     return table(("", "default", f"trial {confirmation.trial}"), [*rows, last])
 
 
-def say_trials(search: SearchRecord, exported: TrialRecord | None) -> str:
+def trials_section(search: SearchRecord, exported: TrialRecord | None) -> str:
     """One row per trial; the exported one is bold."""
     rows = [_trial_row(search, trial, exported) for trial in search.trials]
     header = ("trial", "epochs", f"last `{search.settings.metric}`", "best", "time", "ending")
@@ -242,7 +242,7 @@ def _trial_row(search: SearchRecord, trial: TrialRecord, exported: TrialRecord |
     )
 
 
-def say_what_next(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
+def next_steps_section(search: SearchRecord, folder: Path, *, is_confirmed: bool) -> str:
     place = formatting.argument(formatting.path(folder))
     steps = [
         ("Export its configuration and weights", f"python -m tuner.export {place}"),

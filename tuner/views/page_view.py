@@ -32,21 +32,21 @@ REFRESH_SECONDS = 3
 def show(folder: Path) -> None:
     """The whole page."""
     st.set_page_config(page_title=f"{folder.parent.name}/{folder.name}", layout="wide")
-    with told():
+    with errors_shown():
         is_done = is_over(folder, read_search(folder))
         st.fragment(_draw, run_every=None if is_done else REFRESH_SECONDS)(folder)
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Says in place of the rest of the page what can't be read."""
+def errors_shown() -> Iterator[None]:
+    """Shows what can't be read, in place of the rest of the page."""
     try:
         yield
     except (ValueError, OSError) as error:
         st.error(error_line(error).removeprefix("error: "))
 
 
-@told()
+@errors_shown()
 def _draw(folder: Path) -> None:
     search = read_search(folder)
     selected = select_trial(folder, search)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from trainable.reporting.number_text import number_text
 from tuner.views import training_data
-from tuner.views.page_view import REFRESH_SECONDS, show_machine, told
+from tuner.views.page_view import REFRESH_SECONDS, errors_shown, show_machine
 from tuner.views.training_data import Training, read_training
 
 _PENDING = "checkpoint to delete"
@@ -16,12 +16,12 @@ _PENDING = "checkpoint to delete"
 def show(folder: Path) -> None:
     """The whole page."""
     st.set_page_config(page_title=folder.name, layout="wide")
-    with told():
+    with errors_shown():
         is_unfinished = not read_training(folder).tested
         st.fragment(_draw, run_every=REFRESH_SECONDS if is_unfinished else None)(folder)
 
 
-@told()
+@errors_shown()
 def _draw(folder: Path) -> None:
     training = read_training(folder)
     _show_progress(training)

@@ -18,7 +18,7 @@ from tuner.commands import open_report
 from tuner.planning.preflight import check_folder
 from tuner.records import lock_folder, read_search
 from tuner.results.headline import State
-from tuner.results.report_text import say_what_next
+from tuner.results.report_text import next_steps_section
 from tuner.views.html.content import commands, read_result
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -198,7 +198,7 @@ def test_every_printed_command_names_the_folder_as_one_argument_of_a_shell(odd_f
         check_folder(odd_folder)
     offered = [*commands(read_result(odd_folder, search, State.INTERRUPTED)).values()]
     offered += [*commands(read_result(odd_folder, search, State.OVER)).values()]
-    report = say_what_next(search, odd_folder, is_confirmed=False)
+    report = next_steps_section(search, odd_folder, is_confirmed=False)
     texts = [str(refused.value), report, *offered]
     printed = re.findall(
         r"(?:(?:python -m|vision-tuner|tensorboard) |--resume ).+?(?=, or give|$)", "\n".join(texts), re.MULTILINE

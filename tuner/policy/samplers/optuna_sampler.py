@@ -46,8 +46,8 @@ NAMED: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
 
 
 @dataclass(slots=True)
-class _ToldTrial:
-    """A trial as it was told so far."""
+class _KnownTrial:
+    """A trial with all that was reported of it so far."""
 
     candidate: Candidate
     notes: Mapping[str, Any]
@@ -79,7 +79,7 @@ class OptunaSampler(Sampler):
         self._space, self._make, self._takes_notes = space, make, takes_notes
         self._direction = DIRECTIONS[config.mode]
         self._sign, self._seed = config.sign, config.seed
-        self._trials: dict[str, _ToldTrial] = {}
+        self._trials: dict[str, _KnownTrial] = {}
         self._known: set[frozenset] = set()
         self._asked: list[tuple[Candidate, Mapping[str, Any]]] = []
         """Candidates since the last change, with the sampler's notes."""
@@ -95,7 +95,7 @@ class OptunaSampler(Sampler):
             new = ((one, noted) for one, noted in self._ask() if one.identity not in self._known)
             proposed, noted = next(new, (None, {}))
             notes = noted if proposed is not None and proposed.identity == candidate.identity else {}
-        self._trials[trial] = _ToldTrial(candidate, notes)
+        self._trials[trial] = _KnownTrial(candidate, notes)
         self._known.add(candidate.identity)
         self._asked.clear()
 
@@ -123,9 +123,9 @@ class OptunaSampler(Sampler):
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = self._make(seed)
             study = optuna.create_study(direction=self._direction, sampler=sampler)
-            values = [value for told in self._trials.values() for value in told.values.values()]
+            values = [value for known in self._trials.values() for value in known.values.values()]
             worst = min(values, key=lambda value: self._sign * value, default=None)
-            study.add_trials([self._frozen(told, worst) for told in self._trials.values()])
+            study.add_trials([self._frozen(known, worst) for known in self._trials.values()])
             with _errors_named(sampler):
                 trial = study.ask()
 
@@ -138,24 +138,24 @@ class OptunaSampler(Sampler):
         _check_inside(candidate, sampler)
         return candidate, study.get_trials(deepcopy=False)[-1].system_attrs
 
-    def _frozen(self, told: _ToldTrial, worst: float | None) -> FrozenTrial:
-        is_bad = told.outcome is not None and told.outcome.counts_as_bad
-        last = told.values[max(told.values)] if told.values else None
+    def _frozen(self, known: _KnownTrial, worst: float | None) -> FrozenTrial:
+        is_bad = known.outcome is not None and known.outcome.counts_as_bad
+        last = known.values[max(known.values)] if known.values else None
         value = worst if is_bad else last
-        if told.outcome is Outcome.FAILED:
+        if known.outcome is Outcome.FAILED:
             state = TrialState.FAIL
-        elif told.outcome is None and not told.has_waited:
+        elif known.outcome is None and not known.has_waited:
             state = TrialState.RUNNING
         else:
             state = TrialState.COMPLETE if value is not None else TrialState.FAIL
         return optuna.trial.create_trial(
             state=state,
             value=value if state is TrialState.COMPLETE else None,
-            params=told.candidate.answers,
-            distributions={name: optuna_distribution(one) for name, one in told.candidate.distributions.items()},
-            intermediate_values=dict(told.values),
-            user_attrs={} if told.outcome is None else {"outcome": str(told.outcome)},
-            system_attrs=dict(told.notes),
+            params=known.candidate.answers,
+            distributions={name: optuna_distribution(one) for name, one in known.candidate.distributions.items()},
+            intermediate_values=dict(known.values),
+            user_attrs={} if known.outcome is None else {"outcome": str(known.outcome)},
+            system_attrs=dict(known.notes),
         )
 
 

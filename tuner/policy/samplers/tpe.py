@@ -64,12 +64,12 @@ class TpeSampler(Sampler):
         self._study: optuna.Study | None = None
         self._open: dict[str, Candidate] = {}
         self._values: dict[str, dict[int, float]] = {}
-        self._told: dict[str, FrozenTrial] = {}
+        self._known: dict[str, FrozenTrial] = {}
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         if self._study is None:
             self._study = optuna.create_study(direction=self._direction)
-            self._study.add_trials(self._told.values())
+            self._study.add_trials(self._known.values())
         study = self._study
         for _ in range(TRIES):
             seed = generator.getrandbits(32)
@@ -99,21 +99,21 @@ class TpeSampler(Sampler):
 
     def _tell(self, trial: str, outcome: Outcome) -> None:
         """What a trial taught when it waited is replaced: a study can't change it."""
-        is_known = self._told.pop(trial, None) is not None
-        is_told = STATES[outcome] is not TrialState.FAIL
-        if is_told:
-            self._told[trial] = self._frozen(self._open[trial], self._values[trial], outcome)
-        if len(self._told) > NUM_BEST + NUM_LATEST + NUM_BETWEEN:
+        is_known = self._known.pop(trial, None) is not None
+        teaches = STATES[outcome] is not TrialState.FAIL
+        if teaches:
+            self._known[trial] = self._frozen(self._open[trial], self._values[trial], outcome)
+        if len(self._known) > NUM_BEST + NUM_LATEST + NUM_BETWEEN:
             # A new study of the best and the latest trials, in the order in which they ended or began to wait.
-            names = list(self._told)
-            best = sorted(names, key=lambda name: self._badness(self._told[name]))[:NUM_BEST]
+            names = list(self._known)
+            best = sorted(names, key=lambda name: self._badness(self._known[name]))[:NUM_BEST]
             kept = {*best, *names[-NUM_LATEST:]}
-            self._told = {name: self._told[name] for name in names if name in kept}
+            self._known = {name: self._known[name] for name in names if name in kept}
             self._study = None
         elif is_known:
             self._study = None
-        elif is_told and self._study is not None:
-            self._study.add_trial(self._told[trial])
+        elif teaches and self._study is not None:
+            self._study.add_trial(self._known[trial])
 
     def _frozen(self, candidate: Candidate, values: dict[int, float], outcome: Outcome) -> FrozenTrial:
         state = STATES[outcome]

@@ -169,7 +169,7 @@ def test_a_shortened_study_keeps_the_trials_that_tpe_takes_for_the_best(monkeypa
         outcome = Outcome.DIVERGED if bad else Outcome.COMPLETED if kind == "complete" else Outcome.STOPPED_AT_RUNG
         values = [draw.random() for _ in range(draw.randint(1, MAX_EPOCHS))]
         told(sampler, str(number), values, outcome, candidate=SpaceSource(line).of({"x": number / 200}))
-        whole.add_trial(list(sampler._told.values())[-1])
+        whole.add_trial(list(sampler._known.values())[-1])
         if number % 5:
             continue
         shown = seen_by_optuna(sampler)
