@@ -46,8 +46,8 @@ class Label:
     weight: str = "normal"
 
 
-def new_axes(*, height: float = 4.4, width: float = 8.0) -> Axes:
-    return Figure(figsize=(width, height)).subplots()
+def new_axes() -> Axes:
+    return Figure(figsize=(8.0, 4.4)).subplots()
 
 
 def figure_of(axes: Axes) -> Figure:

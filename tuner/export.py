@@ -1,4 +1,4 @@
-"""Exports the trial that is handed over: its configuration file, weights and metrics.
+"""Exports the selected trial: its configuration file, weights and metrics.
 
 python -m tuner.export results/moe/<run>            writes best/config.json, best/weights.pt, best/metrics.json
 python -m tuner.export results/moe/<run> --verify   retrains it without Ray and compares the curves

@@ -51,25 +51,20 @@ def nt_xent(first: Tensor, second: Tensor, *, temperature: float = 0.1) -> Tenso
         return F.cross_entropy(similarity, partner)
 
 
-def dense_consistency(anchor: Tensor, positive: Tensor, *, valid: Tensor | None = None) -> Tensor:
+def dense_consistency(anchor: Tensor, positive: Tensor) -> Tensor:
     """One minus the cosine between two views' embeddings (B, D, h, w) at the same place, the mean over images.
 
     The caller first aligns the positive with the anchor by undoing its flips and crops. Nothing here prevents all
     embeddings from becoming equal: use it beside a loss that does.
     Source: Xie et al., Propagate Yourself: Exploring Pixel-Level Consistency for Unsupervised Visual Representation
     Learning, CVPR 2021, https://arxiv.org/abs/2011.10043.
-
-    Args:
-        valid: weight of each place, (B, 1, h, w), 0 where the positive shows nothing; an image without any counts 0.
     """
     if anchor.shape != positive.shape or anchor.dim() != 4 or anchor.shape[1] < 2:
         raise ValueError(
             f"Embeddings of shape {tuple(anchor.shape)} and {tuple(positive.shape)} were given; both must be "
             "(B, D, h, w) with two channels or more, because a single channel has no direction."
         )
-    distance = 1 - F.cosine_similarity(anchor.float(), positive.float(), dim=1)
-    weights = torch.ones_like(distance) if valid is None else valid.float().squeeze(1)
-    return _weighted_mean(distance, weights).mean()
+    return (1 - F.cosine_similarity(anchor.float(), positive.float(), dim=1)).mean(dim=(1, 2)).mean()
 
 
 def foreground_background_contrast(embeddings: Tensor, masks: Tensor, *, temperature: float = 0.1) -> Tensor:

@@ -1,7 +1,7 @@
 """Which network a search of the user's own images trains, where they say nothing: measured, not guessed.
 
-What: where weights are at hand, their backbone and the small network from scratch train beside each other in the short
-    try, each as its own default, for the same time. The one with the best epoch is searched.
+What: where weights are at hand, their backbone and the small network from scratch train side by side in the pilot
+    run, each as its own default, for the same time. The one with the best epoch is searched.
 Why: trained weights are ahead on most sets of a few hundred photographs, and behind where objects are thin and an
     update is dear: figures in results/LOG.md, 2026-11-29.
 Cost: the second pilot run takes another slot; the steps are timed again if the small network is taken. Off: `--set` of

@@ -1,4 +1,4 @@
-"""The end of a search, in the order in which it happens: confirm, then write the report and hand over.
+"""The end of a search, in the order in which it happens: confirm, then write the report and export.
 
 A search, a resume and `python -m tuner.confirm` all take these steps, so that what they leave and say is the same.
 """

@@ -60,14 +60,6 @@ def test_dense_consistency_counts_angles_and_not_lengths() -> None:
     assert dense_consistency(anchor, positive).item() == pytest.approx((0 + 1 + 2) / 3)
 
 
-def test_dense_consistency_leaves_out_places_that_are_not_valid() -> None:
-    anchor, positive = _noise(2, 4, 3, 3), _noise(2, 4, 3, 3)
-    valid = torch.zeros(2, 1, 3, 3)
-    valid[0, 0, 1, 1] = 1
-    positive[0, :, 1, 1] = anchor[0, :, 1, 1]
-    assert dense_consistency(anchor, positive, valid=valid).item() == pytest.approx(0, abs=1e-6)
-
-
 def test_dense_consistency_needs_the_geometry_undone() -> None:
     anchor = _noise(2, 4, 6, 6)
     flipped = anchor.flip(3)

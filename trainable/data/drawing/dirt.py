@@ -43,22 +43,20 @@ def soil(
     rng: np.random.Generator,
     *,
     severity: str,
-    centre: tuple[float, float] = (0.5, 0.5),
     reach: float = 0.3,
 ) -> NDArray[np.uint8]:
     """A dirty variant of an image, uint8 (H, W, 3).
 
     Args:
         severity: one of SEVERITIES.
-        centre: middle of what gets dirty, across and down, in shares of the longer side around the image's middle.
-        reach: how far from there stains lie, in shares of the longer side.
+        reach: how far from the middle stains lie, in shares of the longer side.
     """
     amount, side, (height, width) = SEVERITIES[severity], max(image.shape), image.shape[:2]
     top, left = (side - height) // 2, (side - width) // 2
     picture: NDArray[np.floating] = image.astype(np.float32) / 255
     for _ in range(rng.integers(*amount.num_stains, endpoint=True)):
         angle, distance = rng.uniform(0, 2 * np.pi), reach * np.sqrt(rng.random())
-        place = centre[0] + distance * np.cos(angle), centre[1] + distance * np.sin(angle)
+        place = 0.5 + distance * np.cos(angle), 0.5 + distance * np.sin(angle)
         cover = rng.uniform(*amount.opacity) * _stain(rng, side, place, rng.uniform(*amount.radius))
         picture = cover_with(picture, cover[top : top + height, left : left + width], food_colour(rng))
     return np.round(255 * picture.clip(0, 1)).astype(np.uint8)

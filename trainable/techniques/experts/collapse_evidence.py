@@ -161,17 +161,16 @@ def single_test_level(num_experts: int, num_layers: int, false_alarm_rate: float
 
 
 def assignments_to_find_dead_expert(
-    num_experts: int, threshold: float = 0.3, *, top_k: int = 1, false_alarm_rate: float = 0.01, num_layers: int = 1
+    num_experts: int, threshold: float = 0.3, *, top_k: int = 1, false_alarm_rate: float = 0.01
 ) -> int:
-    """How many assignments of a layer prove that an expert which is never chosen is dead.
+    """How many assignments prove that an expert which is never chosen is dead, in a network of one routed layer.
 
     Args:
         num_experts: experts of the layer.
         threshold: fraction of the fair share below which an expert is dead, between 0 and 1.
         top_k: experts per token.
-        false_alarm_rate: chance of an alarm at a balanced router, over all layers.
-        num_layers: layers that are checked together.
+        false_alarm_rate: chance of an alarm at a balanced router.
     """
-    significance = single_test_level(num_experts, num_layers, false_alarm_rate)
+    significance = single_test_level(num_experts, 1, false_alarm_rate)
     tokens = math.floor(math.log(significance) / math.log1p(-top_k * threshold / num_experts)) + 1
     return tokens * top_k
