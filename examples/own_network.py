@@ -4,7 +4,7 @@
     python -m trainable.preset moe default runs/own/config.json --set network=examples/own_network.py:MaskNet
 
 A class of `dishes`, `leaf` and `retina` returns logits (B, K), one of `moe` logits (B, 1, H, W). Images come as
-(B, 3, H, W) in [0, 1]. A constructor that takes `num_classes` is told K.
+(B, 3, H, W) in [0, 1]. A constructor that takes `num_classes` gets K.
 """
 
 from torch import Tensor, nn

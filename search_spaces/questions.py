@@ -83,7 +83,7 @@ def check_repeatable(suggest: Callable[[Any], Any]) -> None:
                 "ranges depend on its answers alone"
             )
         for name, value in returned.items():
-            # As text, in which a NaN equals itself; what no record can hold is told elsewhere.
+            # As text, in which a NaN equals itself; what no record can hold is reported elsewhere.
             if isinstance(value, bool | int | float | str | tuple) and repr(value) != repr(again.get(name)):
                 raise ValueError(
                     f"the space returns {name}={value!r:.40}, and called again with the same answers "

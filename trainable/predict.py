@@ -210,7 +210,7 @@ def _pictures_in_folder(folder: Path) -> list[Path]:
 
 
 def _pictures_directly_in(folder: Path) -> list[Path]:
-    """Links to nothing too, each of which is told; pipes, which may never end, are none."""
+    """Links to nothing too, each of which is reported; pipes, which may never end, are none."""
     named = sorted(file for file in folder.iterdir() if is_image(file) and not is_hidden(file.name))
     return [file for file in named if file.is_file() or not file.exists()]
 

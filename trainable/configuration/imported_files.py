@@ -39,7 +39,7 @@ def _imported_names(source: Path, folder: Path) -> Iterator[str]:
     try:
         tree = ast.parse(source.read_bytes())
     except (SyntaxError, ValueError):
-        return  # Whoever imports it is told the line.
+        return  # The import itself reports the line.
     package = source.parent.relative_to(folder).parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

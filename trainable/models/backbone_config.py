@@ -40,7 +40,7 @@ class BackboneConfig(UserNetworkConfig):
 
 
 class BackboneNetwork(nn.Module):
-    """A network whose `backbone` can be told to save memory."""
+    """A network whose `backbone` can save memory."""
 
     backbone: Any
 

@@ -55,7 +55,7 @@ def measured_floors(
     *,
     objective: str,
 ) -> list[TrivialFloor]:
-    """Of each predictor, in one pass over the split."""
+    """The floor of each predictor, in one pass over the split."""
     accumulators = [[new_metrics() for _ in range(one.draws)] for one in predictors]
     for _, targets in batches:
         for predictor, draws in zip(predictors, accumulators, strict=True):

@@ -1,4 +1,4 @@
-"""What the check of the data found: told in the log, and kept with the splits for the report of a search."""
+"""What the check of the data found: logged, and kept with the splits for the report of a search."""
 
 import logging
 from collections.abc import Sequence

@@ -43,7 +43,7 @@ def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: 
 
 
 def num_parameters(config: TrialConfig) -> int:
-    """Of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
+    """Parameters of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return sum(parameter.numel() for parameter in fresh_network(config).parameters())
 

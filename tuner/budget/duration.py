@@ -253,7 +253,7 @@ def batches_of_pairs(further_seeds: int, *, slots: int) -> list[int]:
 
 
 def confirmation_seconds(batches: Sequence[Sequence[float]], *, slots: int, process_seconds: float) -> float:
-    """Of batches that wait for one another; each slot starts a process once."""
+    """Seconds of batches that wait for one another; each slot starts a process once."""
     return math.fsum(
         makespan(batch, [0.0 if index else process_seconds] * slots) for index, batch in enumerate(batches)
     )

@@ -84,14 +84,14 @@ class LearningCurve:
 
     @property
     def full_epochs(self) -> int:
-        """Of a full training; the most of a pilot run where the default was never above the trivial prediction."""
+        """Epochs of a full training; the most of a pilot run if the default was never above the trivial prediction."""
         if self.first_above is None:
             return self.most_epochs
         return max(LEAST_EPOCHS, self.epochs if self.has_settled else min(2 * self.epochs, self.most_epochs))
 
     @property
     def least_useful_epochs(self) -> int:
-        """Of a full training, so that half of it is above the trivial prediction, wherever the first rung lies.
+        """Least epochs of a full training of which half is above the trivial prediction, wherever the first rung is.
 
         `full_epochs` if the default never was above it.
         """

@@ -64,7 +64,7 @@ def affordable_confirmation(search: SearchRecord, elapsed: float) -> Confirmatio
 
 
 def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds: int | None = None) -> float:
-    """Of the default and the `top` best others on `num_seeds` seeds; None is as many as planned."""
+    """Seconds to train the default and the `top` best others on `num_seeds` seeds; None is as many as planned."""
     top = search.settings.confirm if top is None else top
     num_seeds = search.settings.confirm_seeds.first if num_seeds is None else num_seeds
     if not top:
@@ -76,7 +76,7 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
 
 
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
-    """Until what runs and another new trial have paused, and the default and one beside it have their full length."""
+    """Seconds until what runs and one new trial have paused, and the default and another one have their full length."""
     settings = search.settings
     # Without promotions a trial may go on to its full length.
     rungs = settings.rung_epochs if settings.scheduler == "asha" else ()
@@ -90,7 +90,7 @@ def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
 
 
 def _seconds_to_pause(search: SearchRecord, trial: TrialRecord, rungs: Sequence[int]) -> float:
-    """Until the next of these epochs, or until the trial has its full length."""
+    """Seconds until the next of these epochs, or until the trial has its full length."""
     max_epochs = search.settings.max_epochs
     end = next((epoch for epoch in rungs if epoch > trial.last_epoch), max_epochs)
     return in_search.full_seconds(search, trial) * max(0, end - trial.last_epoch) / max_epochs

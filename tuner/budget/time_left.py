@@ -45,7 +45,7 @@ REPORT_STARTS = 1.5
 _PACE_SPREAD = 0.1
 """Of the logarithm of the pace: other work on the machine comes and goes."""
 WIDE = 1.35
-"""From this ratio of the longest to the shortest on, a range is told."""
+"""From this ratio of the longest to the shortest on, a range is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ _UNITS = ((1, 3600, "h"), (1, 60, "min"), (10, 1, "s"))
 
 
 def time_left(search: SearchRecord) -> TimeLeft | None:
-    """Of a search that runs; None before the first epoch has ended, of a very long one before the first trial has."""
+    """What a running search still takes; None before its first epoch has ended, in a very long one its first trial."""
     if not any(trial.results for trial in search.trials):
         return None
     start = start_seconds(search)

@@ -147,7 +147,7 @@ def _side_px(folder: Path, settings: SearchSettings, *, most_px: int) -> int:
     pictures = [folder / path for path in files_below(folder) if is_image(path)] if folder.is_dir() else []
     sides = []
     for path in pictures[:: max(1, len(pictures) // SAMPLED_FILES)]:
-        # Bad files are told, all at once, when the data is opened.
+        # Bad files are reported, all at once, when the data is opened.
         with suppress(BadFileError):
             sides.append(min(read_header(path).size))
     return limit if not sides else min(limit, max(LEAST_SIDE_PX, int(median(sides)) // STRIDE_PX * STRIDE_PX))

@@ -38,7 +38,7 @@ def read_given(assignments: Iterable[str], file: Path | None = None) -> tuple[di
 
 
 def read_forms(given: Path | Mapping[str, Any]) -> dict[str, Any]:
-    """Of a YAML or JSON file, or of a dict, for each name a value, a `Range` or a `OneOf`.
+    """For each name in a YAML or JSON file, or in a dict, its value, `Range` or `OneOf`.
 
     Args:
         given: for each name a value, text as for `--set`, a list of choices, or `{low: 1e-4, high: 1e-2, log: true}`.

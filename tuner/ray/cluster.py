@@ -232,7 +232,7 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
 
 
 def resources_here(recorded: TrialResources, nodes: Sequence[Mapping[str, float]]) -> TrialResources:
-    """Those of a search that is continued: where nobody said how many trials at a time, as many as have room now.
+    """Resources of a continued search: if the user did not say how many trials at a time, as many as have room now.
 
     Raises:
         ValueError: no machine has room for a trial.

@@ -61,7 +61,7 @@ class ClusterNodes:
 
     @property
     def resources(self) -> list[Mapping[str, float]]:
-        """Those of the nodes that can train."""
+        """Resources of the nodes that can train."""
         return list(self._fit.values())
 
     def unfit_now(self) -> list[str]:

@@ -43,7 +43,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # A disk that has become read-only; its lock ends all the same, and the error that came before is told.
+            # A disk that has become read-only; its lock ends all the same, and the error that came before is reported.
             with suppress(OSError):
                 file.truncate(0)
 

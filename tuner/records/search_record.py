@@ -172,7 +172,7 @@ class SearchRecord:
         return [trial for trial in self.trials if trial.may_win and trial.objective_at(epoch) is not None]
 
     def rank(self, epoch: int) -> list[TrialRecord]:
-        """The same, the best first; ties go to the earlier."""
+        """The trials of `measured_at`, the best first; ties go to the earlier."""
         sign = -self.settings.sign
         return sorted(self.measured_at(epoch), key=lambda trial: (sign * trial.measured(epoch).objective, trial.number))
 

@@ -200,7 +200,7 @@ def write_settings(folder: Path, settings: RecordedSettings) -> None:
 
 
 def read_settings(folder: Path) -> RecordedSettings:
-    """Of format 3 or 2.
+    """The settings of a results folder of format 3 or 2.
 
     Raises:
         ValueError: the folder holds no search, a damaged one, one of another format, or one of code that lies in it.

@@ -16,7 +16,7 @@ class Measured(NamedTuple):
 
 
 def measured_in_order(search: SearchRecord) -> list[Measured]:
-    """Empty before the first value."""
+    """The trials in the order of their measurement; empty before the first value."""
     epoch = search.comparison_epoch
     if epoch is None:
         return []

@@ -148,7 +148,7 @@ def write_samples(folder: Path, samples: Samples) -> None:
 
 
 def read_samples(folder: Path, trial: str | None) -> Samples | None:
-    """Of this exported trial; None where none were drawn.
+    """The samples of this exported trial; None where none were drawn.
 
     Raises:
         ValueError: the file is damaged.

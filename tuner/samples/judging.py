@@ -36,7 +36,7 @@ MAX_SECONDS = 60.0
 
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
-    """Of a confirmed search whose samples are not drawn yet; a reason why they can't be is a warning."""
+    """Draws the samples of a confirmed search that has none; a reason why that can't be done is a warning."""
     selected = select_trial(folder, search)
     if selected is None or not selected.is_confirmed or read_samples(folder, selected.trial.name) is not None:
         return

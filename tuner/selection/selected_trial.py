@@ -120,6 +120,6 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
 
 
 def _training_seconds(search: SearchRecord, trial: TrialRecord, runs: Sequence[ConfirmedRun]) -> float:
-    """Of the trial on another seed: what it took so far, the final test included, else what it took in the search."""
+    """Seconds of the trial on another seed: as confirmed so far, the final test included, else as in the search."""
     taken = [run.seconds for run in runs if run.trial == trial.name and run.seconds is not None]
     return statistics.fmean(taken) if taken else full_seconds(search, trial)

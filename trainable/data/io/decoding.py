@@ -114,7 +114,7 @@ def check_bands(headers: Mapping[Path, Header]) -> list[Finding]:
 
 
 def num_pixels(path: Path) -> int:
-    """What decoding it takes at most; 0 where it cannot be read, which is told when it is decoded."""
+    """What decoding it takes at most; 0 where it cannot be read, which is reported when it is decoded."""
     try:
         with _open(path) as image:
             return image.width * image.height

@@ -60,7 +60,7 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
 
 
 def refuse_dead_links(root: Path, files: Iterable[Path]) -> None:
-    """Raises DataError for links to nothing that may be folders or tables; pictures are told by whoever reads them.
+    """Raises DataError for links to nothing that may be folders or tables; whoever reads pictures reports theirs.
 
     Args:
         files: below the root, as `files_below` gives them.
