@@ -159,7 +159,7 @@ def _parameters(name: str) -> list[str] | None:
     """
     build = load(name)
     if not callable(build):
-        raise ValueError(f"{name} is a {type(build).__name__}; it must be a class of networks, or a function.")
+        raise ValueError(f"{name} is of type {type(build).__name__}; it must be a class of networks, or a function.")
     parameters = inspect.signature(build).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None

@@ -23,7 +23,7 @@ from tuner.records.typed_json import STRICT, Answers, Plain, parse
 SETTINGS = "settings.json"
 FORMAT = 3
 READERS = {1: "version 0.1 reads it"}
-"""What is said of older formats."""
+"""Advice for each older format."""
 NAME_PATTERN = r"\w[\w.-]{0,99}"
 """A search's name is a single folder name, never `..`."""
 SchedulerName = Literal["asha", "asha-stopping", "none"]
