@@ -28,7 +28,7 @@ from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, wr
 from trainable.predict import TrainedModel
 from trainable.run import EpochResult, run_epochs
 from trainable.run_setup import open_run
-from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_hand_over
+from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_export
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
@@ -218,9 +218,9 @@ def trial_config(record: SearchRecord, trial: TrialRecord) -> RunConfig:
 
 
 def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
-    """The weights of a trial's last checkpoint that are handed over: of its best epoch, unless it kept none.
+    """The weights of a trial's last checkpoint that are exported: of its best epoch, unless it kept none.
 
-    None of a loop that names no model.
+    Empty for a loop that names no model.
 
     Raises:
         ValueError: the checkpoint is gone.
@@ -230,7 +230,7 @@ def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]
         raise ValueError(
             f"{_without_checkpoint(folder, trial)}: restore it from a copy, or train its configuration again."
         )
-    return weights_to_hand_over(read_checkpoint(path))
+    return weights_to_export(read_checkpoint(path))
 
 
 def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:

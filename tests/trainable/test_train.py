@@ -18,7 +18,7 @@ from trainable.data.generated.camouflage_scenes import SceneConfig
 from trainable.reporting.train_options import TrainOptions
 from trainable.run_setup import chosen_device, open_run
 from trainable.tasks.registry import get_task
-from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over
+from trainable.techniques.checkpoint import read_checkpoint, weights_to_export
 from trainable.train import main
 from trainable.train import train as train_run
 from trainable.trainer import Trainer
@@ -204,7 +204,7 @@ def test_the_best_epoch_and_every_second_checkpoint_are_kept(train, tmp_path):
     assert (judged["epoch"], judged["last_epoch"]) == (1, 3)
     best = read_checkpoint(tmp_path / "out" / "checkpoints" / "best.pt")
     written = torch.load(tmp_path / "out" / "weights.pt", weights_only=True)
-    assert all(torch.equal(written[name], value) for name, value in weights_to_hand_over(best).items())
+    assert all(torch.equal(written[name], value) for name, value in weights_to_export(best).items())
 
 
 def test_without_a_best_epoch_none_is_kept_as_the_best(train, tmp_path):

@@ -16,7 +16,7 @@ from trainable.models.backbone_config import BackboneNetwork
 from trainable.reporting.epoch_text import why_ended
 from trainable.supervision.evaluation import Evaluation
 from trainable.tasks.registry import get_task
-from trainable.techniques.checkpoint import read_checkpoint, weights_to_hand_over, write_checkpoint
+from trainable.techniques.checkpoint import read_checkpoint, weights_to_export, write_checkpoint
 from trainable.techniques.optim.gradient_update import DivergedError
 from trainable.training_run import TrainingRun
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config
@@ -380,7 +380,7 @@ def test_a_finished_run_that_keeps_the_best_epoch_only_now_hands_over_its_last(b
     assert (resumed.handed_over.epoch, resumed.handed_over.value) == (3, None)
     resumed.save(tmp_path / "again.pt")
     for checkpoint in ("checkpoint.pt", "again.pt"):
-        handed_over = weights_to_hand_over(read_checkpoint(tmp_path / checkpoint))
+        handed_over = weights_to_export(read_checkpoint(tmp_path / checkpoint))
         assert all(torch.equal(handed_over[name], value) for name, value in resumed.handed_over.weights.items())
 
 

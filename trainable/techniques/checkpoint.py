@@ -262,7 +262,7 @@ def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return checkpoint.get("run", checkpoint["trainer"]["parts"])
 
 
-def weights_to_hand_over(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+def weights_to_export(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What `handed_over` gives of the run that wrote this checkpoint: the weights to test and to export."""
     if "handed_over" in checkpoint:
         return checkpoint["handed_over"]

@@ -91,7 +91,7 @@ def finish(folder: Path, search: SearchRecord) -> int:
         draw_samples_once(folder, search)
         importance = measure_importance(search)
         write_measured(folder, search, importance)
-        not_exported = _hand_over(folder, search)
+        not_exported = _export_selected(folder, search)
         write_columns(folder, search, () if importance is None else importance.shares)
     sys.stdout.write("\n".join(summary(folder, search, not_exported)) + "\n")
     if what_is_left(folder, search) is not None:
@@ -144,7 +144,7 @@ def summary(folder: Path, search: SearchRecord, not_exported: str | None) -> lis
     ]
 
 
-def _hand_over(folder: Path, search: SearchRecord) -> str | None:
+def _export_selected(folder: Path, search: SearchRecord) -> str | None:
     """Exports the selected trial; returns why that can't be done, and None where it is."""
     selected = select_trial(folder, search)
     if selected is None:

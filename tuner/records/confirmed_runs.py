@@ -31,7 +31,7 @@ class ConfirmedRun:
     seconds: float | None = None
     """Of the training and the test; None where it is not known."""
     validation: float | None = None
-    """The objective of the handed-over weights on the validation split; the choice of what to export uses it, never
+    """The objective of the tested weights on the validation split; the choice of what to export uses it, never
     the test split."""
 
     @property

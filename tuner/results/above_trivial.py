@@ -16,7 +16,7 @@ from tuner.results.advice import advice_for
 from tuner.results.baselines import tested_values
 from tuner.selection import sequential
 from tuner.selection.comparison import Confirmation
-from tuner.selection.in_search import handed_over_result
+from tuner.selection.in_search import exported_result
 
 LUCK: dict[Split, float] = {"validation": 3.0, "test": 2.0}
 """Standard deviations of a random answer that count as luck."""
@@ -38,7 +38,7 @@ def warning_of_nothing_learned(
     if exported is None or exported.last is None:
         return None
     tested = tested_values(search, exported, confirmations)
-    on_validation = [handed_over_result(search, exported).objective]
+    on_validation = [exported_result(search, exported).objective]
     by_split: tuple[tuple[Split, list[float]], ...] = (("test", tested), ("validation", on_validation))
     for split, values in by_split:
         trivial, probed = scores.get(split), (probe or {}).get(split)

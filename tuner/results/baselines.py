@@ -10,7 +10,7 @@ from tuner.records.events import EpochDone
 from tuner.records.trivial import ProbeScore, Split, TrivialScore
 from tuner.results.report_text import table
 from tuner.selection.comparison import Confirmation
-from tuner.selection.in_search import handed_over_result
+from tuner.selection.in_search import exported_result
 
 TRIAL = "trial "
 """How the name of a trial's row begins."""
@@ -46,7 +46,7 @@ def rows_of(
     rows = []
     for trial in trials:
         tested = tested_values(search, trial, confirmations)
-        result = handed_over_result(search, trial) if trial.results else None
+        result = exported_result(search, trial) if trial.results else None
         validation = None if result is None else result.objective
         test = statistics.fmean(tested) if tested else None
         rows.append(Row(_name(search, trial, result), validation, test, len(tested)))

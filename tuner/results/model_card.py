@@ -7,7 +7,7 @@ from tuner.records import SearchRecord, TrialRecord
 from tuner.results.differences import NOT_USED, both_in_words
 from tuner.results.report_text import table
 from tuner.selection.comparison import Confirmation
-from tuner.selection.in_search import handed_over_result
+from tuner.selection.in_search import exported_result
 
 LOADING = """from trainable.predict import TrainedModel
 model = TrainedModel.read("best")                     # this folder
@@ -26,7 +26,7 @@ def model_card(
     Args:
         left: what an interrupted search did and would still do, a sentence without its stop; comes first.
     """
-    settings, result = search.settings, handed_over_result(search, trial)
+    settings, result = search.settings, exported_result(search, trial)
     # Of a loop of the user's own no data and no network are known.
     is_loop = not settings.images
     data, loading = ("the loop's own", LOADING_OF_LOOP) if is_loop else ("embedded, generated", LOADING)

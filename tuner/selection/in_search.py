@@ -71,8 +71,8 @@ def best_epoch(search: SearchRecord, trial: TrialRecord) -> int | None:
     return max(sorted(trial.results), key=lambda epoch: sign * trial.results[epoch].objective, default=None)
 
 
-def handed_over_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:
-    """The epoch whose weights are handed over: the best by the monitored metric, or the last where none is kept.
+def exported_result(search: SearchRecord, trial: TrialRecord) -> EpochDone:
+    """The epoch whose weights are exported: the best by the monitored metric, or the last where none is kept.
 
     Raises:
         LookupError: the trial has no result.

@@ -10,7 +10,7 @@ from tuner.records import ConfirmedRun, SearchRecord, TrialRecord
 from tuner.records.confirm_seeds import MOST_SEEDS
 from tuner.selection import sequential
 from tuner.selection.comparison import Choice, Confirmation, choose, confirmed_runs, read_confirmations
-from tuner.selection.in_search import Comparison, compare_with_default, full_seconds, handed_over_result
+from tuner.selection.in_search import Comparison, compare_with_default, exported_result, full_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
     both = (_training_seconds(search, one, runs) for one in (trial, search.default_trial or trial))
     return SelectedTrial(
         trial=trial,
-        epoch=handed_over_result(search, trial).epoch,
+        epoch=exported_result(search, trial).epoch,
         in_search=compare_with_default(search, trial),
         choice=choice,
         on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),

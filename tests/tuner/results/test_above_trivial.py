@@ -8,7 +8,7 @@ from tuner.records import read_search
 from tuner.records.trivial import TRIVIAL, ProbeScore, TrivialScore
 from tuner.results.above_trivial import warning_at_first_rung, warning_of_nothing_learned
 from tuner.selection.comparison import Confirmation
-from tuner.selection.in_search import handed_over_result
+from tuner.selection.in_search import exported_result
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_both_sentences_read_well_with_what_is_many(search, name):
 
 
 def test_above_a_random_answer_is_what_luck_does_not_reach(search):
-    reached = handed_over_result(search, search.leader).objective
+    reached = exported_result(search, search.leader).objective
 
     def told(split, values, spread):
         scores = {split: replace(score(reached - 0.1), spread=spread)}
@@ -83,7 +83,7 @@ def test_where_less_is_better_the_sign_is_turned(search):
 
 
 def test_without_a_confirmation_the_validation_split_decides(search):
-    reached = handed_over_result(search, search.leader).objective
+    reached = exported_result(search, search.leader).objective
     for floor, is_warned in ((reached - 0.01, False), (reached, True)):
         told = warning_of_nothing_learned(search, search.leader, [], {"validation": score(floor)})
         assert (told is not None) == is_warned
