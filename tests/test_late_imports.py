@@ -12,9 +12,9 @@ STEPS = {
     "import tuner.explain, tuner.report": {"torch", "ray", "scipy.optimize"},
     "import tuner.page, tuner.views.page_data": {"streamlit"},
     # A search builds trainers of all kinds before it starts Ray. Torchvision imports torch's compiler: a second.
-    "from tuner.planning.plan import plan_search; from tuner.planning.preflight import check_configurations; "
+    "from tuner.planning.plan import plan_as_given; from tuner.planning.preflight import check_configurations; "
     "from tuner.settings import SearchSettings; "
-    "check_configurations(plan_search(SearchSettings(space='moe')), {})": {"torch._dynamo"},
+    "check_configurations(plan_as_given(SearchSettings(space='moe')), {})": {"torch._dynamo"},
     "from trainable.models.backbones.registry import build_backbone; build_backbone('mobilenet_v3_small')": {"timm"},
     "import tuner.run, trainable.train, trainable.ray.trainable": {"mlflow", "wandb"},
 }

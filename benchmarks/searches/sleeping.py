@@ -24,7 +24,7 @@ def ours(sleep: Sleep) -> None:
     from benchmarks.searches.sleeping_run import SleepingRun
     from trainable.ray.trainable import LegTrainable
     from trainable.run import EpochRun
-    from tuner.planning.plan import plan_search
+    from tuner.planning.plan import plan_as_given
     from tuner.run import run_search
     from tuner.settings import SearchSettings
 
@@ -42,7 +42,7 @@ def ours(sleep: Sleep) -> None:
         confirm=0,
         storage=sleep.folder,
     )
-    run_search(settings, plan_search(settings))
+    run_search(settings, plan_as_given(settings))
 
 
 def plain_ray(sleep: Sleep) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.planning.preflight import check_configurations
 from tuner.records import read_search
 from tuner.settings import SearchSettings
@@ -31,7 +31,7 @@ def dishes(tmp_path_factory) -> Path:
 
 
 def test_its_configurations_can_be_trained_and_momentum_belongs_to_sgd(dishes):
-    plan = plan_search(SearchSettings(space=f"{EXAMPLE}:SPACE", data=str(dishes)))
+    plan = plan_as_given(SearchSettings(space=f"{EXAMPLE}:SPACE", data=str(dishes)))
     check_configurations(plan, {})
     first, second = plan.points_to_evaluate
     assert (first["algorithm"], "momentum" in first) == ("adamw", False)

@@ -25,7 +25,7 @@ from tuner import run
 from tuner.ending import steps
 from tuner.ending.steps import NO_RESULT
 from tuner.export import exported_config_of
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.policy.outcomes import Outcome
 from tuner.ray.cluster import RunningRay
 from tuner.ray.signals import TAKEN
@@ -52,7 +52,7 @@ def first_config(plan):
 
 
 def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
-    plan = plan_search(settings)
+    plan = plan_as_given(settings)
     splits = get_task("moe").open_data(plan.base)
     assert plan.data_fingerprint == splits.fingerprint
     assert (plan.max_epochs, plan.rungs) == (6, (2, 4))
@@ -62,15 +62,15 @@ def test_a_plan_holds_the_data_the_budget_and_the_rungs(settings):
 def test_the_micro_batch_follows_the_memory_of_the_gpu_unless_it_is_fixed(settings, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=42_300_000_000))
-    assert first_config(plan_search(settings)).batch_size == 16
-    assert first_config(plan_search(replace(settings, gpus_per_trial=0.5))).batch_size == 8
-    assert first_config(plan_search(replace(settings, gpus_per_trial=0))).batch_size == 8
-    assert first_config(plan_search(replace(settings, pinned={"batch_size": 4, "backbone": "small"}))).batch_size == 4
+    assert first_config(plan_as_given(settings)).batch_size == 16
+    assert first_config(plan_as_given(replace(settings, gpus_per_trial=0.5))).batch_size == 8
+    assert first_config(plan_as_given(replace(settings, gpus_per_trial=0))).batch_size == 8
+    assert first_config(plan_as_given(replace(settings, pinned={"batch_size": 4, "backbone": "small"}))).batch_size == 4
 
 
 def test_random_search_at_full_length_has_no_rungs(settings):
-    assert plan_search(replace(settings, scheduler="asha")).rungs == plan_search(settings).rungs
-    assert plan_search(replace(settings, scheduler="none")).rungs == ()
+    assert plan_as_given(replace(settings, scheduler="asha")).rungs == plan_as_given(settings).rungs
+    assert plan_as_given(replace(settings, scheduler="none")).rungs == ()
 
 
 def test_a_sampler_of_ones_own_is_recorded_with_its_file(settings, tmp_path, monkeypatch):
@@ -79,19 +79,19 @@ def test_a_sampler_of_ones_own_is_recorded_with_its_file(settings, tmp_path, mon
     monkeypatch.setattr(sys, "path", [*sys.path])
     asked = replace(settings, sampler=f"{file}:RandomSampler")
     resources = TrialResources(concurrent=1, cpus_per_trial=1.0, gpus_per_trial=0.0)
-    recorded = recorded_settings(asked, plan_search(asked), resources)
+    recorded = recorded_settings(asked, plan_as_given(asked), resources)
     assert (recorded.sampler, recorded.sampler_reference.file) == ("my_samplers:RandomSampler", str(file))
     # Trials and exports do without it.
     assert recorded.references == ()
 
 
 def test_the_seed_of_the_search_is_that_of_every_training(settings):
-    assert first_config(plan_search(replace(settings, seed=11))).seed == 11
+    assert first_config(plan_as_given(replace(settings, seed=11))).seed == 11
 
 
 def test_what_is_fixed_holds_in_every_configuration_whether_the_space_knows_it_or_not(settings):
     pinned = {"max_lr": 1e-3, "pyramid_channels": 16, "precision": "fp32", "long_side_px": 32, "backbone": "small"}
-    plan = plan_search(replace(settings, pinned=pinned))
+    plan = plan_as_given(replace(settings, pinned=pinned))
     config = first_config(plan)
     assert (config.optimizer.max_lr, config.model.pyramid_channels) == (1e-3, 16)
     assert (config.precision, config.data.long_side_px) == ("fp32", 32)
@@ -100,7 +100,7 @@ def test_what_is_fixed_holds_in_every_configuration_whether_the_space_knows_it_o
 
 def test_data_that_is_named_from_here_is_found_from_everywhere(settings, disc_folder, monkeypatch):
     monkeypatch.chdir(disc_folder.parent)
-    plan = plan_search(replace(settings, data=disc_folder.name))
+    plan = plan_as_given(replace(settings, data=disc_folder.name))
     assert Path(plan.base.data.source) == disc_folder
 
 
@@ -115,12 +115,12 @@ def test_weights_that_are_named_from_here_are_found_from_everywhere(tmp_path, mo
 
 
 def test_large_objects_are_trained_on_whole_images(settings):
-    assert first_config(plan_search(settings)).crop is None
+    assert first_config(plan_as_given(settings)).crop is None
 
 
 def test_a_parameter_that_neither_space_nor_configuration_knows_is_refused_with_the_nearest(settings):
     with pytest.raises(ValueError, match="pyramid_chanels is not a parameter; did you mean pyramid_channels"):
-        plan_search(replace(settings, pinned={"pyramid_chanels": 8}))
+        plan_as_given(replace(settings, pinned={"pyramid_chanels": 8}))
 
 
 class Unheard:
@@ -243,7 +243,7 @@ def diverged(disc_folder, tmp_path_factory, state_before):
         pinned={"max_lr": 1e30, "warmup_fraction": 0.0, "pyramid_channels": 8, "backbone": "small"},
     )
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(run_search(settings, plan_search(settings))))
+    thread = threading.Thread(target=lambda: codes.append(run_search(settings, plan_as_given(settings))))
     thread.start()
     thread.join()
     assert codes == [NO_RESULT]
@@ -279,7 +279,7 @@ def test_a_search_after_one_in_a_thread_trains_as_if_alone_and_neither_leaves_an
 ):
     """As in a notebook: no state of one search is found by the next, or by the process."""
     again = replace(settings, num_trials=2, max_epochs=2, seed=1)
-    assert run_search(again, plan_search(again)) == 0
+    assert run_search(again, plan_as_given(again)) == 0
     search = read_search(again.folder)
     assert search.is_finished
     for trial in search.trials:

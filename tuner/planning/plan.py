@@ -65,13 +65,15 @@ class Plan(SpaceAndData):
         return from_params(self.pinned_space(trial), self.base)
 
 
-def plan_search(settings: SearchSettings, *, on_progress=None) -> Plan:
-    """Opens the data and checks settings, space and data.
+def plan_as_given(settings: SearchSettings) -> Plan:
+    """The plan of a search without a pilot run: its length, rungs and network are those of the settings and the space.
+
+    For tests and benchmarks; the commands plan with `tuner.api.searches.plan_search`.
 
     Raises:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
-    plan = plan_on(open_for_search(settings, on_progress=on_progress), settings)
+    plan = plan_on(open_for_search(settings), settings)
     log_ranges(plan)
     return plan
 

@@ -19,7 +19,7 @@ from tuner.budget.dry_run_text import StartUp, checked_line, expected_lines, pla
 from tuner.budget.duration import DurationEstimate, Play, Seconds
 from tuner.budget.measurement import Measurement, drawn_configs, extremes, most_similar
 from tuner.budget.step_timing import StepTiming, time_steps
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings
 
@@ -63,7 +63,7 @@ def test_of_a_progressive_resolution_the_whole_images_are_timed(tmp_path, monkey
 
 
 def test_the_extremes_are_configurations_that_the_space_proposes(settings):
-    found = extremes(plan_search(settings))
+    found = extremes(plan_as_given(settings))
     sizes = {name: config.batch_size * config.model.num_experts for name, config in found.items()}
     assert sizes["smallest"] < sizes["default"] < sizes["largest"]
     assert {config.model.pyramid_channels for config in found.values()} == {8}
@@ -92,7 +92,7 @@ def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_updat
 )
 def test_the_schedule_is_that_of_the_scheduler_that_was_asked_for(settings, scheduler, rung_epochs, promotes):
     asked = replace(settings, scheduler=scheduler, confirm=2)
-    told = shape_of(asked, plan_search(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    told = shape_of(asked, plan_as_given(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
     assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
     assert (told.num_trials, told.slots, told.max_epochs, told.confirm, str(told.seeds)) == (4, 2, 4, 2, "3..6")
 
@@ -127,7 +127,7 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
 
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
-    told = dry_run(settings, plan_search(settings), None, began=time.monotonic()).text
+    told = dry_run(settings, plan_as_given(settings), None, began=time.monotonic()).text
     assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in told
     assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
     assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", told)
@@ -157,7 +157,7 @@ def told_of(settings, timings, concurrent=2):
     expected = DurationEstimate(median=median, shortest_seconds=100.0, longest_seconds=200.0)
     slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
     start_up = StartUp(command=4.0, ray=5.0, process=6.0)
-    return "\n".join(expected_lines(settings, plan_search(settings), slots, timings, expected, start_up))
+    return "\n".join(expected_lines(settings, plan_as_given(settings), slots, timings, expected, start_up))
 
 
 def test_a_reader_sees_what_the_wall_time_is_made_of(settings, timings):
@@ -193,13 +193,15 @@ def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_told(settin
 
 
 def test_what_was_checked_is_told_with_its_numbers(settings):
-    plan = plan_search(replace(settings, pinned={"pyramid_channels": 8, "backbone": "small", "warmup_fraction": 0.125}))
+    plan = plan_as_given(
+        replace(settings, pinned={"pyramid_channels": 8, "backbone": "small", "warmup_fraction": 0.125})
+    )
     told = checked_line(plan, drawn_configs(plan))
     assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
 
 
 def test_how_many_images_there_are_is_told_and_that_few_decide_little(settings, timings):
-    plan = replace(plan_search(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
+    plan = replace(plan_as_given(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
     told = "train 30, validation 19, test 20 images at 48 x 32 px"
     caution = "Only 19 validation images: too few to rank configurations."
     slots = TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0)

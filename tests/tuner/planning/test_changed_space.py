@@ -8,7 +8,7 @@ import pytest
 from search_spaces import registry
 from search_spaces.stub_trials import passing_on
 from tuner.planning.changed_space import check_space
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.records import Recorder, TrialResources, trial_name
 from tuner.run import recorded_settings
 from tuner.settings import SearchSettings
@@ -20,7 +20,7 @@ WAY_OUT = r"\. Restore the space \(of version .+\), or begin a new search with -
 
 @pytest.fixture(scope="module")
 def plan():
-    return plan_search(SearchSettings(space="moe"))
+    return plan_as_given(SearchSettings(space="moe"))
 
 
 @pytest.fixture

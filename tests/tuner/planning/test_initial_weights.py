@@ -10,7 +10,7 @@ from trainable.tasks.registry import get_task
 from trainable.train import main as train
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 from tuner.budget.measurement import extremes
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.planning.preflight import check_configurations
 from tuner.search import main as search
 from tuner.settings import SearchSettings
@@ -28,7 +28,7 @@ def best(tmp_path, monkeypatch):
 
 def test_every_trial_of_the_search_starts_from_the_export_whatever_the_working_folder_is(best, monkeypatch):
     monkeypatch.chdir(best.parent)
-    plan = plan_search(SearchSettings(space="leaf", init=best.relative_to(best.parent)))
+    plan = plan_as_given(SearchSettings(space="leaf", init=best.relative_to(best.parent)))
     assert plan.base.model.weights == plan.base.init_weights == str(best / "weights.pt")
     check_configurations(plan, {})
 
@@ -36,12 +36,12 @@ def test_every_trial_of_the_search_starts_from_the_export_whatever_the_working_f
 def test_an_encoder_that_does_not_fit_is_refused_before_ray_starts(best):
     settings = SearchSettings(space="leaf", init=best, pinned={"encoder": "swin_t"})
     with pytest.raises(ValueError, match="holds another encoder than this one"):
-        check_configurations(plan_search(settings), settings.pinned)
+        check_configurations(plan_as_given(settings), settings.pinned)
 
 
 def test_its_smallest_and_largest_are_told_apart_without_a_word_about_the_weights(best):
     """Torch would warn of each tensor that it can't load into a network without memory."""
-    found = extremes(plan_search(SearchSettings(space="leaf", init=best)))
+    found = extremes(plan_as_given(SearchSettings(space="leaf", init=best)))
     assert found["smallest"].batch_size < found["largest"].batch_size
 
 

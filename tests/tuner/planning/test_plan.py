@@ -10,7 +10,7 @@ from search_spaces.registry import SPACES
 from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
 from tests.tuner.conftest import recorded_settings
-from tuner.planning.plan import _all_configurations, extend, limit_to_space, plan_from_records, plan_search
+from tuner.planning.plan import _all_configurations, extend, limit_to_space, plan_as_given, plan_from_records
 from tuner.records import Recorder, TrialResources, read_search
 from tuner.run import recorded_settings as settings_of
 from tuner.settings import SearchSettings
@@ -44,7 +44,7 @@ def settings(disc_folder, tmp_path):
 
 
 def test_what_is_on_record_plans_the_same_search_though_its_data_is_gone(settings, tmp_path):
-    plan = plan_search(settings)
+    plan = plan_as_given(settings)
     resources = TrialResources(concurrent=2, cpus_per_trial=1.0, gpus_per_trial=0.0)
     Recorder.create(tmp_path / "run", settings_of(settings, plan, resources)).close()
     shutil.rmtree(settings.data)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.planning.plan import plan_from_records, plan_search
+from tuner.planning.plan import plan_as_given, plan_from_records
 from tuner.planning.preflight import check_configurations, check_continuation, check_folder
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
@@ -19,11 +19,11 @@ from tuner.settings import SearchSettings
 
 
 def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_value_that_is_accepted():
-    plan = replace(plan_search(SearchSettings(space="moe")), rungs=(1,))
+    plan = replace(plan_as_given(SearchSettings(space="moe")), rungs=(1,))
     with pytest.raises(ValueError, match=r"^A trial .* past the first rung at epoch 1; give --set (\S+)=0.083 or less"):
         check_configurations(plan, {})
     pinned = {"warmup_fraction": 0.083}
-    check_configurations(replace(plan_search(SearchSettings(space="moe", pinned=pinned)), rungs=(1,)), pinned)
+    check_configurations(replace(plan_as_given(SearchSettings(space="moe", pinned=pinned)), rungs=(1,)), pinned)
 
 
 def test_a_new_search_in_the_folder_of_a_running_one_is_not_sent_to_resume(trained_folder, tmp_path):

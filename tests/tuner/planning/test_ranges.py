@@ -6,7 +6,7 @@ import pytest
 
 from search_spaces.ranges import OneOf, Range
 from search_spaces.stub_trials import ends_or_inside
-from tuner.planning.plan import plan_from_records, plan_search
+from tuner.planning.plan import plan_as_given, plan_from_records
 from tuner.planning.preflight import check_configurations
 from tuner.records import Recorder, TrialResources, read_search
 from tuner.run import recorded_settings
@@ -14,7 +14,7 @@ from tuner.settings import SearchSettings
 
 
 def planned(**ranges):
-    return plan_search(SearchSettings(space="moe", ranges=ranges))
+    return plan_as_given(SearchSettings(space="moe", ranges=ranges))
 
 
 @pytest.fixture(scope="module")

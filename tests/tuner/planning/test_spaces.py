@@ -11,7 +11,7 @@ from search_spaces.ranges import Range
 from search_spaces.registry import SPACES
 from search_spaces.space import Space
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
-from tuner.planning.plan import plan_from_records, plan_search
+from tuner.planning.plan import plan_as_given, plan_from_records
 from tuner.planning.preflight import check_configurations
 from tuner.planning.spaces import find_space
 from tuner.records import Recorder, TrialResources, read_search
@@ -88,7 +88,7 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def planned(file, tmp_path):
     settings = SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run")
-    return settings, plan_search(settings)
+    return settings, plan_as_given(settings)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_a
 ):
     file.write_text(SOURCE.replace(f"{MODULE}:MyTask", f"{file}:MyTask"))
     settings = SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run")
-    plan = plan_search(settings)
+    plan = plan_as_given(settings)
     assert (plan.base.workload, [one.text for one in plan.references]) == (
         f"{MODULE}:MyTask",
         [f"{MODULE}:SPACE", f"{MODULE}:MyTask"],
@@ -135,7 +135,7 @@ def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_a
 def test_a_space_that_compares_what_its_workload_does_not_measure_is_refused(file, tmp_path, other):
     file.write_text(SOURCE.replace('objective="val/macro_f1"', other))
     with pytest.raises(ValueError, match=r"but spaces_of_a_test:MyTask measures val/macro_f1 \(max\)"):
-        plan_search(SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run"))
+        plan_as_given(SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run"))
 
 
 def test_the_results_lie_under_the_name_of_the_space(planned, tmp_path):
@@ -151,7 +151,7 @@ def test_a_network_without_the_fields_of_the_builtin_ones_is_planned_and_built(p
 
 def test_a_parameter_of_the_users_network_can_be_searched(file):
     settings = SearchSettings(space=f"{file}:SPACE", ranges={"width": Range(low=2, high=3)})
-    assert plan_search(settings).points_to_evaluate[0]["width"] == 3
+    assert plan_as_given(settings).points_to_evaluate[0]["width"] == 3
 
 
 def test_a_recorded_search_finds_its_space_and_workload_from_another_folder(recorded, file, monkeypatch, tmp_path):
@@ -254,4 +254,4 @@ def test_what_is_wrong_in_a_space_has_the_users_line_and_what_is_wrong_in_set_ha
     monkeypatch.delitem(sys.modules, "wrong_loop", raising=False)
     settings = SearchSettings(space=f"{tmp_path}/wrong_loop.py:SPACE", pinned=pinned)
     with pytest.raises(ValueError, match=re.compile(sentence, re.DOTALL)):
-        plan_search(settings)
+        plan_as_given(settings)

@@ -13,7 +13,7 @@ from trainable.models.backbones.weights_at_hand import TrainedBackbone
 from trainable.tasks.registry import default_config
 from tuner.planning.base_config import _side_px
 from tuner.planning.opened_data import open_for_search
-from tuner.planning.plan import plan_search
+from tuner.planning.plan import plan_as_given
 from tuner.planning.preflight import check_configurations
 from tuner.settings import SearchSettings
 
@@ -34,7 +34,7 @@ def network_of(settings):
 
 def test_data_of_ones_own_starts_from_trained_weights_with_new_layers_ten_times_as_fast(settings, caplog):
     caplog.set_level("INFO")
-    plan = plan_search(settings)
+    plan = plan_as_given(settings)
     default = plan.first_configs[0]
     assert (default.model.backbone, default.model.weights) == LITE
     assert plan.situation.pretrained
@@ -48,8 +48,8 @@ def test_data_of_ones_own_starts_from_trained_weights_with_new_layers_ten_times_
 
 def test_batch_norm_keeps_the_statistics_of_the_weights_unless_the_user_says_otherwise(settings):
     pinned = {"freeze_batch_norm": False}
-    assert not plan_search(replace(settings, pinned=pinned)).first_configs[0].model.freeze_batch_norm
-    assert plan_search(replace(settings, pinned={"weights": PACKAGE})).first_configs[0].model.freeze_batch_norm
+    assert not plan_as_given(replace(settings, pinned=pinned)).first_configs[0].model.freeze_batch_norm
+    assert plan_as_given(replace(settings, pinned={"weights": PACKAGE})).first_configs[0].model.freeze_batch_norm
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ class PlainNetwork(torch.nn.Conv2d):
 def test_a_network_of_ones_own_with_weights_is_not_asked_for_what_needs_a_known_backbone(settings, tmp_path):
     torch.save(PlainNetwork().state_dict(), tmp_path / "weights.pt")
     own = {"network": f"{__name__}:PlainNetwork"}
-    plan = plan_search(replace(settings, pinned=own, init=tmp_path / "weights.pt"))
+    plan = plan_as_given(replace(settings, pinned=own, init=tmp_path / "weights.pt"))
     assert plan.situation.pretrained
     assert not {"backbone_lr_ratio", "unfreezing", "head_start"} & plan.pinned_space.asked.keys()
     assert plan.first_configs[0].optimizer.max_lr == 1e-3
@@ -115,19 +115,19 @@ def test_a_backbone_without_drop_path_is_left_out_where_the_default_has_it(tmp_p
             picture = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(picture).save(tmp_path / "leaves" / name / f"{name}_{number}.png")
     settings = SearchSettings(space="leaf", data=str(tmp_path / "leaves"), max_epochs=4)
-    plan = plan_search(settings)
+    plan = plan_as_given(settings)
     assert plan.base.model.backbone == LITE.backbone
     assert plan.situation.pretrained
     assert plan.base.data.image_size_px == 64
-    fixed = plan_search(replace(settings, pinned={"image_size_px": 96}))
+    fixed = plan_as_given(replace(settings, pinned={"image_size_px": 96}))
     assert (fixed.base.model.backbone, fixed.base.data.image_size_px) == (LITE.backbone, 96)
 
 
 def test_a_backbone_without_drop_path_can_be_set_where_the_default_has_it_once_drop_path_is_off():
     settings = SearchSettings(space="leaf", max_epochs=4, pinned={"backbone": "small"})
     with pytest.raises(ValueError, match=r"drop_path is 0\.1, but small has none; set it to 0"):
-        plan_search(settings)
-    plan = plan_search(replace(settings, pinned=settings.pinned | {"drop_path": 0.0}))
+        plan_as_given(settings)
+    plan = plan_as_given(replace(settings, pinned=settings.pinned | {"drop_path": 0.0}))
     assert {(one.model.backbone, one.model.drop_path) for one in plan.first_configs} == {("small", 0.0)}
 
 
@@ -140,7 +140,7 @@ def test_a_backbone_without_drop_path_can_be_set_where_the_default_has_it_once_d
     ],
 )
 def test_a_value_that_the_space_does_not_ask_for_can_be_set_with_the_technique_that_it_belongs_to(space, pinned):
-    plan = plan_search(SearchSettings(space=space, max_epochs=12, pinned=pinned))
+    plan = plan_as_given(SearchSettings(space=space, max_epochs=12, pinned=pinned))
     check_configurations(plan, pinned)
     name, value = list(pinned.items())[-1]
     assert {flat_params(config)[name] for config in plan.first_configs} == {value}
