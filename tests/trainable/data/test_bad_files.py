@@ -68,7 +68,7 @@ def the_image_folder_itself(root):
     return root
 
 
-@case("  Imgs  10 images without masks: beside this folder lies only outlines")
+@case("  Imgs  10 images without masks: there is only outlines beside it")
 def no_mask_folder(root):
     (root / "GT").rename(root / "outlines")
 

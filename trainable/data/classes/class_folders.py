@@ -114,8 +114,8 @@ def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
     ]
     for place, number in Counter(file.parent for file in flat).items():
         first = next(file for file in flat if file.parent == place)
-        others = f", as do {counted(number - 1, 'other')}" if number > 1 else ""
-        findings.append(_left_out(plain_name(first), f"lies in no class folder{others}"))
+        others = f", as are {counted(number - 1, 'other')}" if number > 1 else ""
+        findings.append(_left_out(plain_name(first), f"is in no class folder{others}"))
     named = {file.parts[0] for file in pictures if not splits and len(file.parts) > 1 and split_of(Path(file.parts[0]))}
     return findings + [
         Finding(

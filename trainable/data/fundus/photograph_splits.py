@@ -28,7 +28,7 @@ def named_by_tables(files: Sequence[Path], tables: Sequence[GradeTable]) -> tupl
     findings = [
         Finding(
             file=plain_name(file),
-            problem=f"stands in {' and '.join(f'{plain_name(table.file)} ({table.split})' for table in own)}",
+            problem=f"is in {' and '.join(f'{plain_name(table.file)} ({table.split})' for table in own)}",
             action="Take it out of one of the tables: what is trained on cannot be tested on.",
         )
         for file, own in zip(files, of_tables, strict=True)

@@ -74,7 +74,7 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
     for images in alone:
         others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
         beside = f"only {', '.join(map(plain_name, others))}" if others else "no other folder"
-        problem = f"{counted(numbers[images], 'image')} without masks: beside this folder lies {beside}"
+        problem = f"{counted(numbers[images], 'image')} without masks: there is {beside} beside it"
         action = "Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name."
         findings.append(Finding(file=plain_name(images), problem=problem, action=action))
     return findings

@@ -38,9 +38,7 @@ def find_tabled_pairs(root: Path, files: Sequence[Path]) -> tuple[dict[Path, tup
         return {}, findings
     used = {*found, *(mask for mask, _ in found.values())}
     if unused := [plain_name(picture) for picture in pictures if picture not in used]:
-        problem = (
-            f"{counted(len(unused), 'picture stands', 'pictures stand')} in no row: {first_of(unused, _MAX_NAMED)}"
-        )
+        problem = f"{counted(len(unused), 'picture is', 'pictures are')} in no row: {first_of(unused, _MAX_NAMED)}"
         action = f"Left out; add a row with the image and its mask to {read[0]} to use them."
         findings.append(Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING))
     return found, findings

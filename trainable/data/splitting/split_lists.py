@@ -199,13 +199,13 @@ def _contradiction(picture: Path, own: dict[str, Path]) -> Finding:
     listed = " and ".join(f"{plain_name(file)} ({split})" for split, file in own.items())
     return Finding(
         file=plain_name(picture),
-        problem=f"stands in {listed}",
+        problem=f"is in {listed}",
         action="Take it out of one of the lists: what is trained on cannot be tested on.",
     )
 
 
 def _unlisted(pictures: Sequence[Path]) -> Finding:
-    more = f" and {len(pictures) - 1} more stand" if len(pictures) > 1 else " stands"
+    more = f" and {len(pictures) - 1} more are" if len(pictures) > 1 else " is"
     return Finding(
         file=plain_name(pictures[0]),
         problem=f"{more.strip()} in no list of a split",

@@ -120,7 +120,7 @@ def test_what_is_no_image_is_left_alone_and_said(plates, opened):
     write(plates / "lost.png", 7)
     found = messages(opened(plates).findings)
     assert "note dirty also holds files that are not images: 1 .xml" in found
-    assert "warning lost.png lies in no class folder" in found
+    assert "warning lost.png is in no class folder" in found
 
 
 def test_the_classes_of_each_split_are_told_with_their_numbers(plates, opened):

@@ -46,7 +46,7 @@ def test_lists_name_the_splits_of_classes(tmp_path):
     (tmp_path / "train.txt").write_text("a/0\na/1\nb/0\n")
     (tmp_path / "test.txt").write_text("b/1\n")
     assert Counter(part for _, part in read(tmp_path).values()) == {"train": 3, "test": 1}
-    assert told(tmp_path) == ["a/2.png: and 1 more stand in no list of a split"]
+    assert told(tmp_path) == ["a/2.png: and 1 more are in no list of a split"]
 
 
 def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):

@@ -342,7 +342,7 @@ def test_a_photograph_in_the_tables_of_two_splits_is_an_error(tmp_path):
         write_photograph(root / f"{index}.png", index)
     for part, indices in (("train", range(6)), ("test", range(5, 8))):
         write_table(root / f"{part}.csv", [(str(index), index % 2, 0) for index in indices], HEADER[:3])
-    with pytest.raises(DataError, match=r"5\.png  stands in test\.csv \(test\) and train\.csv \(train\)"):
+    with pytest.raises(DataError, match=r"5\.png  is in test\.csv \(test\) and train\.csv \(train\)"):
         opened(root)
 
 

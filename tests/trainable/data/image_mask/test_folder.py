@@ -330,7 +330,7 @@ def test_the_inverted_masks_of_camo_stop(real_data, cache):
 
 
 def test_images_without_masks_stop(real_data, cache):
-    with pytest.raises(DataError, match=r"13 images without masks: beside this folder lies no other folder"):
+    with pytest.raises(DataError, match=r"13 images without masks: there is no other folder beside it"):
         open_pairs(real_data / "cod10k_unlabelled", cache)
 
 

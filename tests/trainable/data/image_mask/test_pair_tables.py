@@ -69,7 +69,7 @@ def test_what_a_table_lacks_is_told(tmp_path):
         "pairs.csv: row 7: p0.jpg has the mask q1.png here, q0.png above",
         "pairs.csv: 1 of 6 rows have no mask: p2.jpg",
         "pairs.csv: 1 of 6 rows name an image that is not here: p9.jpg",
-        "pictures: 6 pictures stand in no row: photos/p1.jpg, photos/p2.jpg, photos/p3.jpg and 3 more",
+        "pictures: 6 pictures are in no row: photos/p1.jpg, photos/p2.jpg, photos/p3.jpg and 3 more",
     ]
 
 

@@ -55,7 +55,7 @@ def test_a_column_of_a_table_names_splits(tmp_path, header, row, values):
 def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_told(tmp_path):
     (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
     (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
-    assert (error.file, error.problem) == ("images/a 0.jpg", "stands in boxes.csv (train) and boxes.csv (test)")
+    assert (error.file, error.problem) == ("images/a 0.jpg", "is in boxes.csv (train) and boxes.csv (test)")
     (tmp_path / "boxes.csv").write_text("image,fold\na 0,0\na 1,1\n")
     parts, (told,) = listed_splits(tmp_path, PICTURES)
     assert (parts, told.problem) == ([None] * 5, "the column 'fold' names no split, but holds 0, 1")
@@ -70,7 +70,7 @@ def test_what_no_list_names_is_left_out_where_training_is_listed(tmp_path):
     write(tmp_path, train=["a 0", "a 1"], test=["a 2"])
     parts, findings = listed_splits(tmp_path, PICTURES)
     assert parts[2:] == ["test", LEFT_OUT, LEFT_OUT]
-    assert "and 1 more stand in no list of a split" in [finding.problem for finding in findings]
+    assert "and 1 more are in no list of a split" in [finding.problem for finding in findings]
 
 
 def test_what_no_list_names_is_divided_where_only_the_test_is_listed(tmp_path):
@@ -81,7 +81,7 @@ def test_what_no_list_names_is_divided_where_only_the_test_is_listed(tmp_path):
 def test_a_picture_in_two_lists_is_an_error(tmp_path):
     write(tmp_path, train=["a 0", "a 1"], test=["a 1"])
     (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
-    assert (error.file, error.problem) == ("images/a 1.jpg", "stands in test.txt (test) and train.txt (train)")
+    assert (error.file, error.problem) == ("images/a 1.jpg", "is in test.txt (test) and train.txt (train)")
 
 
 def test_a_text_that_is_called_as_a_split_and_names_no_picture_is_told_and_not_used(tmp_path):
