@@ -4,7 +4,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange, StubTrial, drawn_answers, in_words
+from search_spaces.stub_trials import (
+    Choices,
+    Distribution,
+    FloatRange,
+    IntRange,
+    StubTrial,
+    drawn_answers,
+    in_words,
+    nearest,
+)
 
 MOST_QUESTIONS = 10_000
 """Of one configuration: a space that asks more often waits for an answer that never comes."""
@@ -92,13 +101,13 @@ def check_repeatable(suggest: Callable[[Any], Any]) -> None:
 
 
 def is_answer(value: Any, distribution: Distribution) -> bool:
-    """Whether a value lies in what is asked for; a step need not be hit."""
+    """Whether a value is one of those that are asked for."""
     if isinstance(distribution, Choices):
         return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in distribution.values)
     kind: Callable[[Any], bool] = _is_whole if isinstance(distribution, IntRange) else _is_number
-    # A range that is computed may miss its ends by a rounding.
+    # A range that is computed may miss its ends and its steps by a rounding.
     slack = 1e-9 * (distribution.high - distribution.low)
-    return kind(value) and distribution.low - slack <= value <= distribution.high + slack
+    return kind(value) and abs(value - nearest(distribution, value)) <= slack
 
 
 def _check_range(name: str, distribution: FloatRange | IntRange) -> None:

@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -52,11 +53,23 @@ def ask(trial: Trial, name: str, distribution: Distribution) -> Any:
             return trial.suggest_float(name, low, high, step=step, log=log)
 
 
+def highest(distribution: FloatRange | IntRange) -> float:
+    """The highest answer: as in Optuna, steps need not meet the end of a range."""
+    low, high, step, _ = distribution
+    if step is None:
+        return high
+    if isinstance(distribution, IntRange):
+        return low + (high - low) // step * step
+    # In decimals, as Optuna does: 0.1 + 2 * 0.1 is above 0.3.
+    first, end, width = (Decimal(str(number)) for number in (low, high, step))
+    return float(first + (end - first) // width * width)
+
+
 def nearest(distribution: FloatRange | IntRange, value: float) -> float:
     """The answer that comes nearest to the value."""
-    low, high, step, _ = distribution
+    low, _, step, _ = distribution
     stepped = value if step is None else low + step * round((value - low) / step)
-    return min(max(stepped, low), high)
+    return min(max(stepped, low), highest(distribution))
 
 
 def middle(distribution: Distribution) -> Any:
@@ -135,7 +148,7 @@ def drawn_answers(seed: int) -> Callable[[str, Distribution], Any]:
         if isinstance(distribution, Choices):
             return generator.choice(distribution.values)
         inside = nearest(distribution, generator.uniform(distribution.low, distribution.high))
-        return generator.choice((distribution.low, distribution.high, inside))
+        return generator.choice((distribution.low, highest(distribution), inside))
 
     return draw
 
@@ -194,4 +207,4 @@ def _alternative(distribution: Distribution, turn: int) -> tuple[float, Any]:
         case FloatRange(low=low, high=high, step=step):
             if step is None:
                 return 1 if low == high else math.inf, low
-            return round((high - low) / step) + 1, low + step * turn
+            return round((highest(distribution) - low) / step) + 1, nearest(distribution, low + step * turn)

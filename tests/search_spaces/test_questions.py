@@ -107,3 +107,14 @@ def test_a_default_that_is_no_answer_is_told(value, is_right):
         return
     with pytest.raises(ValueError, match=re.escape(f"recommended x is {value!r}, but the space asks for 0..1")):
         space.points_to_evaluate()
+
+
+@pytest.mark.parametrize(("value", "is_right"), [(24, True), (56, True), (20, False), (60, False)])
+def test_a_default_beside_the_steps_is_told(value, is_right):
+    """Optuna's samplers refuse it, in the middle of a search."""
+    space = pinned(lambda trial: {"width": trial.suggest_int("width", 8, 60, step=16)}, {"width": value})
+    if is_right:
+        assert space.points_to_evaluate() == [{"width": value}]
+        return
+    with pytest.raises(ValueError, match=f"recommended width is {value}, but the space asks for 8..60 in steps of 16"):
+        space.points_to_evaluate()

@@ -1,6 +1,8 @@
 """The stand-in for an Optuna trial; the oracle is Optuna's own fixed trial."""
 
 import itertools
+import random
+from collections import Counter
 
 import optuna
 import pytest
@@ -18,6 +20,7 @@ from search_spaces.stub_trials import (
     given_or_middle,
     passing_on,
 )
+from tuner.policy.candidates import SpaceSource
 
 
 def space(trial):
@@ -36,6 +39,29 @@ def test_what_is_answered_is_what_optuna_would_accept(trial):
     params = space(trial)
     fixed = optuna.trial.FixedTrial(trial.params)
     assert space(fixed) == params == trial.params
+
+
+def uneven(trial):
+    """No range ends on a step."""
+    return {
+        "width": trial.suggest_int("width", 8, 60, step=16),
+        "share": trial.suggest_float("share", 0.1, 0.35, step=0.1),
+        "rate": trial.suggest_float("rate", 0.0, 1.0, step=0.6),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:The distribution is specified by")
+def test_only_steps_are_answered_where_a_range_does_not_end_on_one():
+    drawn = [SpaceSource(uneven).any(random.Random(seed)).answers for seed in range(200)]
+    asked = [*drawn, *(uneven(ends_or_inside(seed)) for seed in range(50)), *configurations(uneven, at_most=30)]
+    uneven(trial := optuna.create_study().ask())
+    for answers in asked:
+        # It refuses a value beside a step.
+        optuna.trial.create_trial(value=0.0, params=answers, distributions=trial.distributions)
+    counts = Counter(answers["width"] for answers in drawn)
+    assert set(counts) == {8, 24, 40, 56}
+    assert min(counts.values()) > 30
+    assert len(configurations(uneven, at_most=30)) == 4 * 3 * 2
 
 
 def test_the_middle_worked_by_hand():

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces.stub_trials import Choices, Distribution, IntRange, StubTrial, nearest
+from search_spaces.stub_trials import Choices, Distribution, StubTrial, highest, nearest
 
 NUM_ANYWHERE, NUM_NEAR = 200, 100
 """Configurations among which one decision chooses: anywhere, and near good ones."""
@@ -169,9 +169,9 @@ class _DrawnAnswers:
                 return self._generator.choice(values)
             return values[values.index(self._known[name])]
         low, high, step, log = distribution
-        if isinstance(distribution, IntRange):
+        if step is not None:
             # Half a step beyond each end: the ends are as likely as the rest; .49, as rounding must not reach the next.
-            low, high = low - 0.5 * distribution.step, high + 0.49 * distribution.step
+            low, high = low - 0.5 * step, highest(distribution) + 0.49 * step
         if name in self._known:
             near = _to_unit(self._known[name], low, high, log) + self._generator.gauss(0.0, self._spread)
             fraction = min(max(near, 0.0), 1.0)
