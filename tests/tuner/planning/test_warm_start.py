@@ -131,6 +131,18 @@ def test_values_outside_a_changed_range_are_left_out_and_counted(folder, caplog)
     assert "; 5 outside this space are skipped." in caplog.text
 
 
+def test_choices_that_are_tuples_are_known_again(tmp_path):
+    def asking(trial):
+        pair = trial.suggest_categorical("pair", [(0.45, 1), (0.5, 2)])
+        return {"max_lr": pair[0], "top_k": pair[1]}
+
+    points = [{"pair": (0.45, 1)}, {"pair": (0.5, 2)}]
+    folder = recorded(tmp_path / "moe" / "old", asking, points, [0.1, 0.2])
+    (known,) = started(folder, asking, first=points[:1]).past_trials
+    assert (known.answers, known.values) == (points[1], {1: 0.2})
+    assert started(folder, asking, first=points[:1], **OTHER_DATA).points == points[1:]
+
+
 def test_a_parameter_that_is_new_has_the_value_that_the_default_gives_it(folder):
     def wider(trial):
         return space_of(0.0, 1.0)(trial) | {"momentum": trial.suggest_float("momentum", 0.0, 1.0)}
