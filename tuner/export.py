@@ -201,7 +201,7 @@ def exported_config_of(record: SearchRecord, trial: TrialRecord, folder: Path) -
         data_fingerprint=settings.data_fingerprint,
         num_threads=max(1, int(settings.resources.cpus_per_rank)),
         found_by={
-            "search": f"{settings.space}/{folder.name}",
+            "search": f"{settings.space}/{folder.resolve().name}",
             "trial": trial.name,
             "objective": settings.objective,
             "precision": trial.last.precision if trial.last else None,

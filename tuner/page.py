@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     # The script by its whole path: the server works from any folder.
     script = TRAINING_SCRIPT if is_training(folder) else SCRIPT
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), *options, "--", str(folder)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options, "--", str(folder.resolve())]
     return os.execv(sys.executable, command)
 
 

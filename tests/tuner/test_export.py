@@ -67,6 +67,11 @@ def test_the_configuration_is_the_one_that_the_trial_was_trained_with_and_says_w
     assert exported.num_threads == 1
 
 
+def test_the_working_folder_is_exported_with_its_name(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert read_exported_config(export(Path()) / "config.json").found_by["search"] == f"moe/{folder.name}"
+
+
 @pytest.mark.parametrize("number", [0, 1], ids=["plain weights", "averaged weights"])
 def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
     win(folder, number)

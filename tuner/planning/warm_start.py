@@ -145,7 +145,8 @@ def _known(
             is_the_same = False
         if is_the_same:
             values = {epoch: result.objective for epoch, result in trial.results.items()}
-            name = f"{folder.name}/{trial.name}"
+            # A folder may be given as `.`, which has no name.
+            name = f"{folder.resolve().name}/{trial.name}"
             known.append(PastTrial(trial=name, answers=answers, values=values, outcome=trial.outcome))
         else:
             num_skipped += 1

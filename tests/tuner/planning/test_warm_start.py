@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,12 @@ def test_of_the_same_data_and_budget_the_values_are_known_and_nothing_is_tried_a
     assert {one.outcome for one in warm.past_trials} == {Outcome.COMPLETED}
     assert all(one.trial.startswith("old/00") for one in warm.past_trials)
     assert "9 trials of" in caplog.text
+
+
+def test_the_working_folder_can_be_started_from(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    known = started(Path(), space_of(0.0, 1.0)).past_trials
+    assert all(one.trial.startswith("old/00") for one in known)
 
 
 @pytest.mark.parametrize(
