@@ -95,13 +95,13 @@ def _value_of(keyword: str, value: Any) -> Any:
     if keyword == "duration":
         return None if value is None else parse_duration(str(value))
     if keyword == "track":
-        return (value,) if isinstance(value, str) else tuple(value)
+        return _names_of_trackers(value)
     if keyword in ("ranges", "limits", "pinned"):
         return dict(_by_name(keyword, value))
     hint = get_type_hints(SearchSettings)[SETTING_OF.get(keyword, keyword)]
     if Path in (hint, *get_args(hint)):
-        is_address = str in get_args(hint) and is_uri(value)
-        return value if value is None or is_address else path_of(value, keyword)
+        is_none_or_address = is_uri(value) if str in get_args(hint) else value is None
+        return value if is_none_or_address else path_of(value, keyword)
     if keyword == "data" and isinstance(value, Path):
         return str(value)
     # Schedulers, samplers and numbers that are not finite have sentences of their own.
@@ -111,9 +111,17 @@ def _value_of(keyword: str, value: Any) -> Any:
 
 def path_of(value: object, keyword: str) -> Path:
     """Raises ValueError for what is not a path."""
-    if not isinstance(value, str | Path):
+    # An empty text would be the working folder.
+    if not isinstance(value, str | Path) or value == "":
         raise ValueError(f"{keyword} is {value!r:.80}; give a path.")
     return Path(value)
+
+
+def _names_of_trackers(value: object) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"track is {value!r:.80}; give names, such as ['mlflow'].")
+    return tuple(names)
 
 
 def _pinned_and_ranges(pinned: Any, ranges: Any) -> dict[str, Mapping[str, Any]]:

@@ -88,6 +88,10 @@ def test_ranges_may_be_the_path_of_a_file_as_for_the_command(tmp_path, kind):
         ({"ranges": 5}, "ranges is 5; give a dict by parameter, such as {'max_lr': ...}, or the path"),
         ({"limits": [5]}, "limits is [5]; give a dict by parameter"),
         ({"storage": 5}, "storage is 5; give a path."),
+        ({"storage": None}, "storage is None; give a path."),
+        ({"storage": ""}, "storage is ''; give a path."),
+        ({"track": None}, "track is None; give names, such as ['mlflow']."),
+        ({"track": ["mlflow", 3]}, "track is ['mlflow', 3]; give names, such as ['mlflow']."),
     ],
 )
 def test_a_wrong_keyword_is_told_in_the_commands_sentence(keywords, sentence):
