@@ -26,7 +26,8 @@ def parse_size(text: str) -> int:
     """Bytes of a size such as `20G`; raises ValueError when it is malformed."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])B?", text.strip().upper())
     size = float(match[1]) * _UNITS[match[2]] if match is not None else 0.0
-    if not 0 < size < math.inf:
+    # Less than a byte would be recorded as none, which no reader takes.
+    if not 1 <= size < math.inf:
         raise ValueError(f"--disk-budget is {text!r}; give a number above 0 with K, M, G or T, such as 20G.")
     return int(size)
 

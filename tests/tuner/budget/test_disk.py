@@ -107,7 +107,7 @@ def test_sizes_are_read_with_their_units():
     ]
 
 
-@pytest.mark.parametrize("text", ["20", "G", "-1G", "0G", "20X", "", "9" * 400 + "T", "9" * 300 + "T"])
+@pytest.mark.parametrize("text", ["20", "G", "-1G", "0G", "0.0005K", "20X", "", "9" * 400 + "T", "9" * 300 + "T"])
 def test_what_is_no_size_is_a_sentence(text):
     with pytest.raises(ValueError, match=r"--disk-budget is .*; give a number above 0 with K, M, G or T"):
         parse_size(text)
