@@ -78,12 +78,25 @@ def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
             raise ValueError(unknown_name("keyword of search", name, SearchOptions.__annotations__))
     if options.get("duration") is not None and options.get("trials") is not None:
         raise ValueError("--for plans the number of trials; leave out --trials, or give it without --for.")
+    _check_seeds_in_time(options)
     found = find_space(space).space
     given: dict[str, Any] = {"trials": found.num_trials, "confirm": found.confirm} | dict(options)
     given["address"] = cluster_address(given.get("address"))
     given |= _pinned_and_ranges(given.get("pinned", {}), given.get("ranges", {}))
     values = {SETTING_OF.get(name, name): _value_of(name, value) for name, value in given.items()}
     return SearchSettings(space=space, **values)
+
+
+def _check_seeds_in_time(options: Mapping[str, Any]) -> None:
+    """Raises ValueError for seeds that a stated time, whose end is planned, has no place for."""
+    if options.get("duration") is None or "confirm_seeds" not in options:
+        return
+    seeds: ConfirmSeeds = _value_of("confirm_seeds", options["confirm_seeds"])
+    if seeds.first < seeds.last:
+        raise ValueError(
+            f"--for plans the end, and how many seeds of --confirm-seeds {seeds} are needed is not known before; give "
+            f"--confirm-seeds {seeds.first}, and more with python -m tuner.confirm."
+        )
 
 
 def _value_of(keyword: str, value: Any) -> Any:
