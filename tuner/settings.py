@@ -115,7 +115,7 @@ class SearchSettings:
         if self.duration_seconds is not None and self.time_budget_seconds is not None:
             raise ValueError("--for and --time-budget both limit the time; give one of them.")
         _check_ranks(self.gpus_per_trial, self.ranks_per_trial)
-        _check_device(self.device, self.gpus_per_trial, self.ranks_per_trial)
+        _check_device(self.device, self.gpus_per_trial, self.num_gpus, self.ranks_per_trial)
         if self.address is not None and (self.num_cpus is not None or self.num_gpus is not None):
             raise ValueError("--num-cpus and --num-gpus apply to this machine; a cluster has its own: leave them out.")
         _check_limits(self.limits, ranks=max(self.ranks_per_trial or 1, self.gpus_per_trial or 1))
@@ -170,11 +170,14 @@ class SearchSettings:
         return find_space(self.space)
 
 
-def _check_device(device: str | None, gpus_per_trial: float | None, ranks_per_trial: int | None) -> None:
+def _check_device(
+    device: str | None, gpus_per_trial: float | None, num_gpus: int | None, ranks_per_trial: int | None
+) -> None:
     if device is not None and device not in DEVICES:
         raise ValueError(f"--device is {device}; allowed: {', '.join(DEVICES)}.")
-    if device in ("cpu", "mps") and gpus_per_trial:
-        raise ValueError(f"--device {device} uses no CUDA GPU; leave out --gpus-per-trial {gpus_per_trial:g}.")
+    for option, gpus in {"--gpus-per-trial": gpus_per_trial, "--num-gpus": num_gpus}.items():
+        if device in ("cpu", "mps") and gpus:
+            raise ValueError(f"--device {device} uses no CUDA GPU; leave out {option} {gpus:g}.")
     if device == "mps" and (ranks_per_trial or 1) > 1:
         raise ValueError(
             f"--ranks-per-trial is {ranks_per_trial}, but several processes can't share the Apple GPU of --device mps; "
