@@ -57,7 +57,10 @@ def with_earlier_search(settings: SearchSettings) -> SearchSettings:
     if not found:
         logger.info("There is no earlier search of this space and data to start from.")
         return replace(settings, warm_start=None)
-    same_length = [folder for folder, epochs in found.items() if settings.max_epochs in (None, epochs)]
+    # On images of the user's own, no length means that of the earlier search.
+    own_length = settings.found_space.space.max_epochs if settings.data is None else None
+    wanted = settings.max_epochs or own_length
+    same_length = [folder for folder, epochs in found.items() if wanted in (None, epochs)]
     return replace(settings, warm_start=next(iter([*same_length, *found])))
 
 

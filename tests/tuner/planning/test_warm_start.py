@@ -298,6 +298,18 @@ def test_auto_takes_the_latest_measured_search_of_the_same_data_and_prefers_the_
     assert with_earlier_search(settings) is settings
 
 
+@pytest.mark.parametrize(("data", "name"), [(None, "whole"), ("photos", "later and shorter")])
+def test_auto_prefers_the_length_that_the_new_search_will_have(tmp_path, data, name):
+    """On embedded data that of the space; on images of the user's own that of the earlier search, whichever it is."""
+    lengths = {"whole": get_space("moe").max_epochs, "later and shorter": 2}
+    for age, (run, epochs) in enumerate(lengths.items()):
+        place, facts = tmp_path / "moe" / run, FACTS | {"data": data, "max_epochs": epochs}
+        recorded(place, space_of(0.0, 1.0), [{"max_lr": 0.1}], [0.5], facts=facts)
+        os.utime(place / "trials.jsonl", (age, age))
+    settings = SearchSettings(storage=tmp_path, name="new", warm_start=AUTO, data=data)
+    assert with_earlier_search(settings).warm_start.name == name
+
+
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     space = get_space(name)
