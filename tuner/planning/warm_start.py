@@ -20,6 +20,7 @@ from search_spaces.stub_trials import given_or_middle, in_words
 from trainable.config import flat_params, from_params
 from trainable.configuration.reference import activate
 from trainable.configuration.run_config import RunConfig
+from trainable.remote.local_source import absolute_source
 from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.policy.outcomes import Outcome
@@ -75,9 +76,15 @@ def _earlier_searches(settings: SearchSettings) -> dict[Path, int]:
             logger.info("%s is not a search to start from: %s", formatting.path(path.parent), error)
             continue
         recorded = search.settings
-        if (recorded.objective, recorded.data) == (objective, settings.data) and search.comparison_epoch is not None:
+        is_alike = recorded.objective == objective and _place(recorded.data) == _place(settings.data)
+        if is_alike and search.comparison_epoch is not None:
             found[path.parent] = recorded.max_epochs
     return found
+
+
+def _place(data: str | None) -> str | None:
+    """One text for one folder: `photos`, `photos/` and `./photos` are the same."""
+    return None if data is None else absolute_source(data)
 
 
 def warm_start(

@@ -310,6 +310,15 @@ def test_auto_prefers_the_length_that_the_new_search_will_have(tmp_path, data, n
     assert with_earlier_search(settings).warm_start.name == name
 
 
+@pytest.mark.parametrize("written", ["photos", "photos/", "./photos", "{here}/photos"])
+def test_auto_knows_a_folder_of_data_however_it_is_written(tmp_path, monkeypatch, written):
+    monkeypatch.chdir(tmp_path)
+    facts = FACTS | {"data": "photos"}
+    recorded(Path("results/moe/old"), space_of(0.0, 1.0), [{"max_lr": 0.1}], [0.5], facts=facts)
+    settings = SearchSettings(name="new", warm_start=AUTO, data=written.format(here=tmp_path))
+    assert with_earlier_search(settings).warm_start == Path("results/moe/old")
+
+
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_every_space_knows_what_it_proposed_itself(tmp_path, name):
     space = get_space(name)
