@@ -98,6 +98,7 @@ class PinnedSpace:
         for values in self._values_to_try():
             trial = StubTrial(partial(self._nearest, values))
             self(trial)
+            self._check_answered(values)
             if trial.params not in points:
                 points.append(trial.params)
         return points
@@ -129,6 +130,19 @@ class PinnedSpace:
             return ask(trial, name, distribution) if one is None else one.drawn(name, trial)
 
         return StubTrial(answer)
+
+    def _check_answered(self, values: Params) -> None:
+        """Raises ValueError where the space asks for more than these values: the middle of a range is nobody's default.
+
+        What only a pin or a range of the user's brings in may be missing.
+        """
+        self._space.suggest(asked := given_or_middle(values), self._situation)
+        if missing := sorted(asked.params.keys() - values.keys()):
+            names = ", ".join(missing)
+            raise ValueError(
+                f"the space {self._space.name} asks for {names}, and its default or recommended values have none of "
+                "it; give one"
+            )
 
     def _nearest(self, values: Params, name: str, distribution: Distribution) -> Any:
         if name not in self._ranges:

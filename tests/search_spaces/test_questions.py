@@ -118,3 +118,14 @@ def test_a_default_beside_the_steps_is_told(value, is_right):
         return
     with pytest.raises(ValueError, match=f"recommended width is {value}, but the space asks for 8..60 in steps of 16"):
         space.points_to_evaluate()
+
+
+def test_a_default_without_a_value_that_is_asked_for_is_told():
+    def suggest(trial):
+        params = {"x": trial.suggest_float("x", 0, 1), "is_on": trial.suggest_categorical("is_on", (False, True))}
+        return params | ({"y": trial.suggest_float("y", 0, 1)} if params["is_on"] else {})
+
+    assert pinned(suggest, {"x": 0.1, "is_on": False}).points_to_evaluate() == [{"x": 0.1, "is_on": False}]
+    for defaults, missing in (({"is_on": False}, "x"), ({"x": 0.1, "is_on": True}, "y")):
+        with pytest.raises(ValueError, match=f"asks for {missing}, and its default or recommended values have none"):
+            pinned(suggest, defaults).points_to_evaluate()
