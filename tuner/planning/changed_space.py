@@ -43,6 +43,12 @@ def check_space(folder: Path, search: SearchRecord) -> None:
         raise ValueError(f"{began}: {misfit}{changes}. {way_out}")
     if changes:
         logger.warning("%s: %s. What is on record still fits and is kept.", began, changes.removeprefix("; "))
+    if _asks_in_another_order(search, plan):
+        logger.warning(
+            "The space %s asks in another order than when this search began, so new trials are others than without the "
+            "interruption; ask in an order that is always the same, which that of a set is not.",
+            settings.space,
+        )
 
 
 def _changes(settings: RecordedSettings, plan: Plan) -> Iterator[str]:
@@ -79,6 +85,12 @@ def _first_misfit(search: SearchRecord, plan: Plan) -> str | None:
         except ValueError as error:
             return f"{what} does not fit: {error}"
     return None
+
+
+def _asks_in_another_order(search: SearchRecord, plan: Plan) -> bool:
+    """Whether random numbers go to other parameters than they did; the first trial shows it as well as any."""
+    source = SpaceSource(plan.pinned_space)
+    return any(list(source.of(trial.answers).answers) != list(trial.answers) for trial in search.trials[:1])
 
 
 def _plain(value: Any) -> Any:

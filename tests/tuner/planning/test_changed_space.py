@@ -83,6 +83,19 @@ def test_a_wider_range_and_another_default_are_told_and_the_search_goes_on(searc
     assert said.endswith(", is 0.5. What is on record still fits and is kept.")
 
 
+def test_questions_in_another_order_are_told_because_other_trials_are_drawn(search, plan, monkeypatch, caplog):
+    low, high, step, log = plan.pinned_space.asked["weight_decay"]
+
+    def suggest(trial, situation):
+        trial.suggest_float("weight_decay", low, high, step=step, log=log)
+        return SPACE.suggest(trial, situation)
+
+    change(monkeypatch, suggest=suggest)
+    check_space(*search)
+    (said,) = caplog.messages
+    assert said.startswith("The space moe asks in another order than when this search began, ")
+
+
 @pytest.mark.parametrize(
     ("suggest", "sentence"),
     [
