@@ -1,6 +1,7 @@
 """Tables of the measurements for the terminal and results/README.md, and figures."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from benchmarks.figure_style import BLUE, GREY, LABEL_POINTS, SKY, STYLE
 from benchmarks.harness import Spread
 from benchmarks.record import Row
 
-COLUMNS = 3
+COLUMNS, TITLE_CHARACTERS = 3, 46
 VERDICTS = {True: "reached", False: "missed", None: "-"}
 
 
@@ -52,7 +53,7 @@ def picture(claims: Sequence[Claim]) -> Figure:
     measured = [claim for claim in claims if any(side.values for side in claim.sides)]
     num_rows = -(-len(measured) // COLUMNS)
     heights = [
-        max(1.1 + 0.34 * len(claim.sides) for claim in measured[row * COLUMNS : (row + 1) * COLUMNS])
+        max(1.4 + 0.34 * len(claim.sides) for claim in measured[row * COLUMNS : (row + 1) * COLUMNS])
         for row in range(num_rows)
     ]
     with rc_context(STYLE):
@@ -98,9 +99,9 @@ def _panel(axes: Axes, claim: Claim) -> None:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(claim.unit)
     verdict = "" if claim.reached is None else f" - {VERDICTS[claim.reached]}"
-    axes.set_title(
-        f"{claim.number}. {claim.work}\nto reach: {claim.target}{verdict}", fontsize=LABEL_POINTS, loc="left", wrap=True
-    )
+    # Broken here, not by matplotlib, which then has no room for the further lines.
+    lines = [f"{claim.number}. {claim.work}", f"to reach: {claim.target}{verdict}"]
+    axes.set_title("\n".join(fill(line, TITLE_CHARACTERS) for line in lines), fontsize=LABEL_POINTS, loc="left")
 
 
 def _text(value: float) -> str:
