@@ -26,6 +26,7 @@ from search_spaces.stub_trials import (
     given_or_middle,
     in_words,
     middle,
+    number_in_words,
 )
 
 NUM_DRAWS = 200
@@ -217,7 +218,7 @@ def _checked(name: str, value: Any, distribution: Distribution) -> Any:
         is_whole = isinstance(distribution, IntRange)
         is_allowed = is_number(value) and (isinstance(value, int) or not is_whole)
         kind = "a whole number" if is_whole else "a number"
-        allowed = f"{kind}, such as from {distribution.low:g} to {distribution.high:g}"
+        allowed = f"{kind}, such as from {number_in_words(distribution.low)} to {number_in_words(distribution.high)}"
     if not is_allowed:
         raise ValueError(f"--set {name} is {value!r}; it must be {allowed}")
     return float(value) if isinstance(distribution, FloatRange) else value

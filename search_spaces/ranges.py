@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from search_spaces.space import Trial
-from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange, ask, middle, nearest
+from search_spaces.stub_trials import Choices, Distribution, FloatRange, IntRange, ask, middle, nearest, number_in_words
 
 Number = int | float
 
@@ -35,7 +35,7 @@ class Range:
             raise ValueError(f"{self} can't be logarithmic; begin above 0.")
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}"
+        return f"{number_in_words(self.low)}..{number_in_words(self.high)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class SearchedRange:
     def __str__(self) -> str:
         if self.choices is not None:
             return ",".join(map(str, self.choices))
-        return f"{self.low:g}..{self.high:g}"
+        return f"{number_in_words(self.low)}..{number_in_words(self.high)}"
 
     @property
     def in_words(self) -> str:

@@ -88,12 +88,19 @@ def in_words(distribution: Distribution) -> str:
     """
     >>> in_words(FloatRange(1e-4, 0.1, log=True)), in_words(IntRange(2, 8, 2)), in_words(Choices(["adamw", "sgd"]))
     ('0.0001..0.1 (logarithmic)', '2..8 in steps of 2', 'adamw,sgd')
+    >>> in_words(IntRange(1, 1_048_576))
+    '1..1048576'
     """
     if isinstance(distribution, Choices):
         return ",".join(map(str, distribution.values))
     low, high, step, log = distribution
-    steps = f" in steps of {step:g}" if step not in (None, 1) else ""
-    return f"{low:g}..{high:g}{steps}{' (logarithmic)' if log else ''}"
+    steps = f" in steps of {number_in_words(step)}" if step not in (None, 1) else ""
+    return f"{number_in_words(low)}..{number_in_words(high)}{steps}{' (logarithmic)' if log else ''}"
+
+
+def number_in_words(number: float | None) -> str:
+    """A whole number with all its digits, another with six."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 @dataclass(eq=False)

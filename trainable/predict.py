@@ -150,7 +150,12 @@ class TrainedModel:
             BadFileError: the picture cannot be read, or does not suit this network; a subclass of ValueError.
         """
         if isinstance(picture, Image.Image):
-            return self._predict(ImageOps.exif_transpose(picture))
+            try:
+                upright = ImageOps.exif_transpose(picture)
+            except (OSError, SyntaxError) as error:
+                # Pillow reads a file only when its pixels are wanted.
+                raise BadFileError(f"can't be decoded: {error}", "Copy the file again from its source.") from error
+            return self._predict(upright)
         try:
             return self._predict(read_upright(Path(picture)))
         except BadFileError as error:

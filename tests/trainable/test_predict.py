@@ -15,7 +15,8 @@ from PIL import Image
 from trainable.config import from_params
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
 from trainable.data.io.decoding import read_upright
-from trainable.predict import load_trained_model, main
+from trainable.data.io.findings import BadFileError
+from trainable.predict import TrainedModel, load_trained_model, main
 from trainable.tasks.registry import get_task
 from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 
@@ -254,6 +255,20 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(
     assert run(tmp_path, *arguments, images=images) == 2
     assert sentence in caplog.text
     assert not (tmp_path / "out").exists()
+
+
+def test_an_opened_picture_that_is_cut_off_is_a_bad_file(tmp_path):
+    """Pillow opens it without a word, and reads its pixels later."""
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "whole.jpg")
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    model = TrainedModel(get_task("dishes").default_config(), torch.nn.Identity(), None, torch.device("cpu"))
+    with (
+        Image.open(tmp_path / "cut.jpg") as picture,
+        pytest.raises(BadFileError, match=r"^can't be decoded: .*truncated"),
+    ):
+        model.predict(picture)
 
 
 def test_every_workload_has_a_predictor():
