@@ -157,7 +157,8 @@ class _MlflowRun:
         from mlflow.tracking import MlflowClient
 
         is_shared = bool(os.environ.get("MLFLOW_TRACKING_URI"))
-        identity = run.identity if is_shared else run.name
+        # MLflow's filters have no way to write a quote.
+        identity = run.identity if is_shared else run.name.replace("'", "_")
         with silence_loggers("alembic"):
             # It logs each table of a new store.
             self._client = MlflowClient(tracking_uri=mlflow_store(run.folder))

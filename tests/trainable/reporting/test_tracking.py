@@ -174,6 +174,22 @@ def test_mlflow_holds_curve_and_parameters_of_one_run_through_a_resume(trained):
     assert holds_no_secret(out)
 
 
+@needs("mlflow")
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_whose_name_has_a_quote_is_found_again(tmp_path):
+    run = TrackedRun(folder=tmp_path, name='it\'s "a" run', experiment="moe", params={})
+    for epoch in (1, 2):
+        with opened_trackers(["mlflow"], run) as trackers:
+            for tracker in trackers:
+                tracker.log(epoch, {"val/loss": 0.5})
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=mlflow_store(tmp_path))
+    (found,) = client.search_runs([client.get_experiment_by_name("moe").experiment_id])
+    assert len(client.get_metric_history(found.info.run_id, "val/loss")) == 2
+
+
 @needs("wandb")
 def test_weights_and_biases_stays_offline_and_holds_the_curve(trained):
     out = trained("wandb", "--epochs", "2")
