@@ -80,31 +80,28 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         )
         train(_planned(options), output, chosen)
     except (ValueError, ArithmeticError) as error:
-        logger.error("error: %s", error)
-        return 2
+        return _failed(f"error: {error}")
     except MemoryShortage as error:
-        logger.error(
-            "error: %s. Give a smaller batch_size and more accumulation_steps, and add --resume.", error.message
-        )
-        return 2
+        remedy = "Give a smaller batch_size and more accumulation_steps, and add --resume."
+        return _failed(f"error: {error.message}. {remedy}")
     except OSError as error:
         problem = error_line(error, remedy="").rstrip()
-        logger.error("%s. Finished epochs in %s are saved; fix the problem and add --resume.", problem, output)
-        return 2
+        return _failed(f"{problem}. Finished epochs in {output} are saved; fix the problem and add --resume.")
     except tracker_errors(options.track) as error:
-        logger.error(
-            "error: %s failed: %s. Finished epochs in %s are saved; leave out --track, or fix it, and add --resume.",
-            " or ".join(options.track),
-            str(error).strip().rstrip("."),
-            output,
-        )
-        return 2
+        problem = f"{' or '.join(options.track)} failed: {str(error).strip().rstrip('.')}"
+        remedy = f"Finished epochs in {output} are saved; leave out --track, or fix it, and add --resume."
+        return _failed(f"error: {problem}. {remedy}")
     except KeyboardInterrupt:
         logger.info("Interrupted. Finished epochs are saved; add --resume to the same command to continue.")
         return 130
     if options.json and is_first:
         write_json({"output": str(output), **read_tested(output / METRICS)})
     return 0
+
+
+def _failed(sentence: str) -> int:
+    logger.error("%s", sentence)
+    return 2
 
 
 def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict[str, float]:

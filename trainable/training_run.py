@@ -6,7 +6,7 @@ The same object trains inside Ray and standalone; that is why the curve is the s
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -29,9 +29,6 @@ from trainable.techniques.memory import MemoryShortage, MicroBatchCaps, MicroBat
 from trainable.techniques.optim.gradient_update import check_finite, updates_of
 from trainable.techniques.parallel.data_parallel import Ranks
 from trainable.techniques.parallel.random_streams import seed_everything
-
-_COMPARING = ("early_stopping", "best_epoch")
-"""Parts of a run that compare the monitored metric with its best value so far."""
 
 
 class TrainingRun:
@@ -56,10 +53,8 @@ class TrainingRun:
         caps: MicroBatchCaps | None = None,
         log_interval: int = 0,
     ) -> None:
-        self.config = config
-        self.log_interval = log_interval
-        self.device = torch.device(device)
-        self.task = get_task(config.workload)
+        self.config, self.log_interval = config, log_interval
+        self.device, self.task = torch.device(device), get_task(config.workload)
         self.objective = self.task.objective
         """The metric that is compared."""
         self.epoch = 0
@@ -120,7 +115,7 @@ class TrainingRun:
             return metrics | self._validated()
 
         metrics = self._next_epoch(computed)
-        monitored = self._monitored(metrics)
+        monitored = self.monitor.value_in(metrics)
         self.trainer.scheduler.observe(monitored, epochs=span_epochs)
         if self.early_stopping is not None:
             self.early_stopping.observe(monitored, epochs=span_epochs)
@@ -144,15 +139,6 @@ class TrainingRun:
         if self.lasting_collapse is not None and self.trainer.collapse_verdict is not None:
             self.lasting_collapse.observe(self.trainer.collapse_verdict)
         return metrics
-
-    def _monitored(self, metrics: dict[str, float]) -> float:
-        """Whether a metric can be measured the data alone tells: a grade or a map may be annotated nowhere."""
-        if self.monitor.name not in metrics:
-            measured = ", ".join(name for name in metrics if name.startswith("val/"))
-            raise ValueError(
-                f"monitor is {self.monitor.name}, which can't be measured on this validation split; it has {measured}."
-            )
-        return metrics[self.monitor.name]
 
     def revalidate(self) -> EpochResult:
         """The validation of the epoch that stands, without training."""
@@ -189,7 +175,7 @@ class TrainingRun:
     def save(self, path: Path) -> None:
         """Writes the state after the last completed epoch; all ranks call it, and the first writes."""
         run: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
-        run["monitor"] = list(self._monitor_state)
+        run["monitor"] = asdict(self.monitor)
         state = {"epoch": self.epoch, "trainer": self.trainer.state_dict(), "run": run}
         if self.trainer.ranks is None or self.trainer.ranks.is_first:
             write_checkpoint(path, state)
@@ -204,19 +190,16 @@ class TrainingRun:
         self.epoch, states = checkpoint["epoch"], run_state(checkpoint)
         size = self.micro_batches.size
         # Values of another metric can't be compared; older checkpoints don't say which one it was.
-        is_same_monitor = tuple(states.get("monitor", self._monitor_state)) == self._monitor_state
+        is_same_monitor = states.get("monitor", asdict(self.monitor)) == asdict(self.monitor)
+        comparing = () if is_same_monitor else ("early_stopping", "best_epoch")
         for name, part in self._parts().items():
-            if name in states and (is_same_monitor or name not in _COMPARING):
+            if name in states and name not in comparing:
                 part.load_state_dict(states[name])
         if self.micro_batches.size != size:
             self._replace_batches()
         self.trainer.load_state_dict(checkpoint["trainer"])
         if not is_same_monitor:
             self.trainer.scheduler.forget_best()
-
-    @property
-    def _monitor_state(self) -> tuple[str, str]:
-        return self.monitor.name, self.monitor.mode
 
     def _parts(self) -> dict[str, Any]:
         """What decides after each epoch and is on, by name."""

@@ -38,6 +38,19 @@ class Monitor:
     mode: str
     """max or min."""
 
+    def value_in(self, metrics: Mapping[str, float]) -> float:
+        """Its value among those of an epoch.
+
+        Raises:
+            ValueError: it is not there; only the data shows that, as where a grade or a map is annotated nowhere.
+        """
+        if self.name not in metrics:
+            measured = ", ".join(name for name in metrics if name.startswith("val/"))
+            raise ValueError(
+                f"monitor is {self.name}, which can't be measured on this validation split; it has {measured}."
+            )
+        return metrics[self.name]
+
 
 def resolve_monitor(
     config: BestEpochConfig | None, *, objective: str, mode: str, metric_names: Collection[str] | None = None

@@ -247,15 +247,9 @@ class SearchRecord:
                 self.sessions.append(event)
             case PastTrialKnown():
                 self.past_trials.append(event)
-            case TrialStarted(trial=name):
-                trial = TrialRecord(
-                    name=name,
-                    number=number_of(name),
-                    params=event.params,
-                    answers=event.answers,
-                    time=event.time,
-                )
-                self._trials[name] = trial
+            case TrialStarted(trial=name, params=params, answers=answers, time=time):
+                number = number_of(name)
+                self._trials[name] = TrialRecord(name=name, number=number, params=params, answers=answers, time=time)
             case EpochDone():
                 trial = self._trials[event.trial]
                 # A trial whose checkpoint was lost starts over: results after this epoch are no longer valid.
