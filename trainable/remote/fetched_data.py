@@ -80,7 +80,7 @@ def _fetch_files(remote: RemoteFolder, files: Mapping[str, int], folder: Path, w
 
     def fetch_file(name: str) -> None:
         if not remote.get(name, folder / name, count):
-            raise FileNotFoundError(f"{name} was removed meanwhile")
+            raise FileNotFoundError(f"{name} was removed while it was fetched")
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for _ in threads.map(fetch_file, files):

@@ -94,8 +94,8 @@ def _check_seeds_in_time(options: Mapping[str, Any]) -> None:
     seeds: ConfirmSeeds = _value_of("confirm_seeds", options["confirm_seeds"])
     if seeds.first < seeds.last:
         raise ValueError(
-            f"--for plans the end, and how many seeds of --confirm-seeds {seeds} are needed is not known before; give "
-            f"--confirm-seeds {seeds.first}, and more with python -m tuner.confirm."
+            f"--for plans when the search ends, and nobody knows yet how many of the seeds {seeds} will be needed; "
+            f"give --confirm-seeds {seeds.first}, and add seeds later with python -m tuner.confirm."
         )
 
 

@@ -88,7 +88,7 @@ def _first_misfit(search: SearchRecord, plan: Plan) -> str | None:
 
 
 def _asks_in_another_order(search: SearchRecord, plan: Plan) -> bool:
-    """Whether random numbers go to other parameters than they did; the first trial shows it as well as any."""
+    """Whether the random numbers of a proposal now go to other parameters; one recorded trial is enough to tell."""
     source = SpaceSource(plan.pinned_space)
     return any(list(source.of(trial.answers).answers) != list(trial.answers) for trial in search.trials[:1])
 

@@ -71,7 +71,8 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
         logger.info("fetching %s to %s", store, folder)
         # The settings last: without them a folder holds no search.
         for name in sorted(names, key=lambda name: name == SETTINGS):
-            remote.get(name, folder / name)
+            if not remote.get(name, folder / name):
+                raise FileNotFoundError(f"{name} was removed while it was fetched")
     return folder
 
 

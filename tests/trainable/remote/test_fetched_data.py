@@ -63,7 +63,7 @@ def test_an_archive_is_found_without_a_list_of_its_folder(there, tmp_path, monke
 def test_a_file_that_does_not_arrive_is_told_and_leaves_nothing(there, tmp_path, monkeypatch):
     listed = RemoteFolder(f"file://{there}/set").names()
     monkeypatch.setattr(RemoteFolder, "names", lambda remote: listed | {"images/b.png": 3})
-    with pytest.raises(ValueError, match=r"can't be fetched: images/b.png was removed meanwhile\."):
+    with pytest.raises(ValueError, match=r"can't be fetched: images/b.png was removed while it was fetched\."):
         local_source(f"file://{there}/set", tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache/fetched").iterdir() if path.is_dir()]
 

@@ -229,6 +229,16 @@ def test_a_confirmation_that_has_gone_on_elsewhere_is_neither_overwritten_nor_le
         fetch_search(store, tmp_path / "other")
 
 
+def test_a_file_that_is_listed_and_does_not_arrive_leaves_no_half_of_a_search(recorder, store, tmp_path, monkeypatch):
+    Mirror(recorder.folder, store).copy()
+    real = RemoteFolder.names
+    monkeypatch.setattr(RemoteFolder, "names", lambda remote: real(remote) | {"report.html": 3})
+    said = rf"--resume {store} can't be used: report\.html was removed while it was fetched\."
+    with pytest.raises(ValueError, match=said):
+        fetch_search(store, tmp_path / "other")
+    assert not (tmp_path / "other/moe/spring/settings.json").exists()
+
+
 def test_a_store_that_was_away_at_the_beginning_is_not_overwritten_once_it_is_back(
     recorder, store, tmp_path, monkeypatch
 ):

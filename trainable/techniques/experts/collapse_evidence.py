@@ -43,7 +43,7 @@ class LayerVerdict:
     dead_experts: tuple[int, ...]
     """Experts proven to lie below the threshold, the least used first."""
     can_tell: bool
-    """Enough was routed to prove an expert dead that is never chosen; where not, no dead ones is no good news."""
+    """Enough was routed to prove that an expert which is never chosen is dead. If not, finding none proves nothing."""
     num_assignments: int
     load_imbalance_cv: float
     imbalance: float

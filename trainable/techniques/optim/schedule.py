@@ -98,7 +98,7 @@ class Schedule(SavedState, ABC):
         """
 
     def forget_best(self) -> None:
-        """What was observed until now was another metric."""
+        """Drops the best value: what was observed until now was another metric."""
 
     def step(self, epoch: float | None = None) -> None:
         """Moves to the time after `epoch` epochs, or one epoch on."""

@@ -88,7 +88,7 @@ class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
 
 
 class BatchNormAct2dOverRanks(BatchNorm2dOverRanks):
-    """That of timm, which drops and activates what it has normalised."""
+    """timm's batch normalisation, which applies dropout and an activation to its output."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__(layer)
