@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,11 +37,11 @@ class ReplayedSearch(SimulatedSearch):
         furthest = (trial for trial in measured if trial.epoch == top)
         return max(furthest, key=lambda trial: self._goodness(trial)[-1], default=None)
 
-    def best_at_the_end(self, promoted: str | None) -> SimulatedTrial | None:
-        """The winner if no other trial began, as in a search: the promoted one is trained to its full length, and the
+    def best_at_the_end(self, finalists: Sequence[str]) -> SimulatedTrial | None:
+        """The winner if no other trial began, as in a search: the finalists are trained to their full length, and the
         best value there wins."""
         full = [trial for trial in self.trials if trial.epoch == self.problem.max_epochs]
-        last = [] if promoted is None else [self.trial(promoted)]
+        last = [self.trial(name) for name in finalists]
         finite = [trial for trial in (*last, *full) if math.isfinite(self._curve(trial).values[-1])]
         return max(finite, key=lambda trial: self._sign * self._curve(trial).values[-1], default=None)
 

@@ -113,5 +113,5 @@ def _picks(search: ReplayedSearch) -> dict[str, Callable[[], SimulatedTrial | No
     """The ways to pick the winner, by name."""
     policy = search.policy
     if isinstance(policy, PromotingPolicy):
-        return {"as the search ends": lambda: search.best_at_the_end(policy.best_predicted())}
+        return {"as the search ends": lambda: search.best_at_the_end(policy.finalists())}
     return {"best value": search.best_value, "best at the highest epoch": search.best_at_top}

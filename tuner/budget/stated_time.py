@@ -76,17 +76,26 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
 
 
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
-    """Seconds until what runs and one new trial have paused, and the default and another one have their full length."""
+    """Seconds until what runs and one new trial have paused, and default and finalists have their full length."""
     settings = search.settings
     # Without promotions a trial may go on to its full length.
     rungs = settings.rung_epochs if settings.scheduler == "asha" else ()
     new = in_search.full_seconds(search, default) * next(iter(rungs), settings.max_epochs) / settings.max_epochs
     running = [_seconds_to_pause(search, trial, rungs) for trial in progress.running(search)]
-    is_full = [trial.last_epoch >= settings.max_epochs for trial in search.trials if trial is not default]
     last = [] if default.outcome is not None else [_seconds_to_pause(search, default, ())]
-    if settings.rung_epochs and not any(is_full):
-        last.append(in_search.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs))
-    return max([new, *running]) + math.fsum(last)
+    last += _seconds_of_finalists(search, default) if rungs else []
+    return max([new, *running]) + math.ceil(len(last) / settings.resources.concurrent) * max(last, default=0.0)
+
+
+def _seconds_of_finalists(search: SearchRecord, default: TrialRecord) -> list[float]:
+    """What each still needs: two from the first rung on; where one beside the default has its full length, only the
+    trial with the best last value."""
+    settings = search.settings
+    others = [trial for trial in search.trials if trial is not default and trial.may_win and trial.results]
+    if any(trial.last_epoch >= settings.max_epochs for trial in others):
+        best = max(others, key=lambda trial: settings.sign * trial.last_result.objective)
+        return [] if best.outcome is not None else [_seconds_to_pause(search, best, ())]
+    return 2 * [in_search.full_seconds(search, default) * (1 - settings.rung_epochs[0] / settings.max_epochs)]
 
 
 def _seconds_to_pause(search: SearchRecord, trial: TrialRecord, rungs: Sequence[int]) -> float:

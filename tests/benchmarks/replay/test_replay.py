@@ -190,12 +190,12 @@ def test_who_is_told_its_row_gets_each_row_once_and_the_nearest_that_is_left(pol
 
 
 def test_the_winner_of_a_search_that_ends_is_measured_at_full_length():
-    """The promoted trial is trained to its full length: a poor value there does not win, whatever was predicted."""
+    """The finalists are trained to their full length: a poor value there does not win, whatever was predicted."""
     search = heard_by(Script(0.3, 0.9, stop=("00001", 1)))[1]
-    assert search.best_at_the_end(None) is search.trials[0]
-    assert search.best_at_the_end(search.trials[1].name) is search.trials[1]
+    assert search.best_at_the_end(()) is search.trials[0]
+    assert search.best_at_the_end([search.trials[1].name]) is search.trials[1]
     search = heard_by(Script(0.9, 0.3, stop=("00001", 1)))[1]
-    assert search.best_at_the_end(search.trials[1].name) is search.trials[0]
+    assert search.best_at_the_end([search.trials[1].name]) is search.trials[0]
 
 
 def test_generated_curves_cross_and_diverge():

@@ -56,11 +56,24 @@ def test_a_search_closes_when_the_rest_is_needed_for_the_confirmation(tmp_path, 
 
 
 def test_a_default_that_waits_and_what_runs_are_waited_for(tmp_path):
-    # The default has 2 epochs left, nobody else is at full length yet (half of one), and a new trial 2 to its rung.
+    # The default has 2 epochs left, nobody else is at full length yet (half of one for each of two finalists), and a
+    # new trial 2 to its rung.
     search = search_of(tmp_path, duration=200, curves=([0.1, 0.2], [0.1]), scheduler="asha", confirm=0)
-    needed = 2 * 2 + 8 / 2 + 2 * 2
+    needed = 2 * 2 + 2 * 8 / 2 + 2 * 2
     assert not is_time_to_close(search, 190 - needed - 3)
-    assert is_time_to_close(search, 190 - needed + 5)
+    assert is_time_to_close(search, 190 - needed + 3)
+
+
+def test_a_trial_that_waits_with_the_best_last_value_is_waited_for_and_finalists_share_the_slots(tmp_path):
+    # A new trial has 2 epochs to its rung; the best waits 2 epochs before its full length.
+    best_waits = search_of(tmp_path / "one", duration=200, curves=(FULL, FULL, [0.5, 0.6]), scheduler="asha", confirm=0)
+    assert not is_time_to_close(best_waits, 190 - 2 * 2 - 2 * 2 - 1)
+    assert is_time_to_close(best_waits, 190 - 2 * 2 - 2 * 2 + 1)
+    # The default and two finalists at the same time.
+    curves = ([0.1, 0.2], [0.1, 0.2], [0.1, 0.2])
+    parallel = search_of(tmp_path / "two", duration=200, curves=curves, scheduler="asha", confirm=0, lanes=3)
+    assert not is_time_to_close(parallel, 190 - 2 * 2 - 8 / 2 - 1)
+    assert is_time_to_close(parallel, 190 - 2 * 2 - 8 / 2 + 1)
 
 
 def test_without_a_stated_time_nothing_closes_and_all_is_confirmed(tmp_path):

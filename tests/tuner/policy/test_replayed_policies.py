@@ -121,7 +121,7 @@ class Asked(Noted):
         self.policy.trial_to_evict(kept=())
         if isinstance(self.policy, PromotingPolicy):
             self.policy.forecast.predicted()
-            self.policy.best_predicted()
+            self.policy.finalists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

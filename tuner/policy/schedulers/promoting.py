@@ -3,8 +3,8 @@
 What: from the top rung down, where the quota allows it, the waiting trial with the largest expected improvement at full
 length is promoted; otherwise the new configuration with the largest expected improvement over all trials starts. Both
 use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is
-left, the default, which all trials are compared with, is trained to full length; when nothing else runs, so is the
-best-predicted trial, and the best beside the default where no other has come so far.
+left, the default, which all trials are compared with, is trained to full length, and so are the finalists: the trial
+that is predicted best and the one with the best last value, until these have come there.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
@@ -12,7 +12,6 @@ Cost: 10 to 30 ms per decision after 1000 trials; a checkpoint and a restore per
 or `none`; the prediction alone: `--sampler random`.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 
 from tuner.policy.candidates import Candidate, CandidateSource
@@ -118,14 +117,23 @@ class PromotingPolicy(Policy):
             self.rungs.promote(trial)
         self.end(trial, outcome)
 
-    def best_predicted(self) -> str | None:
-        """The trial with the best prediction at full length; None before the first value."""
+    def finalists(self) -> tuple[str, ...]:
+        """The trials that get their full length at the end; none before the first value.
+
+        The best predicted, which may be the default, and of the others the one with the best last value. With noise or
+        many workers the prediction alone misses better trials (results/LOG.md, 2026-11-30).
+        """
         predicted = self.forecast.predicted()
-        return max(predicted.keys() - self._past, key=lambda trial: (predicted[trial], trial), default=None)
+        others = self.forecast.contenders - self._past - {self._proposals.default_trial}
+        found = (
+            _best(predicted.keys() - self._past, predicted),
+            _best(self._last_values.keys() & others, self._last_values),
+        )
+        return tuple(trial for trial in dict.fromkeys(found) if trial is not None)
 
     def trial_to_evict(self, *, kept: Collection[str] = ()) -> str | None:
-        """The worst predicted; the default and the best-predicted trial are evicted last."""
-        predicted, late = self.forecast.predicted(), (self._proposals.default_trial, self.best_predicted())
+        """The worst predicted; the default and the finalists are evicted last."""
+        predicted, late = self.forecast.predicted(), (self._proposals.default_trial, *self.finalists())
         waiting = [trial for trial in self.paused if trial not in kept]
         worst = min(predicted.values(), default=0.0)
         return min(
@@ -178,24 +186,22 @@ class PromotingPolicy(Policy):
         return None
 
     def _last_work(self) -> Work:
-        """The default always needs its full length; predictions are final only when nothing runs.
-
-        Where the default is predicted best and no other trial has its full length, the best of the others gets it, so
-        that the default is compared with something.
-        """
-        is_busy, full_length = bool(self.rungs.running), self._config.max_epochs
-        predicted = () if is_busy else (self.best_predicted(), self._best_challenger())
-        for trial in (*predicted, self._proposals.default_trial):
+        """The default always needs its full length; the finalists get it beside it, once nothing runs that may change
+        who they are."""
+        full_length = self._config.max_epochs
+        for trial in (self._proposals.default_trial, *(self.finalists() if self._is_settled else ())):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)
-        return NoWork.WAIT if is_busy else NoWork.FINISHED
+        return NoWork.WAIT if self.rungs.running else NoWork.FINISHED
 
-    def _best_challenger(self) -> str | None:
-        """The waiting trial beside the default that is predicted best; None once one beside it has its full length."""
-        default, predicted = self._proposals.default_trial, self.forecast.predicted()
-        full = {trial for trial, value in self.rungs.values[self._config.max_epochs].items() if value > -math.inf}
-        if full - self._past - {default}:
-            return None
-        return max(
-            predicted.keys() & self.paused.keys() - {default}, key=lambda trial: (predicted[trial], trial), default=None
+    @property
+    def _is_settled(self) -> bool:
+        """Whether all that run are on the way to their full length, and none but the default has a value since."""
+        running = self.rungs.running.items()
+        return all(to_epoch == self._config.max_epochs for _, to_epoch in running) and all(
+            trial == self._proposals.default_trial or trial not in self.rungs.between for trial, _ in running
         )
+
+
+def _best(trials: Collection[str], values: Mapping[str, float]) -> str | None:
+    return max(trials, key=lambda trial: (values[trial], trial), default=None)

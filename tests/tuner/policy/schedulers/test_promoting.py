@@ -1,6 +1,7 @@
 """Decisions by hand where they can be, properties over whole searches where they cannot."""
 
 import math
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from tuner.policy.decision import PAUSE, PROMOTE, STOP
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.policy import NoWork, Promote, Start
+from tuner.policy.samplers.prediction import LastPrediction, LastValues
 from tuner.policy.schedulers.promoting import PromotingPolicy
 from tuner.policy.simulation import SimulatedSearch
 
@@ -94,7 +96,62 @@ def test_of_equal_configurations_but_for_luck_the_better_measured_is_promoted():
 def test_lower_is_better_when_the_mode_says_so():
     policy = begun(make(num_trials=4, mode="min", reduction_factor=2), ("bad", 0.1, 0.8), ("good", 0.9, 0.2))
     assert policy.next_work() == Promote("good")
-    assert policy.best_predicted() == "good"
+    assert policy.finalists() == ("good",)
+
+
+class Contrary(LastValues):
+    """Predicts the best of what was measured worst."""
+
+    def predict(self, rungs, contenders):
+        measured = super().predict(rungs, contenders).predicted
+        return LastPrediction(predicted={trial: -value for trial, value in measured.items()})
+
+
+def at_full_length(policy, trial, value):
+    policy.promote(Promote(trial, to_epoch=LONGEST))
+    policy.report(trial, epoch=LONGEST, value=value)
+    policy.end(trial, Outcome.COMPLETED)
+
+
+def test_the_best_predicted_and_the_best_measured_beside_the_default_get_their_full_length_until_these_have_it():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), first=[default], predictor=Contrary())
+    assert policy.finalists() == ()
+    begun(policy, ("default", 0.0, 0.9), ("good", 0.5, 0.8), ("fair", 0.3, 0.6), ("poor", 0.9, 0.1))
+    assert policy.finalists() == ("poor", "good")
+    at_full_length(policy, "good", 0.5)
+    assert policy.finalists() == ("poor", "fair")
+    at_full_length(policy, "fair", 0.7)
+    assert policy.finalists() == ("poor", "fair")
+
+
+def test_a_default_that_is_predicted_best_is_no_reason_to_train_no_other():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), first=[default], predictor=LastValues())
+    begun(policy, ("default", 0.0, 0.9), ("good", 0.5, 0.8))
+    assert policy.finalists() == ("default", "good")
+
+
+def test_the_last_value_makes_a_finalist_not_one_of_before_that_was_luckier():
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), predictor=Contrary())
+    begun(policy, ("lucky", 0.1, 0.2), ("steady", 0.9, 0.5), ("poor", 0.5, 0.1))
+    policy.promote(Promote("lucky"))
+    policy.report("lucky", epoch=2, value=0.9)
+    assert policy.finalists()[-1] == "lucky"
+    policy.report("lucky", epoch=3, value=0.4)
+    assert policy.finalists()[-1] == "steady"
+
+
+def test_the_default_and_both_finalists_are_trained_at_the_same_time_where_slots_are_free():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=3, slots=4), first=[default], predictor=Contrary())
+    begun(policy, ("default", 0.0, 0.5), ("good", 0.5, 0.8), ("poor", 0.9, 0.1))
+    policy.close()
+    promoted = []
+    while isinstance(work := policy.next_work(), Promote):
+        policy.promote(work)
+        promoted.append((work.trial, work.to_epoch))
+    assert promoted == [("default", LONGEST), ("poor", LONGEST), ("good", LONGEST)]
 
 
 def test_no_more_run_at_a_time_than_there_are_slots():
@@ -106,20 +163,35 @@ def test_no_more_run_at_a_time_than_there_are_slots():
 
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_search_ends_with_its_best_predicted_trial_at_full_length_and_nothing_running(slots, seed):
+def test_a_search_ends_with_its_finalists_at_full_length_and_nothing_running(slots, seed):
     search = played(make(slots=slots, seed=seed), slots=slots)
     assert len(search.trials) == 12
     assert len({tuple(params.items()) for params in search.params}) == 12
     assert not search.policy.rungs.running
-    assert search.epochs[search.policy.best_predicted()] == LONGEST
+    assert {search.epochs[trial] for trial in search.policy.finalists()} == {LONGEST}
     assert search.policy.next_work() is NoWork.FINISHED
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_trial_is_left_waiting_with_a_better_value_than_those_at_full_length(seed):
+    luck = random.Random(seed)
+    drawn = {}
+
+    def noisy(params, epoch):
+        return drawn.setdefault((*params.values(), epoch), quality(params, epoch) + luck.gauss(0.0, 0.3))
+
+    search = played(make(slots=2, seed=seed), slots=2, value=noisy)
+    ends = {trial.epoch: -math.inf for trial in search.trials}
+    for trial in search.trials:
+        ends[trial.epoch] = max(ends[trial.epoch], noisy(trial.candidate.params, trial.epoch))
+    assert max(ends, key=ends.get) == LONGEST
 
 
 def test_predictions_lead_towards_the_best_configuration():
     search = played(make(num_trials=40))
     late = search.params[25:]
     assert sum(params["kind"] == "b" and abs(params["x"] - 0.7) < 0.2 for params in late) >= 8
-    assert quality(search.params_of[search.policy.best_predicted()], LONGEST) > 0.99 * 1.1 * (1 - 0.5**9)
+    assert quality(search.params_of[search.policy.finalists()[0]], LONGEST) > 0.99 * 1.1 * (1 - 0.5**9)
 
 
 def test_what_the_first_rung_cannot_tell_is_not_explored_for_ever():
@@ -137,14 +209,14 @@ def test_what_diverges_is_never_promoted_again_and_late_proposals_avoid_it():
 def test_a_trial_that_failed_without_blame_cannot_win():
     policy = begun(make(num_trials=4), ("poor", 0.1, 0.2), ("lost", 0.9, 0.8))
     policy.end("lost", Outcome.FAILED)
-    assert policy.best_predicted() == "poor"
+    assert policy.finalists() == ("poor",)
 
 
 def test_a_space_that_is_exhausted_ends_the_search_without_a_duplicate():
     values = {"heads": 0.5, "tails": 0.6}
     search = played(make(coin, num_trials=8), value=lambda params, epoch: values[params["side"]])
     assert sorted(params["side"] for params in search.params) == ["heads", "tails"]
-    assert search.params_of[search.policy.best_predicted()] == {"side": "tails"}
+    assert search.params_of[search.policy.finalists()[0]] == {"side": "tails"}
 
 
 @pytest.mark.parametrize("longest", [1, 4])
@@ -156,7 +228,7 @@ def test_without_rungs_every_trial_trains_to_its_full_length(longest):
         assert policy.report(f"t{number}", epoch=longest, value=quality(work.candidate.params, longest)) is None
         policy.end(f"t{number}", Outcome.COMPLETED)
     assert policy.next_work() is NoWork.FINISHED
-    assert policy.best_predicted() is not None
+    assert policy.finalists()
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -165,11 +237,11 @@ def test_the_default_is_trained_to_its_full_length_however_poor(seed, slots):
     poor = SOURCE.of({"x": 0.0, "kind": "a"})
     search = played(make(first=[poor], seed=seed, slots=slots), slots=slots)
     assert search.params[0] == poor.params
-    assert search.epochs[DEFAULT_TRIAL] == search.epochs[search.policy.best_predicted()] == LONGEST
+    assert {search.epochs[trial] for trial in (DEFAULT_TRIAL, *search.policy.finalists())} == {LONGEST}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_default_that_is_predicted_best_is_compared_with_the_best_of_the_others_at_full_length(seed):
+def test_a_default_that_is_best_is_compared_with_the_best_of_the_others_at_full_length(seed):
     """Too few trials for a promotion by the quota: one in four of three."""
     best = SOURCE.of({"x": 0.7, "kind": "b"})
     search = played(make(first=[best], num_trials=3, reduction_factor=4, seed=seed))
@@ -182,7 +254,7 @@ def test_a_default_that_is_predicted_best_is_compared_with_the_best_of_the_other
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
-    """When all have begun nothing else is worth its while, and the best prediction is settled when nothing runs."""
+    """When all have begun nothing else is worth its while, and the finalists are settled when nothing runs."""
     policy = make(first=[SOURCE.of({"x": 0.0, "kind": "a"})], seed=seed, slots=3)
     default_epochs = [0]
 
@@ -193,7 +265,7 @@ def test_no_slot_rests_while_the_default_has_epochs_to_go(seed):
         return quality(params, epoch)
 
     search = played(policy, slots=3, value=value)
-    assert search.epochs[DEFAULT_TRIAL] == search.epochs[policy.best_predicted()] == LONGEST
+    assert {search.epochs[trial] for trial in (DEFAULT_TRIAL, *search.policy.finalists())} == {LONGEST}
 
 
 def test_a_promotion_follows_a_pause_at_the_same_rung_and_says_what_was_predicted():
@@ -230,7 +302,7 @@ def test_ranks_are_those_among_the_trials_of_this_search():
     decision = policy.report("own", epoch=1, value=0.5)
     assert len(policy.rungs.values[1]) == 2
     assert (decision.rung, decision.rank, decision.of) == (1, 1, 1)
-    assert policy.best_predicted() == "own"
+    assert policy.finalists() == ("own",)
 
 
 def test_a_past_trial_is_not_tried_again_but_the_default_is_another_search_s_matter():
@@ -299,7 +371,7 @@ def test_a_trial_that_ended_badly_keeps_no_value():
     policy.end("a", Outcome.DIVERGED)
     assert policy.rungs.values[1] == {"a": -math.inf}
     assert policy.forecast.predicted() == {}
-    assert policy.best_predicted() is None
+    assert policy.finalists() == ()
 
 
 def test_a_search_whose_trials_all_diverge_ends():
