@@ -26,7 +26,8 @@ def measured_quantity(trial: TrialRecord, quantity: str) -> float | None:
 def _draw(search: SearchRecord, exported: TrialRecord | None, quantity: str, limit: float, *, number: int) -> Drawing:
     figure = new_figure(x=quantity, y=f"last {search.settings.metric}", height_px=300)
     for kind, trials in by_kind(search, exported).items():
-        here = [(one, measured) for one in trials if one.results and (measured := measured_quantity(one, quantity))]
+        pairs = [(one, measured_quantity(one, quantity)) for one in trials if one.results]
+        here = [(one, measured) for one, measured in pairs if measured is not None]
         figure.add_trace(
             go.Scatter(
                 x=[measured for _, measured in here],
