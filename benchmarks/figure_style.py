@@ -13,7 +13,6 @@ from matplotlib.typing import RcKeyType
 
 BLACK, GREY, BLUE, SKY, RED, GREEN = "#222222", "#8c8c8c", "#0072B2", "#56B4E9", "#D55E00", "#009E73"
 ORANGE, PURPLE, YELLOW = "#E69F00", "#CC79A7", "#F0E442"
-SERIES = (SKY, ORANGE, GREEN, PURPLE, BLUE, YELLOW, RED, GREY)
 STYLE: dict[RcKeyType, Any] = {
     "figure.dpi": 130,
     "figure.constrained_layout.use": True,

@@ -140,12 +140,6 @@ class TrainingRun:
             self.lasting_collapse.observe(self.trainer.collapse_verdict)
         return metrics
 
-    def revalidate(self) -> EpochResult:
-        """The validation of the epoch that stands, without training."""
-        began = time.perf_counter()
-        with engine_switched(self.config.engine):
-            return self._result(self._validated(), began, began)
-
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics of the handed-over weights, without a prefix.
 

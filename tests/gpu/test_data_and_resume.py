@@ -34,9 +34,12 @@ def test_a_checkpoint_of_a_device_goes_on_on_a_cpu(opened, device, tmp_path):
     run.save(tmp_path / "checkpoint.pt")
     resumed = TrainingRun(config, splits, device=CPU)
     resumed.restore(tmp_path / "checkpoint.pt")
-    here, there = run.revalidate().metrics, resumed.revalidate().metrics
+    here, there = (
+        one.trainer.evaluate(get_task("moe").evaluation_batches(config, splits.validation, one.device)).flat
+        for one in (run, resumed)
+    )
     assert resumed.epoch == 1
-    assert here["val/loss"] == pytest.approx(there["val/loss"], rel=0.01)
+    assert here["loss"] == pytest.approx(there["loss"], rel=0.01)
 
 
 def test_a_checkpoint_of_a_cpu_goes_on_on_a_device(opened, device, tmp_path):

@@ -77,9 +77,12 @@ def test_the_weights_give_the_recorded_metrics_again_to_the_bit(folder, number):
     win(folder, number)
     best = export(folder)
     exported = read_exported_config(best / "config.json")
-    run = open_run(replace(exported, config=replace(exported.config, averaging=None)), "cpu")
-    run.trainer.model.load_state_dict(torch.load(best / "weights.pt", weights_only=True), strict=True)
-    measured = run.revalidate().metrics
+    config = replace(exported.config, averaging=None)
+    run = open_run(replace(exported, config=config), "cpu")
+    weights = torch.load(best / "weights.pt", weights_only=True)
+    validation = run.task.evaluation_batches(config, run.task.open_data(config).validation, run.device)
+    values = run.trainer.evaluate(validation, metrics=run.task.build_metrics(config, final=False), weights=weights)
+    measured = {f"val/{name}": value for name, value in values.flat.items()}
     recorded = json.loads((best / "metrics.json").read_text())
     assert (recorded["trial"], recorded["epoch"]) == (name_of(folder, number), 3)
     assert recorded["objective"] == measured["val/s_measure"]

@@ -9,7 +9,6 @@ from search_spaces.space import Situation
 from search_spaces.stub_trials import given_or_middle
 from trainable.config import from_params
 from trainable.tasks.registry import get_task
-from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS
 
 
 def config_of(situation, **row):
@@ -45,8 +44,10 @@ def test_the_small_network_never_takes_less_than_its_own_micro_batch():
         assert config_of(Situation(num_train_images=240, pretrained=False, gpu_memory_gb=memory_gb)).batch_size == 8
 
 
-@pytest.mark.parametrize(("row", "preset"), [(0, "50_epochs"), (1, "100_epochs"), (2, "200_epochs")])
+@pytest.mark.parametrize(("row", "preset"), [(0, "epochs_50"), (1, "epochs_100"), (2, "epochs_200")])
 def test_the_first_trials_ramp_up_their_augmentation_as_the_presets_say(row, preset):
     situation = Situation(num_train_images=240, pretrained=False)
     config = config_of(situation, **SPACE.recommended(situation)[row])
-    assert asdict(config.augmentation) == pytest.approx(asdict(AUGMENTATION_PRESETS[preset]))
+    task = get_task("moe")
+    documented = task.presets[preset].over(task.default_config(), has_folder=False)
+    assert asdict(config.augmentation) == pytest.approx(asdict(documented.augmentation))

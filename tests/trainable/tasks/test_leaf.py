@@ -99,13 +99,15 @@ def test_the_final_test_averages_looks_and_calibrates_and_an_epoch_does_neither(
     config, splits = opened("leaf", max_epochs=1)
     run, results = trained(config, splits)
     forwards = []
-    run.trainer.model.register_forward_hook(lambda module, inputs, output: forwards.append(len(inputs[0])))
+    run.trainer.model.register_forward_hook(
+        lambda module, inputs, output: None if module.training else forwards.append(len(inputs[0]))
+    )
     final = run.test()
     assert sum(forwards) == 10 * (len(splits.validation) + len(splits.test)), "ten views of every image"
     assert final.keys() >= {"ece", "calibrated_ece", "calibrated_nll", "temperature", "macro_f1"}
     assert "val/temperature" not in results[0].metrics
     forwards.clear()
-    run.revalidate()
+    run.run_epoch()
     assert sum(forwards) == len(splits.validation)
 
 

@@ -17,10 +17,12 @@ def trained(name, cache_dir, **changes):
     config = task.default_config()
     config = replace(config, model=replace(config.model, **changes))
     splits = task.open_data(config, cache_dir=cache_dir)
-    run = TrainingRun(task.adapt_to_data(config, splits), splits)
-    untrained = run.revalidate().objective
+    config = task.adapt_to_data(config, splits)
+    run = TrainingRun(config, splits)
+    validation = task.evaluation_batches(config, splits.validation, run.device)
+    untrained = run.trainer.evaluate(validation, metrics=task.build_metrics(config, final=False)).flat
     results = run_epochs(run, on_epoch=lambda result: None)
-    return run, untrained, results[-1].objective
+    return run, untrained[task.measured_objective], results[-1].objective
 
 
 @pytest.mark.timeout(600)

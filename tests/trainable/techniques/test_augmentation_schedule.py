@@ -3,7 +3,7 @@ import torch
 
 from trainable import CODProgressiveAugmentation
 from trainable.techniques.augment.image_augmentation import ImageAugmentationConfig
-from trainable.techniques.augment.progressive_augmentation import AUGMENTATION_PRESETS, AugmentationConfig
+from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
 
 
 def batch_of(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,21 +78,6 @@ def test_a_config_hands_its_settings_and_seed_over():
     assert not torch.equal(first, other)
     narrow = AugmentationConfig(initial_strength=0.8, p_contrastive=0.0, p_mirror=0.0, fourier_sigma=0.05)
     assert not torch.equal(narrow.build(20, seed=1).apply(*batch)[0], first)
-
-
-@pytest.mark.parametrize(
-    ("name", "epochs", "documented"),
-    [
-        ("50_epochs", 50, (15, 10, 0.3, 0.7)),
-        ("100_epochs", 100, (20, 10, 0.3, 0.8)),
-        ("200_epochs", 200, (40, 10, 0.3, 0.9)),
-        ("gentle", 100, (30, 20, 0.2, 0.6)),
-    ],
-)
-def test_presets_are_the_documents_rows(name, epochs, documented):
-    built = AUGMENTATION_PRESETS[name].build(epochs, seed=0)
-    row = (built.transition_epoch, built.transition_duration, built.initial_strength, built.max_strength)
-    assert row == pytest.approx(documented)
 
 
 # What is refused.

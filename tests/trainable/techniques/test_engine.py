@@ -45,10 +45,10 @@ def splits(disc_config):
 
 @pytest.mark.parametrize(("params", "changed"), IN_EFFECT, ids=lambda given: str(given))
 def test_a_run_computes_under_its_switches_and_leaves_the_process_its_own(params, changed, disc_config, splits):
-    run = TrainingRun(replace(with_params(disc_config, params), max_epochs=1), splits)
+    run = TrainingRun(replace(with_params(disc_config, params), max_epochs=2), splits)
     seen = []
     run.trainer.model.register_forward_hook(lambda model, inputs, output: seen.append(switches()))
-    for compute in (run.run_epoch, run.revalidate, run.test):
+    for compute in (run.train_epoch, run.run_epoch, run.test):
         seen.clear()
         compute()
         assert seen

@@ -213,16 +213,3 @@ def _check_batch(images: Tensor, masks: Tensor) -> None:
             f"augmentation got images {images.dtype} {tuple(images.shape)} and masks {tuple(masks.shape)}; it takes "
             "float images [B, 3, H, W] and masks [B, 1, H, W] of the same size: convert and resize in the loader."
         )
-
-
-AUGMENTATION_PRESETS: dict[str, AugmentationConfig] = {
-    "50_epochs": AugmentationConfig(start_fraction=0.3, ramp_fraction=0.2, max_strength=0.7),
-    "100_epochs": AugmentationConfig(start_fraction=0.2, ramp_fraction=0.1, max_strength=0.8),
-    "200_epochs": AugmentationConfig(start_fraction=0.2, ramp_fraction=0.05, max_strength=0.9),
-    "gentle": AugmentationConfig(start_fraction=0.3, ramp_fraction=0.2, initial_strength=0.2, max_strength=0.6),
-}
-"""Recommended by planned length, and gentle for trainings that augmentation makes unstable.
-
-The documents give these rows in epochs; here they are fractions of the planned length, with a ramp of 10 epochs. A
-search tries the first three first.
-"""

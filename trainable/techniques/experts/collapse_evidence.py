@@ -46,8 +46,7 @@ class LayerVerdict:
     """Enough was routed to prove that an expert which is never chosen is dead. If not, finding none proves nothing."""
     num_assignments: int
     load_imbalance_cv: float
-    imbalance: float
-    """CV as a share of the largest possible one, 0 to 1."""
+    """Coefficient of variation of the assignments of an expert, from 0 to that of `largest_cv`."""
     effective_experts: float
     """exp(entropy of the usage) / N, 0 to 1."""
     confidence: float
@@ -113,7 +112,6 @@ def judge_layer(
         can_tell=bool(is_dead[-1]),
         num_assignments=round(counts.sum()),
         load_imbalance_cv=cv,
-        imbalance=cv / possible if possible else 0.0,
         effective_experts=effective_experts(usage),
         confidence=confidence,
         router_entropy=entropy,

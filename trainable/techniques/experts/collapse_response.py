@@ -154,12 +154,6 @@ class CollapseResponse:
         self._added_noise = [0.0] * len(layers)
         self._alarmed_checks = self._cooldown_left = self._acts = self._reinitialised = 0
 
-    @property
-    def phase(self) -> Literal["healthy", "warned", "cooldown"]:
-        if self._cooldown_left:
-            return "cooldown"
-        return "warned" if self._alarmed_checks else "healthy"
-
     def step(
         self, detector: ExpertCollapseDetector, *, epoch: int, step: int, verdict: CollapseVerdict | None = None
     ) -> tuple[CollapseEvent, ...]:

@@ -80,12 +80,6 @@ def global_cv_surrogate(global_fractions: Tensor, mean_probability: Tensor) -> T
     return cv_squared(fractions) + (slope * (mean_probability - mean_probability.detach())).sum(dim=-1)
 
 
-def documented_balance(fractions: Tensor, *, alpha_l2: float = 0.01, alpha_cv: float = 0.01) -> Tensor:
-    """The documented formula on hard fractions, a metric only: no gradient, and CV^2 is N^2 times the mean square."""
-    mean_squared = (fractions - 1.0 / fractions.shape[-1]).square().mean(dim=-1)
-    return alpha_l2 * mean_squared + alpha_cv * cv_squared(fractions)
-
-
 class GlobalBatchLoadBalancer:
     """Counts routing and turns it into the balance loss; see the module for the two terms and the modes.
 

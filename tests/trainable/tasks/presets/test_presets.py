@@ -45,8 +45,14 @@ DOCUMENTED = {
         "max_epochs": 50, "start_fraction": 15 / 50, "ramp_fraction": 10 / 50, "initial_strength": 0.3,
         "max_strength": 0.7,
     },
-    "moe/epochs_100": {"max_epochs": 100, "start_fraction": 0.2, "initial_strength": 0.3, "max_strength": 0.8},
-    "moe/epochs_200": {"max_epochs": 200, "start_fraction": 0.2, "initial_strength": 0.3, "max_strength": 0.9},
+    "moe/epochs_100": {
+        "max_epochs": 100, "start_fraction": 20 / 100, "ramp_fraction": 10 / 100, "initial_strength": 0.3,
+        "max_strength": 0.8,
+    },
+    "moe/epochs_200": {
+        "max_epochs": 200, "start_fraction": 40 / 200, "ramp_fraction": 10 / 200, "initial_strength": 0.3,
+        "max_strength": 0.9,
+    },
     "moe/experts_4": {"num_experts": 4, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.1 * 4},
     "moe/experts_6": {"num_experts": 6, "alpha_l2": 0.01, "alpha_cv": 0.01, "collapse_threshold": 0.05 * 6},
     "moe/experts_8": {"num_experts": 8, "alpha_l2": 0.02, "alpha_cv": 0.02, "collapse_threshold": 0.03 * 8},

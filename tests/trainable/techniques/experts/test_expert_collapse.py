@@ -116,7 +116,7 @@ def test_the_chi_square_of_top_k_routing_has_the_right_size():
 def test_the_largest_cv_is_reached_when_all_tokens_choose_the_same_experts():
     assert largest_cv(4) == pytest.approx(np.std([1, 0, 0, 0]) / 0.25)
     assert largest_cv(6, 2) == pytest.approx(math.sqrt(2))
-    assert judged([40, 40, 0, 0, 0, 0], 40).imbalance == pytest.approx(1.0)
+    assert judged([40, 40, 0, 0, 0, 0], 40).load_imbalance_cv == pytest.approx(math.sqrt(2))
 
 
 def test_effective_experts_is_one_at_balance_and_a_half_with_half_of_them():
@@ -127,7 +127,7 @@ def test_effective_experts_is_one_at_balance_and_a_half_with_half_of_them():
 def test_everything_chosen_by_every_token_is_no_imbalance():
     verdict = judged([9, 9, 9], 9)
     assert verdict.reasons == ()
-    assert verdict.imbalance == 0.0
+    assert verdict.load_imbalance_cv == 0.0
 
 
 def test_an_undecided_router_is_named_but_is_no_collapse_and_a_certain_one_only_with_imbalance():

@@ -14,7 +14,6 @@ from trainable.techniques.experts.load_balance import (
     GlobalBatchLoadBalancer,
     LoadBalanceConfig,
     cv_squared,
-    documented_balance,
     global_cv_surrogate,
     importance_l2,
 )
@@ -55,17 +54,6 @@ def test_splitting_every_expert_in_two_leaves_both_terms_as_they_are():
     twice_as_many = fractions.repeat_interleave(2) / 2
     for term in (importance_l2, cv_squared):
         assert term(twice_as_many).item() == pytest.approx(term(fractions).item(), rel=1e-12)
-
-
-def test_the_documented_formula_has_one_coefficient_and_no_gradient():
-    counts = torch.tensor([7.0, 1.0, 2.0, 0.0, 3.0, 3.0], dtype=torch.float64)
-    fractions = counts / counts.sum()
-    mean_square = (fractions - 1 / NUM_EXPERTS).square().mean().item()
-    value = documented_balance(fractions, alpha_l2=0.3, alpha_cv=0.02)
-    assert value.item() == pytest.approx((0.3 + 0.02 * NUM_EXPERTS**2) * mean_square)
-    logits = torch.randn(8, NUM_EXPERTS, requires_grad=True)
-    hard = torch.bincount(logits.argmax(dim=1), minlength=NUM_EXPERTS) / 8
-    assert not documented_balance(hard).requires_grad
 
 
 def test_importance_and_load_disagree_where_the_router_is_unsure():
@@ -139,7 +127,7 @@ def test_a_collapsed_router_is_freed_within_300_updates():
 def test_the_documented_hard_counts_leave_a_collapsed_router_where_it_is():
     def hard_counts(balancer, info):
         counts = torch.bincount(info.expert_assignments.flatten(), minlength=NUM_EXPERTS)
-        return documented_balance(counts / counts.sum())
+        return cv_squared(counts / counts.sum())
 
     assert trained_router_cv(hard_counts, updates=20) == pytest.approx(math.sqrt(NUM_EXPERTS - 1))
 
