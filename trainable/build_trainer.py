@@ -90,7 +90,7 @@ def build_network(task: Task[Any], config: TrialConfig) -> nn.Module:
 
 
 def _built_unfreezing(config: TrialConfig, model: nn.Module) -> GradualUnfreezing | None:
-    """Of the part of the network that is called `backbone`, whatever its workload."""
+    """Unfreezing of the network's attribute `backbone`, in any workload; None where it is off."""
     backbone = getattr(model, "backbone", None)
     has_backbone = isinstance(backbone, nn.Module)
     if not has_backbone and config.optimizer.backbone_lr_ratio != 1:

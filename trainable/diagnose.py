@@ -107,7 +107,7 @@ def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Findin
 
 
 def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[str]) -> list[Finding]:
-    """How many batches of an epoch have too few images of a class."""
+    """Finds classes with too few images in some batches of an epoch."""
     counts = torch.stack([torch.bincount(labels[labels >= 0], minlength=len(class_names)) for _, labels in batches])
     poor = (counts < FEWEST_OF_A_CLASS).sum(0)
     return [

@@ -17,7 +17,7 @@ LIMIT_PREFIX = "limit/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """What a process trains."""
+    """The work of one training process: a trial, from its start or a checkpoint to an epoch."""
 
     trial: str
     """Name of the trial, such as 029-7682ec2b."""

@@ -171,7 +171,7 @@ class OptimizedTrainer(Trainer):
         return {f"val_{name}": value for name, value in result.losses.items()} | result.metrics
 
     def get_training_summary(self) -> dict[str, object]:
-        """Where the training stands, under the documented names."""
+        """State of the training, under the documented names."""
         augmentation = self.techniques.augmentation
         detector, balancer = self.techniques.collapse_detector, self.techniques.load_balancer
         statistics = detector.get_statistics() if detector else {}

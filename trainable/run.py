@@ -22,7 +22,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedEpoch:
-    """What one epoch gave; every value a finite float."""
+    """Result of one training epoch; every value is a finite float."""
 
     epoch: int
     """Epochs completed, 1 after the first."""
@@ -35,7 +35,7 @@ class TrainedEpoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochResult(TrainedEpoch):
-    """What one epoch gave that was validated too."""
+    """Result of one epoch of training and validation."""
 
     objective: float
     validation_seconds: float | None = None
@@ -43,7 +43,7 @@ class EpochResult(TrainedEpoch):
 
 
 class HandedOver(NamedTuple):
-    """What is tested and exported."""
+    """The weights that are tested and exported, and their epoch."""
 
     epoch: int
     weights: dict[str, Any]
@@ -53,7 +53,7 @@ class HandedOver(NamedTuple):
 
 
 class EpochRun(Protocol):
-    """What trains epoch after epoch, and goes on from a checkpoint."""
+    """A training that runs epoch after epoch and can continue from a checkpoint."""
 
     epoch: int
     """Epochs completed."""
@@ -74,7 +74,7 @@ class EpochRun(Protocol):
         """Writes the state after the last completed epoch."""
 
     def restore(self, path: Path) -> None:
-        """Goes on where `save` left off; raises CheckpointError when the file is no such checkpoint."""
+        """Restores the state that `save` wrote; raises CheckpointError if the file is not such a checkpoint."""
 
 
 class Run(EpochRun, Protocol):
@@ -91,7 +91,7 @@ class Run(EpochRun, Protocol):
 
     @property
     def summary(self) -> str:
-        """What trains where, for people."""
+        """One line for people: what trains, on which device."""
 
     @property
     def constant_since(self) -> int | None:
@@ -99,7 +99,7 @@ class Run(EpochRun, Protocol):
 
     @property
     def handed_over(self) -> HandedOver:
-        """What is tested and exported."""
+        """The weights that are tested and exported, and their epoch."""
 
     @property
     def is_at_best_epoch(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 
 class SavedState:
-    """Its state is that of the attributes named in `saved`, each under its name without an underscore."""
+    """Mixin whose state dict holds the attributes named in `saved`, without their leading underscore."""
 
     saved: ClassVar[tuple[str, ...]]
 

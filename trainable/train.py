@@ -205,7 +205,7 @@ def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path)
 
 
 def _epochs(run: Run, validate_every: int) -> Iterator[TrainedEpoch]:
-    """What is left of the budget; every so-many-th epoch of the training is validated, and the last one."""
+    """Runs the epochs left in the budget; validates every `validate_every`-th one and the last."""
     own = _of_task(run, "--validate-every-epochs") if validate_every > 1 else None
     while run.ending is None:
         since = run.epoch % validate_every + 1

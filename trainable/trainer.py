@@ -191,7 +191,7 @@ class Trainer(Resumable):
         return self.ranks.sum_update((p for group in self.optimizer.param_groups for p in group["params"]), terms)
 
     def _end_epoch(self) -> dict[str, object]:
-        """What the techniques say of the epoch; a collapse of the experts is acted on."""
+        """Returns the techniques' metrics of the epoch, and responds to a collapse of the experts."""
         used = self.techniques
         detector = used.collapse_detector
         # Once for all who ask: each check reads from the device, and sums over ranks.

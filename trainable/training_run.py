@@ -75,7 +75,7 @@ class TrainingRun:
 
     @property
     def summary(self) -> str:
-        """Such as `moe on cpu in fp32 (asked for)`."""
+        """One line for people, such as `moe on cpu in fp32 (asked for)`."""
         precision = self.trainer.precision
         return f"{self.config.workload} on {self.device} in {precision.name} ({precision.reason})"
 
@@ -125,7 +125,7 @@ class TrainingRun:
         return self._result(metrics, began, trained)
 
     def train_epoch(self) -> TrainedEpoch:
-        """As `run_epoch`, without the validation: the epoch can't be the best, and is not compared."""
+        """Trains one epoch without validation, so that it is not compared and can't be the best."""
         began = time.perf_counter()
         metrics = self._next_epoch(self._trained_that_fits)
         seconds, precision = time.perf_counter() - began, self.trainer.precision_effective
@@ -175,7 +175,7 @@ class TrainingRun:
             write_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
-        """Goes on where `save` left off; with another monitor, the best epoch and the patience begin anew.
+        """Restores the state that `save` wrote; with another monitor, the best epoch and the patience start over.
 
         Raises:
             CheckpointError: the file is not a checkpoint of this format.
@@ -196,7 +196,7 @@ class TrainingRun:
             self.trainer.scheduler.forget_best()
 
     def _parts(self) -> dict[str, Any]:
-        """What decides after each epoch and is on, by name."""
+        """Active parts that decide after each epoch, by name."""
         parts = {
             "micro_batches": self.micro_batches,
             "early_stopping": self.early_stopping,

@@ -45,7 +45,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def params_of(options: argparse.Namespace) -> dict[str, object]:
-    """What the options of `add_config_options` change, under the names of the configuration.
+    """Returns the parameters that the options of `add_config_options` set, under the configuration's names.
 
     Raises:
         ValueError: an assignment is not NAME=VALUE, or a parameter is given twice.

@@ -182,7 +182,7 @@ def _origin(module: str) -> Path | None:
 
 
 def _add_to_path(folder: Path) -> None:
-    """At its end: a user's file cannot take the place of an installed module."""
+    """Appends the folder to `sys.path`, so that a user's file cannot shadow an installed module."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 

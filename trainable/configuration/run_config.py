@@ -9,7 +9,7 @@ MOST_EPOCHS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """What every run has, whoever wrote its loop."""
+    """Fields that every run has, with this package's loop or the user's."""
 
     free_params: ClassVar[str | None] = None
     """The field that takes every parameter that is not a field of its own; None refuses such parameters."""

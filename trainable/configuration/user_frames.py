@@ -10,12 +10,12 @@ _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platli
 
 
 def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Those of the user's files, the innermost last."""
+    """Returns the frames of the error that are in the user's files, innermost last."""
     return [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_below(frame, _OURS + _LIBRARIES)]
 
 
 def in_words(error: BaseException) -> str:
-    """What it says: our own sentences as they are, any other error with its type."""
+    """Returns the text of an error, with its type unless this package raised it for people."""
     if is_our_sentence(error):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -9,7 +9,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def visible(text: str) -> str:
-    """Without what a terminal would obey: a control character is written as its escape.
+    """Escapes control characters, so that the text cannot steer a terminal.
 
     >>> visible("a\x1b[2J b")
     'a\\\\x1b[2J b'
@@ -34,5 +34,5 @@ def to_csv_cell(value: Any) -> Any:
 
 
 def from_csv_cell(cell: str) -> str:
-    """What `to_csv_cell` was given."""
+    """Undoes `to_csv_cell`."""
     return cell.removeprefix("'")

@@ -9,7 +9,7 @@ from trainable.configuration.run_config import RunConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopData:
-    """Where the loop finds its data."""
+    """Location of the loop's data."""
 
     source: str | None = None
     """Folder or file that `--data` names; None: the loop knows."""
@@ -17,7 +17,7 @@ class LoopData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig(RunConfig):
-    """What a loop is called with."""
+    """Arguments of a loop."""
 
     free_params: ClassVar[str | None] = "params"
 

@@ -11,7 +11,7 @@ class LoopError(ValueError):
 
 
 class ReturnedError(LoopError):
-    """What the function returned is not a value of the test split; it would be so again."""
+    """The function returned no values of the test split; retrying would not help."""
 
 
 def as_loop_error(error: BaseException, *, what: str = "your loop") -> LoopError:

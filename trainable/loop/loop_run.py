@@ -96,10 +96,10 @@ class LoopRun:
         return HandedOver(self.epoch, copy_to_cpu(weights), None)
 
     def states_before_training(self) -> Mapping[str, Any]:
-        """What the loop names in `epochs`; it is called up to there, and unwound.
+        """Runs the loop up to `epochs` and returns the states that it names there.
 
         Raises:
-            LoopError: it fails or returns before.
+            LoopError: the loop fails, or returns before that.
         """
         seed_everything(self.config.seed)
         handle = self._handles(UntrainedTrial)(pause=_never)
@@ -137,9 +137,9 @@ class LoopRun:
         )
 
     def test(self, data: Any = None) -> dict[str, float]:
-        """What the function returns after its loop, without `test/`; empty where it returns nothing.
+        """Metrics that the function returns after its loop, without the prefix `test/`; empty if it returns None.
 
-        A name such as `val/accuracy` stays, so that it is never taken for the accuracy on the test split.
+        A name such as `val/accuracy` keeps its prefix, so that it is never taken for the accuracy on the test split.
 
         Raises:
             ReturnedError: the function returned no numbers.

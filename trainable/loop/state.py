@@ -23,7 +23,7 @@ def check_states(states: Mapping[str, Any]) -> None:
 
 
 def state_of(state: Any) -> Any:
-    """As tensors and plain values."""
+    """Returns the state as tensors and plain values."""
     if isinstance(state, torch.Generator):
         return state.get_state()
     if isinstance(state, dict):

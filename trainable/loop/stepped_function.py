@@ -99,7 +99,7 @@ class SteppedFunction:
             self._news.put(None)
 
     def _outcome(self) -> Returned | Raised:
-        """Of the function, run to its end."""
+        """Runs the function to its end and returns how it ended."""
         try:
             return Returned(self._function(self.pause))
         except Unwound:

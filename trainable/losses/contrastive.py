@@ -18,7 +18,7 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NtXentConfig:
-    """How sharply views are compared."""
+    """Temperature of the NT-Xent loss."""
 
     temperature: float = 0.07
     """Divides the cosines, 0.01 or more; a low one weighs the most similar negatives more."""
@@ -94,7 +94,7 @@ def foreground_background_contrast(embeddings: Tensor, masks: Tensor, *, tempera
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Over the last two axes; 0 where there is no weight."""
+    """Weighted mean over the last two axes; 0 where all weights are 0."""
     return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp(min=_TINY)
 
 

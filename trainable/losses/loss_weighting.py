@@ -39,7 +39,7 @@ LEAST_WEIGHT = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeightingConfig:
-    """How the losses of the tasks become one."""
+    """How the losses of the tasks are combined."""
 
     weighting: str = "uncertainty"
     """equal, fixed, uncertainty, dynamic or gradnorm."""

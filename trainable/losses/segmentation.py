@@ -126,7 +126,7 @@ def _weighted_entropy(logits: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
 
 
 def as_matching_float32(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float32; a shape that merely broadcasts would be a silent error."""
+    """Returns both in float32; raises ValueError unless the shapes are equal: broadcasting would hide a mistake."""
     if logits.shape != masks.shape or logits.dim() != 4:
         raise ValueError(
             f"Logits of shape {tuple(logits.shape)} and masks of shape {tuple(masks.shape)} were given; both must be "

@@ -40,7 +40,7 @@ _RECALLS = np.linspace(0.0, 1.0, 101).tolist()
 
 
 class CrownScores(NamedTuple):
-    """What the metrics are computed from, of each image of a batch."""
+    """Inputs of the metrics for each image of a batch."""
 
     detections: list[dict[str, Tensor]]
     semantic: Tensor
@@ -133,7 +133,7 @@ def shade_distribution(masks: Tensor, labels: Tensor, num_kinds: int) -> Tensor:
 
 
 def mean_iou(confusion: Tensor) -> float:
-    """Over the classes that are true or predicted somewhere; rows are true classes, shape (S, S)."""
+    """Mean IoU of the classes that occur in labels or predictions; rows are true classes, shape (S, S)."""
     hits = confusion.diagonal()
     union = confusion.sum(dim=0) + confusion.sum(dim=1) - hits
     return float((hits[union > 0] / union[union > 0]).mean())

@@ -16,7 +16,7 @@ _MEANS = {"mean_kappa": "quadratic_weighted_kappa", "mean_accuracy": "accuracy",
 
 
 def metric_names(class_names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What `GradingMetrics` computes for these classes of these tasks."""
+    """Names of the metrics that `GradingMetrics` computes for these tasks and classes."""
     own = [
         f"{task}_{metric}"
         for task, classes in class_names.items()

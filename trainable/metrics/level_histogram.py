@@ -48,7 +48,7 @@ class LevelHistogram:
 
     @classmethod
     def of_counts(cls, counts: Tensor, *, min_max_normalise: bool = True) -> Self:
-        """From the counts of `count_pixels`.
+        """Builds the histogram from the counts of `count_pixels`.
 
         Args:
             min_max_normalise: stretches each prediction to [0, 1] unless it is constant, as the common protocol does.
@@ -171,7 +171,7 @@ def _lines(number: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _first_bins(images: int, width: int, device: torch.device) -> Tensor:
-    """Where the set of each image's column begins, (B, 1, W)."""
+    """Index of the first bin of each image's column, (B, 1, W)."""
     image, column = torch.arange(images, device=device).view(-1, 1, 1), torch.arange(width, device=device)
     return (image * _NUM_SETS + column % _NUM_SETS) * _BINS_PER_SET
 

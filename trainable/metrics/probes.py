@@ -48,7 +48,7 @@ class ProbeMetrics(CollectedBatches):
 
 
 def standardise(bank: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with the bank's mean at 0 and its spread at 1, feature by feature; a constant one becomes 0."""
+    """Scales each feature of both by the mean and standard deviation of the bank; a constant feature becomes 0."""
     mean, spread = bank.mean(dim=0), bank.std(dim=0, correction=0)
     scale = torch.where(spread > 1e-6, 1.0 / spread.clamp_min(1e-6), 0.0)
     return (bank - mean) * scale, (queries - mean) * scale

@@ -15,7 +15,7 @@ MIN_SIDE_PX = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig(UserNetworkConfig):
-    """Which backbone, and what it starts from."""
+    """The backbone and its initial weights."""
 
     backbone: str = "small"
     """One of BACKBONES, or timm:NAME; "small" trains from scratch on a CPU."""

@@ -22,7 +22,7 @@ RARE_FOREGROUND_LOGIT = -2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamouflageNetConfig(BackboneConfig):
-    """What the network is made of."""
+    """Architecture of the network."""
 
     pyramid_channels: int = 32
     """Channels of the pyramid and of the experts, a multiple of 8."""

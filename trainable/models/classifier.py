@@ -16,7 +16,7 @@ from trainable.models.output import ModelOutput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig(BackboneConfig):
-    """What the network is made of."""
+    """Architecture of the network."""
 
     class_names: tuple[str, ...]
     """The classes in the order of their labels, two or more; set from the opened data."""

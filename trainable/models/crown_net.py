@@ -36,7 +36,7 @@ _SMALLEST = {"num_instance_classes": 1, "num_semantic_classes": 2, "anchor_px": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrownNetConfig(BackboneConfig):
-    """What the network is made of."""
+    """Architecture of the network."""
 
     pyramid_channels: int = 32
     """Channels of the pyramid and of the heads, a multiple of 8."""

@@ -56,7 +56,7 @@ ENCODERS: dict[str, EncoderShape] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig(UserNetworkConfig):
-    """Which encoder, and from which weights."""
+    """The encoder and its initial weights."""
 
     encoder: str = "small"
     """One of ENCODERS."""

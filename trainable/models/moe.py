@@ -28,7 +28,7 @@ Routing = Literal["image", "token"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where T tokens go; N experts, k chosen."""
+    """Assignment of T tokens to k of N experts each."""
 
     probs: Tensor
     """Router probabilities, fp32, shape (T, N)."""
@@ -164,9 +164,9 @@ class MixtureOfExperts(nn.Module):
         return [(parameter, dead) for parameter in rewritten]
 
     def _router_logits(self, router: nn.Linear, source: Tensor) -> Tensor:
-        """Of each image from its mean and spread, or from a descriptor (B, D) as it is; else of each token.
+        """Router logits per image, from its mean and standard deviation or a descriptor (B, D), or else per token.
 
-        In fp32 whatever the autocast: a rounding error in a logit changes which expert is chosen.
+        Computed in fp32 even under autocast: a rounding error in a logit changes which expert is chosen.
         """
         with torch.autocast(source.device.type, enabled=False):
             source = source.float()

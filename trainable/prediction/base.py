@@ -67,6 +67,6 @@ class Predictor(ABC):
 
 @torch.no_grad()
 def network_output(forward: Forward, pixels: np.ndarray) -> ModelOutput:
-    """Of one image (H, W, 3) or a batch (B, H, W, 3), uint8."""
+    """Runs the network on one image (H, W, 3) or a batch (B, H, W, 3), uint8."""
     batch = pixels if pixels.ndim == 4 else pixels[None]
     return forward(as_images(torch.tensor(batch)))

@@ -66,7 +66,7 @@ class GradesPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPredictor(Predictor):
-    """For networks with one logit per class."""
+    """Predictor for networks with one logit per class."""
 
     kind: ClassVar = ClassPrediction
 
@@ -81,7 +81,7 @@ class ClassPredictor(Predictor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradesPredictor(Predictor):
-    """For networks whose logits are concatenated by task."""
+    """Predictor for networks whose logits are concatenated by task."""
 
     kind: ClassVar = GradesPrediction
 

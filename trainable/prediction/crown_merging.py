@@ -69,12 +69,12 @@ def merge_crowns(found: Sequence[tuple[Box, FoundCrown]]) -> list[FoundCrown]:
 
 
 def intersection(one: Box, other: Box) -> Box:
-    """Of two boxes; one without an area where they do not meet."""
+    """Intersection of two boxes; a box without area if they do not overlap."""
     return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
 
 
 def _on_neighbours(tile_of_each: Sequence[Box]) -> dict[Box, np.ndarray]:
-    """For each tile the indices of the detections on all other tiles that it overlaps."""
+    """Maps each tile to the indices of the detections on all other tiles that overlap it."""
     places: dict[Box, list[int]] = {}
     for place, tile in enumerate(tile_of_each):
         places.setdefault(tile, []).append(place)
@@ -87,7 +87,7 @@ def _on_neighbours(tile_of_each: Sequence[Box]) -> dict[Box, np.ndarray]:
 
 
 def _overlaps(extents: np.ndarray, extent: np.ndarray) -> np.ndarray:
-    """Which of the boxes (n, 4) meet this one."""
+    """Mask (n,) of the boxes (n, 4) that overlap this one."""
     return (np.maximum(extents[:, :2], extent[:2]) < np.minimum(extents[:, 2:], extent[2:])).all(axis=1)
 
 

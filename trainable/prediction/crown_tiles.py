@@ -18,7 +18,7 @@ from trainable.supervision.crowns import as_crown_output, crown_scores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileCut:
-    """How a picture is cut."""
+    """The grid of tiles that a picture is cut into."""
 
     size: tuple[int, int]
     """Height and width of the picture."""

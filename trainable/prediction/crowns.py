@@ -90,7 +90,7 @@ class CrownsPrediction(Prediction):
 
 
 def unsure(scores: Sequence[float]) -> str:
-    """What to add to a count of no crowns where only detections below SURE_SCORE were made; else nothing."""
+    """Suffix of a count of 0 crowns that mentions detections below SURE_SCORE; empty without, or with surer ones."""
     if not scores or max(scores) >= SURE_SCORE:
         return ""
     return f" ({len(scores)} below score {SURE_SCORE}, the best {max(scores):.2f})"

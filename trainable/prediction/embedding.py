@@ -33,7 +33,7 @@ class EmbeddingPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingPredictor(Predictor):
-    """For networks whose output has embeddings (B, D)."""
+    """Predictor for networks whose output has embeddings (B, D)."""
 
     kind: ClassVar = EmbeddingPrediction
 

@@ -128,7 +128,7 @@ class PredictionFolder:
 
 
 def _whole_rows(table: Path) -> list[dict[str, str]]:
-    """Its rows, without one that was cut short.
+    """Returns the rows of the table, without a truncated last one.
 
     Raises:
         ValueError: its first line does not name the pictures, as after another program has saved it in its own way.

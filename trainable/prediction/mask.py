@@ -50,7 +50,7 @@ class MaskPrediction(Prediction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskPredictor(Predictor):
-    """For networks with one logit per pixel."""
+    """Predictor for networks with one logit per pixel."""
 
     kind: ClassVar = MaskPrediction
 

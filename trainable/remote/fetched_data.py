@@ -48,7 +48,7 @@ def fetch(source: str, cache_dir: Path | None = None) -> Path:
 
 
 def _fetch_once(remote: RemoteFolder, files: Mapping[str, int], folder: Path, source: str, archive: str | None) -> None:
-    """Of several processes one fetches and the others wait; what fails leaves nothing behind."""
+    """Fetches the data in one process while others wait; a failed fetch leaves nothing behind."""
     with disk_errors_as_sentences(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):

@@ -64,7 +64,7 @@ class RemoteFolder:
 
     @_as_os_errors()
     def size(self, name: str) -> int | None:
-        """In bytes; None where there is no file of that name."""
+        """Size of a file in bytes; None if there is no file of that name."""
         info = self._files.get_file_info(self._path(name))
         return info.size if info.is_file else None
 

@@ -4,7 +4,7 @@ import math
 
 
 def number_text(value: float | None, decimals: int = 3) -> str:
-    """So many decimals from 0.01 to 100, else as many significant digits; a dash for None and for what is not finite.
+    """Formats with `decimals` decimals from 0.01 to 100, else as many significant digits; a dash if None or not finite.
 
     >>> number_text(0.8034), number_text(0.00012), number_text(0.8034, decimals=4), number_text(None)
     ('0.803', '0.00012', '0.8034', '-')

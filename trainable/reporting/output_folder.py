@@ -67,7 +67,7 @@ def finished_epochs(curve: Path) -> list[dict[str, Any]]:
 
 
 def read_curve(curve: Path) -> list[dict[str, Any]]:
-    """As `finished_epochs`; also raises ValueError when there is none."""
+    """Like `finished_epochs`, but raises ValueError if there is none."""
     epochs = finished_epochs(curve)
     if not epochs:
         raise ValueError(f"{curve} holds no epoch; give the curve.jsonl of a training that finished one.")
@@ -75,7 +75,7 @@ def read_curve(curve: Path) -> list[dict[str, Any]]:
 
 
 def read_tested(metrics: Path) -> dict[str, Any]:
-    """What a finished training wrote last: `epoch` of its weights, how it `ended`, its metrics on `test`.
+    """Reads the final metrics of a training: `epoch` of its weights, how it `ended`, its metrics on `test`.
 
     Raises:
         ValueError: the file is damaged.

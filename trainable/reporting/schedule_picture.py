@@ -64,7 +64,7 @@ def planned_strengths(config: TrialConfig) -> list[float]:
 
 
 def _draw_shares(axes: Axes, config: TrialConfig) -> None:
-    """Both hold through an epoch, unlike the rate, which follows every update."""
+    """Draws both as steps: they are constant within an epoch, unlike the learning rate."""
     edges = np.arange(config.max_epochs + 1)
     axes.stairs(planned_strengths(config), edges, baseline=None, color=_STRENGTH, label="augmentation strength")
     if config.unfreezing is not None:

@@ -12,7 +12,7 @@ from trainable.reporting.tracking import TRACKERS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """How a training runs and what it writes; none of it changes the weights."""
+    """Options of how a training runs and what it writes; none of them changes the weights."""
 
     device: str = "auto"
     resume: bool = False

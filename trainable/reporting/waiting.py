@@ -40,11 +40,11 @@ class Waiting(AbstractContextManager):
         self._thread.start()
 
     def count(self, done: int, total: int) -> None:
-        """What the next line says too; how long the rest takes follows from how long this took."""
+        """Sets the progress that the next line shows, with the time left extrapolated from it."""
         self._done, self._total = done, total
 
     def end(self) -> None:
-        """No line follows; may be repeated."""
+        """Stops the lines; may be called again."""
         self._ended.set()
         self._thread.join()
 
@@ -58,7 +58,7 @@ class Waiting(AbstractContextManager):
             logger.info("%s ... %s", self._doing, self.how_far(time.monotonic() - self._began))
 
     def how_far(self, seconds: float) -> str:
-        """What the line says after so many seconds."""
+        """Returns the progress part of the line after this many seconds."""
         counted = f"{self._done} of {self._total}{self._unit}, " if self._total else ""
         rest = self._total - self._done
         left = f", about {duration_text(seconds / self._done * rest)} left" if self._done and rest else ""

@@ -65,7 +65,7 @@ def as_crown_output(output: ModelOutput) -> CrownOutput:
 
 
 def no_crowns(num_trees: float) -> TrivialPredictor:
-    """No crown anywhere and soil throughout; as many trees as a training image has on average."""
+    """Predicts no crowns, soil everywhere, and the mean number of trees of a training image."""
 
     def scores(targets: Sequence[CrownTarget]) -> CrownScores:
         height, width = targets[0]["semantic"].shape
@@ -86,7 +86,7 @@ def no_crowns(num_trees: float) -> TrivialPredictor:
 
 
 def crowns_of_others(drawn: Callable[[], CrownTarget]) -> TrivialPredictor:
-    """For each image what is annotated on a training image that `drawn` chooses, with crowns."""
+    """Predicts for each image the annotations of a training image with crowns, which `drawn` chooses."""
 
     def scores(targets: Sequence[CrownTarget]) -> CrownScores:
         others = [drawn() for _ in targets]

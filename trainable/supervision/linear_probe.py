@@ -37,10 +37,10 @@ Scores = Callable[[Tensor, Any], Any]
 
 
 def features_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """From images (B, 3, H, W) in [0, 1] to the features that the network's head reads, (B, D).
+    """Returns the function from images (B, 3, H, W) in [0, 1] to the features that the network's head reads, (B, D).
 
     Raises:
-        ValueError: the network does not say which of its layers are features.
+        ValueError: the network has no method `features`.
     """
     # A network's attribute of this name may be a module of its layers, as torchvision's have.
     features = getattr(model, "features", None)
@@ -171,7 +171,7 @@ def encode_images(encode: Callable[[Tensor], Tensor], batches: Batches) -> tuple
 def _measure(
     probe: LinearProbe, candidates: Sequence[Scores], batches: Batches, new_metrics: Callable[[], Metrics]
 ) -> list[dict[str, float]]:
-    """Of each candidate, in one pass over the images."""
+    """Computes the metrics of each candidate in one pass over the images."""
     metrics = [new_metrics() for _ in candidates]
     for images, targets in batches:
         features = probe.encode(images).float()

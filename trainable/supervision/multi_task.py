@@ -102,7 +102,7 @@ class MultiTaskSupervision(Supervision):
         self.weighting.end_epoch([means[f"{name}_loss"] for name in self.num_classes])
 
     def _gradient_norms(self, losses: Tensor) -> dict[str, Tensor]:
-        """Of each task's loss with respect to the last shared layer, over a micro-batch or a rank's part of it."""
+        """Norms of each task's gradient at the last shared layer, over a micro-batch or a rank's part of it."""
         shared = [weights for weights in self._shared if weights.requires_grad]
         if not shared:
             return {}

@@ -25,7 +25,7 @@ PROBE_DRAWS = 20
 
 
 class TrivialFloor(NamedTuple):
-    """What the best of a workload's trivial predictions scores on a split: the mean over its draws."""
+    """Score of a workload's best trivial prediction on a split: the mean over its draws."""
 
     name: str
     objective: float

@@ -34,7 +34,7 @@ _FOLDER_OPTIONS = [option for option in fields(CrownFolderOptions) if option.nam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgroforestryData:
-    """What to map."""
+    """Source and size of the tiles."""
 
     source: str = EMBEDDED
     """"tiles" for the embedded generator, or a folder of images with their annotations."""
@@ -64,7 +64,7 @@ class AgroforestryData:
 
     @property
     def side_px(self) -> int:
-        """Of the tiles that are trained on."""
+        """Side of the training tiles."""
         return self.generator.tile_px if self.source == EMBEDDED else self.tile_px
 
     @property

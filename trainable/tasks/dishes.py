@@ -36,7 +36,7 @@ SOURCE_OF_A_FILE = rf"(?i)(.+?)((_(dirty|{COPY_MARKS})|(_(jpe?g|png))?\.rf\.).*)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DishesData:
-    """What to classify."""
+    """Source and size of the images."""
 
     source: str = EMBEDDED
     """"plates" for the embedded generator, or a folder of class folders."""
@@ -59,7 +59,7 @@ class DishesData:
 
     @property
     def side_px(self) -> int:
-        """Of the square images that are trained on."""
+        """Side of the square training images."""
         return self.plates.plate_size_px if self.source == EMBEDDED else self.image_size_px
 
     @property

@@ -19,7 +19,7 @@ EMBEDDED = "leaves"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafData:
-    """Which leaves."""
+    """Source and size of the images of leaves."""
 
     source: str = EMBEDDED
     """"leaves" for the embedded generator, or a folder of class folders."""
@@ -47,7 +47,7 @@ class LeafData:
 
     @property
     def side_px(self) -> int:
-        """Of the square images that are trained on."""
+        """Side of the square training images."""
         return self.leaves.picture_px if self.source == EMBEDDED else self.image_size_px
 
 

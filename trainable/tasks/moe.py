@@ -56,7 +56,7 @@ COLLAPSE_PATIENCE = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CamouflageData:
-    """What to segment."""
+    """Source and size of the images and masks."""
 
     source: str = EMBEDDED
     """"scenes" for the embedded generator, or a folder of images and masks."""

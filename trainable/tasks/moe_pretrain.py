@@ -97,7 +97,7 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return view_predictors()
 
     def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
-        """Of both views of each image, (B, 2, D)."""
+        """Probe of the features of both views of each image, (B, 2, D)."""
         features = features_of(model)
         return FeatureProbe(lambda views: features(views.flatten(0, 1)).unflatten(0, (-1, 2)))
 

@@ -49,7 +49,7 @@ class PretrainingTask(Task[Config]):
         return Techniques(augmentation=TwoViews(config.views, generator=generator))
 
     def training_batches(self, config: Config, data: LabelledImages, device: torch.device) -> LabelledTrainingBatches:
-        """Only whole batches: among fewer images a partner is easier to find."""
+        """Drops the last short batch: among fewer images a partner is easier to find."""
         whole_batches = max(1, len(data) // config.batch_size)
         return LabelledTrainingBatches(
             data, batch_size=config.batch_size, seed=config.seed, device=device, max_batches=whole_batches

@@ -45,7 +45,7 @@ CLASSES = dict(zip(TASK_NAMES, CLASS_NAMES, strict=True))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FundusData:
-    """What to grade."""
+    """Source and size of the fundus photographs."""
 
     source: str = EMBEDDED
     """"fundus" for the embedded generator, or a folder of photographs and tables of their grades."""
@@ -70,7 +70,7 @@ class FundusData:
 
     @property
     def side_px(self) -> int:
-        """Of the square images that are trained on."""
+        """Side of the square training images."""
         return self.fundus.image_size_px if self.source == EMBEDDED else self.image_size_px
 
 
@@ -145,7 +145,7 @@ class RetinaTask(Task[RetinaConfig]):
         )
 
     def adapt_to_data(self, config: RetinaConfig, splits: GradedSplits) -> RetinaConfig:
-        """Which grades there are, how often each occurs and how many labels are missing."""
+        """Sets the tasks, the count of each grade and the share of labelled images from the data."""
         shares = tuple(sum(splits.train.class_counts(task)) / len(splits.train) for task in range(len(splits.tasks)))
         counts = tuple(count for own in splits.class_counts for count in own)
         rows = rows_of_the_head({task: CLASSES[task] for task in splits.tasks})

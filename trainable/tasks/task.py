@@ -82,14 +82,14 @@ class Task(ABC, Generic[Config]):
 
     @abstractmethod
     def build_supervision(self, config: Config) -> Supervision:
-        """How a batch becomes a loss, and an evaluation batch scores."""
+        """Builds what turns a batch into losses, and an evaluation batch into scores."""
 
     def build_techniques(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> Techniques:
         """The techniques that only this workload has, around its network on its device; none unless overridden."""
         return Techniques()
 
     def build_lasting_collapse(self, config: Config) -> LastingCollapse | None:
-        """What ends a training whose experts stay collapsed; None, as for networks without experts, never does."""
+        """Builds the rule that ends a training whose experts stay collapsed; None never ends one."""
         return None
 
     @abstractmethod
@@ -121,15 +121,15 @@ class Task(ABC, Generic[Config]):
         return AveragedViews(supervision, self.view_averaging(config))
 
     def view_averaging(self, config: Config) -> ViewAveraging:
-        """How a final test and a prediction evaluate an image: as its configuration's `test_time_augmentation` says."""
+        """How a final test and a prediction average views of an image: by `test_time_augmentation`, else one view."""
         views = getattr(config, "test_time_augmentation", None)
         return single_view if views is None else views.average_views
 
     def predictor(self, config: Config) -> Predictor:
-        """What predicts a single picture with a trained network.
+        """Returns the predictor of single pictures for a trained network.
 
         Raises:
-            ValueError: the workload defines none, or the configuration lacks what only opened data can tell.
+            ValueError: the workload defines none, or the configuration lacks values that are set from opened data.
         """
         raise ValueError(
             f"{self.name} defines no predictor; write the method `predictor` of its task, or load its network in "
@@ -141,7 +141,7 @@ class Task(ABC, Generic[Config]):
         return ()
 
     def class_counts(self, config: Config, data: Any) -> dict[str, int]:
-        """How many of each class one split has, by name; nothing unless overridden."""
+        """Number of images or objects of each class in one split, by name; empty unless overridden."""
         return {}
 
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
@@ -175,7 +175,7 @@ class Task(ABC, Generic[Config]):
         return None
 
     def linear_probe(self, config: Config, model: nn.Module) -> LinearProbe:
-        """What fits and judges a linear layer on this frozen network.
+        """Returns the probe that fits and scores a linear layer on this frozen network.
 
         Raises:
             ValueError: there is none for the workload or for this network.

@@ -22,7 +22,7 @@ _LOWER_IS_BETTER = ("loss", "mae", "ece", "nll", "error", "distance", "num_empty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestEpochConfig:
-    """Which metric decides."""
+    """The metric that decides which epoch is best."""
 
     monitor: str | None = None
     """A metric of the validation, such as val/accuracy or val/loss; None is the workload's objective."""
@@ -39,10 +39,10 @@ class Monitor:
     """max or min."""
 
     def value_in(self, metrics: Mapping[str, float]) -> float:
-        """Its value among those of an epoch.
+        """The value of this metric in an epoch.
 
         Raises:
-            ValueError: it is not there; only the data shows that, as where a grade or a map is annotated nowhere.
+            ValueError: the metric is missing, for example because the data has no annotations of a grade or a map.
         """
         if self.name not in metrics:
             measured = ", ".join(name for name in metrics if name.startswith("val/"))

@@ -136,7 +136,10 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
 
 
 def _keeps_other_moments(group: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
-    """Of Adam, RMSprop and SGD each has an option that the others lack; RMSprop keeps one more with a momentum."""
+    """Whether two parameter groups belong to optimizers with different moments.
+
+    Adam, RMSprop and SGD each have an option that the others lack; RMSprop keeps one more moment with a momentum.
+    """
     kinds = [
         ({"betas", "alpha", "dampening"} & one.keys(), "alpha" in one and one.get("momentum", 0) > 0)
         for one in (group, saved)
@@ -258,12 +261,12 @@ class Resumable:
 
 
 def run_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a TrainingRun keeps beside its trainer, by name; older checkpoints hold it among the trainer's parts."""
+    """States that a TrainingRun saves besides its trainer; older checkpoints hold them in the trainer's parts."""
     return checkpoint.get("run", checkpoint["trainer"]["parts"])
 
 
 def weights_to_export(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What `handed_over` gives of the run that wrote this checkpoint: the weights to test and to export."""
+    """Returns the weights to test and to export, as `handed_over` of the run that wrote this checkpoint."""
     if "handed_over" in checkpoint:
         return checkpoint["handed_over"]
     best, trained = run_state(checkpoint).get("best_epoch"), checkpoint["trainer"]

@@ -25,7 +25,7 @@ _PATIENCE = 2
 
 
 def constant_shares(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Those of an epoch's metrics that say that predictions are constant."""
+    """Returns the metrics of an epoch that show constant predictions."""
     return {
         name: value for name, value in metrics.items() if name.endswith("constant_share") and value >= LARGEST_SHARE
     }

@@ -15,7 +15,7 @@ from trainable.saved_state import SavedState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStoppingConfig:
-    """How long to wait for an improvement, and what counts as one."""
+    """Patience of early stopping, and what counts as an improvement."""
 
     patience_epochs: int = 10
     """Epochs in a row without an improvement after which the training ends, 1 or more."""
@@ -46,7 +46,7 @@ class EarlyStopping(SavedState):
         return self.epochs_without_improvement >= self.config.patience_epochs
 
     def numbers(self, epoch: int) -> dict[str, float]:
-        """What the end after this epoch rests on."""
+        """The numbers behind an end after this epoch."""
         best_epoch = epoch - self.epochs_without_improvement
         best = self._sign * self._best
         return {"patience_epochs": self.config.patience_epochs, "best": best, "best_epoch": best_epoch}

@@ -21,7 +21,7 @@ CUBLAS_VARIABLE, CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What is set while a configuration trains; None leaves a switch as the process has it."""
+    """Backend switches that are set while a configuration trains; None leaves a switch unchanged."""
 
     cudnn_benchmark: bool | None = None
     """cuDNN times its kernels for each shape of input and takes the fastest: quicker where shapes repeat, slower where

@@ -58,9 +58,9 @@ def sampled(
 
 @cache
 def gpu_utilisation(device: torch.device) -> Callable[..., AbstractContextManager[list[float]]] | None:
-    """What samples a device during the updates of an optimizer; None on a CPU, and where utilisation can't be read.
+    """Returns a sampler of the GPU utilisation during optimizer updates; None on a CPU or if it can't be read.
 
-    The cache makes the log say so once a process.
+    Cached, so that the warning is logged once per process.
     """
     if device.type != "cuda":
         return None

@@ -139,17 +139,17 @@ def can_be_halved(batch_size: int, least: int) -> bool:
 
 @dataclass(frozen=True)
 class MicroBatchCaps:
-    """Which micro-batches are known to fit; one instance per process."""
+    """Micro-batch sizes that are known to fit; one instance per process."""
 
     largest: dict[Hashable, int] = field(default_factory=dict)
     """The largest micro-batch by what decides on the memory that an image takes."""
 
 
 class MicroBatches:
-    """How large the micro-batches of one training are: as configured, or halved so often that they fit.
+    """Size of the micro-batches of one training: as configured, or halved until they fit.
 
     Args:
-        caps: what is known to fit from earlier trainings of this process.
+        caps: sizes that are known to fit from earlier trainings of this process.
         device: where they must fit; None for the ranks of a trial, which have a device each.
     """
 
@@ -169,7 +169,7 @@ class MicroBatches:
         return replace(self._configured, batch_size=self.size, accumulation_steps=self.accumulation_steps)
 
     def halve(self, *, epoch: int) -> bool:
-        """After a shortage in this epoch, which starts again; False where the micro-batches can't be smaller."""
+        """Halves the micro-batches after a shortage in this epoch; False if they can't be smaller."""
         if not can_be_halved(self.size, self._configured.min_batch_size):
             return False
         former = self.size
@@ -190,7 +190,7 @@ class MicroBatches:
         return {"halved_to": self.size if self.size < self._configured.batch_size else None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on with what fitted then, where that is smaller; other trainings of the process don't hear of it."""
+        """Restores the size that fitted then, if it is smaller; does not change the caps of the process."""
         if state["halved_to"] is not None:
             while self.size > state["halved_to"]:
                 self.size, self.accumulation_steps = halve_micro_batch(self.size, self.accumulation_steps)
@@ -198,15 +198,15 @@ class MicroBatches:
 
     @property
     def evaluation_batch_size(self) -> int | None:
-        """To which the batches of a validation or test are divided; None: they are what the task makes them."""
+        """Size that batches of a validation or test are split into; None: they are used as the task makes them."""
         return self.evaluated if self.evaluated < self._configured.batch_size else None
 
     def halve_evaluated(self) -> bool:
-        """After a shortage in a validation or test, which starts again; False where the batches can't be smaller."""
+        """Halves the evaluation batches after a shortage in a validation or test; False if they can't be smaller."""
         if not can_be_halved(self.evaluated, self._configured.min_batch_size):
             return False
         self.evaluated, _ = halve_micro_batch(self.evaluated, 1)
-        # What was trained stands.
+        # The training of the epoch is kept.
         logger.warning("out of memory in an evaluation: repeating it in batches of %d", self.evaluated)
         return True
 

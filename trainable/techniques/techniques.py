@@ -21,7 +21,7 @@ STATELESS = ("unfreezing", "max_grad_norm", "z_loss_weight")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Techniques:
-    """What is on; None is off."""
+    """The techniques of a trainer; None is off."""
 
     augmentation: BatchAugmentation | None = None
     """Of training batches, on the device."""

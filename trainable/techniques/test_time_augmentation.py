@@ -36,7 +36,7 @@ def single_view(forward: Forward) -> Forward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassViewsConfig:
-    """Which views are averaged to classify an image."""
+    """Views that are averaged to classify an image."""
 
     tta_flips: bool = True
     """Every view is taken mirrored too."""
@@ -67,7 +67,7 @@ class ClassViewsConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskViewsConfig:
-    """Which views are averaged to segment an image."""
+    """Views that are averaged to segment an image."""
 
     tta_flips: bool = True
     """Every view is taken mirrored too, and its mask mirrored back."""

@@ -63,7 +63,7 @@ def _latency_ms(config: TrialConfig, splits: Any, device: torch.device) -> float
 
 
 def _peak_gib(config: TrialConfig, splits: Any, device: torch.device) -> float:
-    """As in the last epoch: images are whole and all blocks train by then."""
+    """Peak memory of an update as in the last epoch, when images are whole and all blocks train."""
     task, last_epoch = get_task(config.workload), config.max_epochs - 1
     batches = task.training_batches(config, splits.train, device)
     batches.set_epoch(last_epoch)

@@ -24,7 +24,7 @@ from trainable.workloads.workload import DEFAULT, Progress, Workload
 
 @runtime_checkable
 class Loop(Protocol):
-    """What a loop says of itself; a `LoopSpace` is one."""
+    """The interface of a training loop, which `LoopSpace` implements."""
 
     train: Callable[..., Any]
     objective: str
@@ -119,7 +119,7 @@ class LoopWorkload(Workload[LoopConfig]):
 
 
 def _annotation(train: Callable[..., Any]) -> object:
-    """Of the function's first argument, the only one that matters here."""
+    """Type annotation of the function's first argument."""
     first = next(iter(inspect.signature(train).parameters.values()), None)
     text = None if first is None else first.annotation
     if not isinstance(text, str):

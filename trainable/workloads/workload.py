@@ -23,7 +23,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What the ranges of a space depend on and a report says of the data; the defaults say nothing of it."""
+    """Facts about the data for the ranges of a space and for reports; the defaults mean unknown."""
 
     images: Mapping[str, int] = field(default_factory=dict)
     """Number of images by split."""
@@ -71,11 +71,11 @@ class Workload(ABC, Generic[Config]):
         return config
 
     def facts(self, config: Config, data: Any) -> DataFacts:
-        """What a plan and a report need to know of the opened data; nothing unless overridden."""
+        """Facts about the opened data for plans and reports; unknown unless overridden."""
         return DataFacts()
 
     def trivial_floor(self, config: Config, data: Any, split: str) -> TrivialFloor | None:
-        """What a prediction scores on a split that looks at no image; None where nobody can tell."""
+        """Score on a split of a prediction that looks at no image; None if unknown."""
         return None
 
     def no_linear_probe(self, config: Config) -> str | None:

@@ -91,7 +91,7 @@ def _kept_once(stage: nn.Module) -> dict[str, Any]:
 
 
 def _contexts(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Of a forward pass, and of the one that the backward pass repeats."""
+    """Contexts of the forward pass and of its recomputation in the backward pass."""
     return nullcontext(), _StatisticsKept(stage)
 
 

@@ -93,7 +93,7 @@ def _names_of_whole(name: str) -> frozenset[str]:
 
 
 def _classifiers(name: str) -> tuple[str, ...]:
-    """How the names of the last layer's tensors begin, which a backbone does not use."""
+    """Name prefixes of the last layer's tensors, which a backbone does not use."""
     known = timm_package().get_pretrained_cfg(name.removeprefix(TIMM))
     found = None if known is None else known.classifier
     layers = (found,) if isinstance(found, str) else found or ()

@@ -26,7 +26,7 @@ MIN_MATCHED_FRACTION = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPackage:
-    """What an installed package of weights does not say of itself."""
+    """Facts about an installed package of weights that the package does not state."""
 
     backbone: str
     """The only network that they are right for; others of its shape take them and are wrong."""
@@ -49,7 +49,7 @@ MAX_FOREIGN_FRACTION = 0.25
 
 
 def known_package(weights: str) -> KnownPackage | None:
-    """What is known of weights `package:NAME`."""
+    """Returns the facts about weights `package:NAME`; None for other weights and unknown packages."""
     return KNOWN_PACKAGES.get(weights.removeprefix(PACKAGE)) if weights.startswith(PACKAGE) else None
 
 

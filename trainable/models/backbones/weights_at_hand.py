@@ -22,7 +22,7 @@ class TrainedBackbone(NamedTuple):
 
 
 def trained_backbones() -> Iterator[TrainedBackbone]:
-    """Those on this machine, the one to take first: of installed packages, then of torch's cache of downloads."""
+    """Yields trained backbones on this machine, best first: installed packages, then torch's download cache."""
     if find_spec("timm") is not None:
         for name, known in KNOWN_PACKAGES.items():
             if find_spec(name) is not None:
@@ -31,7 +31,7 @@ def trained_backbones() -> Iterator[TrainedBackbone]:
 
 
 def _in_cache(folder: Path) -> Iterator[TrainedBackbone]:
-    """By its path, because a name such as `imagenet` would be downloaded where another machine lacks the file."""
+    """Yields cached backbones by path: a name such as `imagenet` would be downloaded where the file is missing."""
     files = {path.name: path for path in folder.glob("*.pth")}
     if not files:
         return

@@ -32,7 +32,7 @@ class BatchAugmentation(ABC):
         """The augmented batch; the inputs are never written to."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the random numbers stand; the settings are no part of it."""
+        """State of the random generator; the settings are not part of it."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ class BatchAugmentation(ABC):
 
 @dataclass(eq=False)
 class RampedAugmentation(BatchAugmentation):
-    """Its strength rises during `transition_duration` epochs from `transition_epoch` on."""
+    """An augmentation whose strength rises over `transition_duration` epochs from `transition_epoch` on."""
 
     initial_strength: float
     max_strength: float

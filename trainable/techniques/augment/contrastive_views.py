@@ -89,7 +89,7 @@ def gaussian_blur(images: Tensor, sigma_px: Tensor) -> Tensor:
 
 
 def _cached_images(images: Tensor) -> int:
-    """How many images [B, C, H, W] stay in the cache while they are blurred together."""
+    """Number of images [B, C, H, W] that fit in the CPU cache while they are blurred together."""
     return max(1, _CACHED_PIXELS // images[0, 0].numel())
 
 

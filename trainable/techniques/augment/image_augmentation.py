@@ -33,7 +33,7 @@ BEND_NODES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAugmentationConfig:
-    """Which recipe, and how its strength follows training."""
+    """The recipe, and how its strength changes during training."""
 
     severity: str = "moderate"
     """One of RECIPES: light, moderate, aggressive, photograph, two_views."""

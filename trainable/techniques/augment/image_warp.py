@@ -88,7 +88,7 @@ def warp(images: Tensor, moves: Tensor, bends: Tensor | None = None) -> Tensor:
 
 
 def _grid(moves: Tensor, bends: Tensor | None, size: tuple[int, ...]) -> Tensor:
-    """Where each output pixel looks, in the coordinates of `grid_sample`: [B, H, W, 2]."""
+    """Source position of each output pixel, in the coordinates of `grid_sample`: [B, H, W, 2]."""
     height, width = size
     aspect = torch.tensor([width / height, 1.0])
     steps_y, steps_x = ((2.0 * torch.arange(side) + 1.0) / side - 1.0 for side in (height, width))
@@ -121,7 +121,7 @@ def box_masks(area: Tensor, middle: Tensor, log_aspect: Tensor, size: tuple[int,
 
 
 def _inside(middle: Tensor, share: Tensor, pixels: int) -> Tensor:
-    """Which of the pixels of a side lie in the rectangle, [B, pixels]; edges are rounded to whole pixels."""
+    """Mask of the pixels along a side that are in the rectangle, [B, pixels]; edges are rounded to whole pixels."""
     first, last = (((middle + half * share) * pixels).round()[:, None] for half in (-0.5, 0.5))
     places = torch.arange(pixels)
     return (places >= first) & (places < last)

@@ -42,7 +42,7 @@ ANY_SHAPE_MIRRORS = ("horizontal", "vertical", "both")
 
 
 class Neighbours(NamedTuple):
-    """Which values of a line lie before and after each place, and the share of the one after; three of [N]."""
+    """Indices of the values before and after each position on a line, and the weight of the one after; [N] each."""
 
     before: Tensor
     after: Tensor
@@ -50,13 +50,13 @@ class Neighbours(NamedTuple):
 
 
 def places_in(starts: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """Where the pixels of a side look when its part [B] is stretched to the whole `size`, between pixels: [B, size]."""
+    """Source positions, in fractions of pixels, when a part [B] of a side is stretched to all of `size`: [B, size]."""
     steps = torch.arange(size, device=starts.device) + 0.5
     return (starts[:, None] + steps * (lengths / size)[:, None] - 0.5).clamp_(0, size - 1)
 
 
 def neighbours_of(places: Tensor, *, channels: int = 1) -> list[Neighbours]:
-    """Of each row of places [B, N] in a line of N pixels with their channels side by side: [N * C] each."""
+    """Neighbours of each row of positions [B, N] on a line of N pixels with interleaved channels: [N * C] each."""
     before = places.long()
     after = (before + 1).clamp_max_(places.shape[1] - 1)
     share = (places - before).repeat_interleave(channels, dim=1)
@@ -115,7 +115,7 @@ def draw_crops(count: int, height: int, width: int, *, magnitude: float, generat
 
 
 def first_crop_with_the_object(masks: Tensor, crops: Tensor) -> Tensor:
-    """Of the candidates [K, B, 4] the first that shows enough of the object in masks [B, 1, H, W]: [B, 4]."""
+    """Chooses the first of the candidates [K, B, 4] that shows enough of the object in masks [B, 1, H, W]: [B, 4]."""
     rows = _inside(crops[..., 0], crops[..., 2], masks.shape[-2])
     columns = _inside(crops[..., 1], crops[..., 3], masks.shape[-1])
     planes = masks[:, 0].float()

@@ -24,14 +24,14 @@ class PixelRange:
 
     @classmethod
     def between(cls, low: float, high: float) -> Self:
-        """For loaders that write black as `low` and white as `high`, for example 0 and 255."""
+        """The range of loaders that write black as `low` and white as `high`, for example 0 and 255."""
         if not low < high:
             raise ValueError(f"pixel range is {low} to {high}, but low must be below high: give black first.")
         return cls(torch.tensor([[[high - low]]]), torch.tensor([[[low]]]))
 
     @classmethod
     def normalised(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
-        """For loaders that subtract `mean` and divide by `std`, one number per channel."""
+        """The range of loaders that subtract `mean` and divide by `std`, one number per channel."""
         if len(mean) != len(std) or not all(value > 0 for value in std):
             raise ValueError(
                 f"mean {list(mean)} and std {list(std)} do not describe a normalisation: "

@@ -20,7 +20,7 @@ from trainable.techniques.augment.image_augmentation import augment_images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoViewsConfig:
-    """How much the two views of an image differ."""
+    """Strength of the difference between the two views of an image."""
 
     smallest_crop_area: float = 0.2
     """Smallest share of the image that a view shows, in (0, 1]."""

@@ -67,7 +67,7 @@ class CollapseVerdict:
 
     @property
     def is_healthy(self) -> bool:
-        """No layer is collapsed, and not for want of evidence."""
+        """No layer is collapsed, and each has enough evidence for that."""
         return all(layer.can_tell and not layer.reasons for layer in self.layers)
 
     @property
@@ -161,7 +161,7 @@ def single_test_level(num_experts: int, num_layers: int, false_alarm_rate: float
 def assignments_to_find_dead_expert(
     num_experts: int, threshold: float = 0.3, *, top_k: int = 1, false_alarm_rate: float = 0.01
 ) -> int:
-    """How many assignments prove that an expert which is never chosen is dead, in a network of one routed layer.
+    """Number of assignments that prove that a never chosen expert is dead, in a network with one routed layer.
 
     Args:
         num_experts: experts of the layer.

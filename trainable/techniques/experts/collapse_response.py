@@ -100,7 +100,7 @@ class _Act(_Done):
 
 
 class ExpertLayer(Protocol):
-    """What a mixture-of-experts layer lets the response do; see MixtureOfExperts."""
+    """The methods of a mixture-of-experts layer that the response uses; see MixtureOfExperts."""
 
     router_noise: float
 
@@ -251,6 +251,6 @@ class CollapseResponse:
         return [(index, layer) for index, layer in enumerate(verdict.layers) if layer.reasons]
 
     def _add_noise(self, index: int, noise: float) -> None:
-        """On top of the noise that the layer was built with, replacing what was added before."""
+        """Adds to the noise that the layer was built with, replacing noise added earlier."""
         self._added_noise[index] = noise
         self._layers[index].router_noise = self._own_noise[index] + noise

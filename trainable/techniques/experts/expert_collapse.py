@@ -38,7 +38,7 @@ Response = Literal["none", "rebalance", "noise", "reinitialise"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapseConfig:
-    """When an expert counts as dead, and how far the response may go."""
+    """Limits of the collapse detector, and the strongest response allowed."""
 
     collapse_threshold: float = 0.3
     """Fraction of the fair share 1/N below which an expert is dead, between 0 and 1."""
@@ -227,7 +227,7 @@ class ExpertCollapseDetector:
 
 
 def _sums(info: RoutingInfo, num_experts: int) -> Tensor:
-    """Over the tokens that count: N assignment counts, tokens, confidence, entropy; fp32, shape (N + 3,)."""
+    """Sums over unmasked tokens: N assignment counts, tokens, confidence, entropy; fp32, shape (N + 3,)."""
     probs = info.routing_probs.float()
     kept = torch.ones_like(probs[:, 0]) if info.token_mask is None else info.token_mask.to(probs.dtype)
     confidence = probs.amax(dim=1)

@@ -228,7 +228,7 @@ class GlobalBatchLoadBalancer:
         return self.coefficient_factor * (importance + load).mean()
 
     def _pooled(self, window: Tensor) -> Tensor:
-        """This window summed over ranks, reduced once however many losses ask for it."""
+        """The window summed over ranks; reduced once and cached for further losses."""
         if self._pooled_window is None:
             self._pooled_window = summed_over_ranks(window)
         return self._pooled_window

@@ -24,7 +24,7 @@ from trainable.techniques.parallel.tensor_tree import copied
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragingConfig:
-    """Half-life or decay of the average."""
+    """Half-life or decay of the weight average."""
 
     half_life_epochs: float = 0.5
     """Epochs after which a weight's influence has halved, > 0; as the decay warms up, it acts after 13 such times."""

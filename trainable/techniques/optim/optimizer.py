@@ -23,7 +23,7 @@ ALGORITHMS = ("adamw", "adam", "sgd", "rmsprop")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """Which algorithm, and its settings."""
+    """The algorithm and its settings."""
 
     algorithm: str = "adamw"
     """adamw, adam, sgd or rmsprop; the decay of all but adamw is part of the gradient."""
@@ -134,7 +134,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module 
 def build_optimizer(
     model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None, *, algorithm: Algorithm | None = None
 ) -> torch.optim.Optimizer:
-    """Over the `parameter_groups` of both, at their peak rates."""
+    """Builds the optimizer over the `parameter_groups` of model and loss, at their peak rates."""
     groups = [
         {
             "params": [*group.parameters.values()],

@@ -37,7 +37,7 @@ def cosine(fraction: float, *, floor: float) -> float:
 
 
 def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: float) -> float:
-    """Half cosines one after the other.
+    """Half cosines, one cycle after another.
 
     Args:
         first_cycle: length of the first one, as a fraction, > 0.
@@ -51,7 +51,7 @@ def warm_restarts(fraction: float, *, floor: float, first_cycle: float, growth: 
 
 
 def rise(fraction: float, *, start: float, is_cosine: bool = False) -> float:
-    """From `start` to 1 in the warm-up: a straight line, or half a cosine, the first part of one cycle."""
+    """Rises from `start` to 1 during the warm-up: linearly, or along half a cosine as in one-cycle schedules."""
     risen = 0.5 * (1.0 - math.cos(math.pi * fraction)) if is_cosine else fraction
     return start + (1.0 - start) * risen
 

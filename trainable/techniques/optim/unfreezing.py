@@ -27,7 +27,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfreezingConfig:
-    """Which share of the backbone trains from when on."""
+    """Milestones at which more of the backbone starts to train."""
 
     milestones: Milestones = STEPS_OF_50_EPOCHS
     """Pairs (fraction of the budget in [0, 1), share of the backbone in [0, 1]); from the first epoch to all of it."""

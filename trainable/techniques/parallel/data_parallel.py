@@ -46,7 +46,7 @@ class Mergeable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those that train one model together; torch.distributed must be set up.
+    """The place of this process among those that train one model together; torch.distributed must be set up.
 
     Every method but those of one rank's share is called by all ranks, in the same order.
     """
@@ -74,10 +74,10 @@ class Ranks:
     def shares(
         self, batches: Sequence[tuple[Tensor, Any]], weights: Sequence[float]
     ) -> tuple[list[tuple[Tensor, Any]], list[float]]:
-        """This rank's samples of each micro-batch, as even as can be, and their part of its weight.
+        """Returns this rank's samples of each micro-batch, split as evenly as possible, and their part of its weight.
 
-        Where there are fewer samples than ranks every rank computes them all and counts for its part: a rank without a
-        sample would miss the sums that others wait for in a forward pass.
+        With fewer samples than ranks, every rank computes all of them at a share of the weight: a rank without a sample
+        would skip the collective sums that others wait for in a forward pass.
         """
         taken, own_weights = [], []
         for batch, weight in zip(batches, weights, strict=True):
@@ -147,7 +147,7 @@ def join(device: torch.device, **rendezvous: Any) -> Ranks:
 
 @contextmanager
 def joined(device: torch.device, **rendezvous: Any) -> Iterator[Ranks]:
-    """As `join`, inside this context."""
+    """Calls `join` for the duration of this context."""
     try:
         yield join(device, **rendezvous)
     finally:

@@ -76,13 +76,13 @@ class _OverRanks(nn.Module):
 
 
 class BatchNorm1dOverRanks(_OverRanks, nn.BatchNorm1d):
-    """For (B, C) and (B, C, L)."""
+    """Synchronised batch norm for (B, C) and (B, C, L)."""
 
     dimensions = (2, 3)
 
 
 class BatchNorm2dOverRanks(_OverRanks, nn.BatchNorm2d):
-    """For (B, C, H, W)."""
+    """Synchronised batch norm for (B, C, H, W)."""
 
     dimensions = (4,)
 
