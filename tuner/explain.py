@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
 
 
 def explain_search(search: SearchRecord, folder: Path) -> list[str]:
-    """How the trials ended, which one is exported and why, and whether it beats the default on new data."""
+    """Explains how the trials ended, which one is exported and why, and whether it beats the default on new data."""
     endings = progress.count_endings(search.trials)
     counts = ", ".join(f"{number} {ending}" for ending, number in endings.items()) or "none has started"
     lines = [
@@ -70,7 +70,7 @@ def explain_search(search: SearchRecord, folder: Path) -> list[str]:
 
 
 def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
-    """How it ended, the decision at each rung, its gain over the default, and how its parameters differ."""
+    """Explains how a trial ended, its decision at each rung, its gain over the default and its different parameters."""
     name = f"Trial {trial.name}" + (" (the default)" if trial is search.default_trial else "")
     # Records alone can't tell a killed search from a running one.
     open_end = f"is {trial.sentence}: it is training, waiting at a rung, or was interrupted"
@@ -86,7 +86,7 @@ def explain_trial(search: SearchRecord, trial: TrialRecord) -> list[str]:
 
 
 def _on_further_seeds(search: SearchRecord, folder: Path, trial: TrialRecord) -> list[str]:
-    """What its confirmation says of it, and, where several seeds chose another, of that; nothing without one."""
+    """Sentences of the trial's confirmation, and of the choice if several seeds chose another trial."""
     lines = [one.sentence for one in read_confirmations(folder, search) if one.trial == trial.name]
     selected = select_trial(folder, search)
     if selected is None or selected.choice is None or trial is selected.trial or not lines:

@@ -283,7 +283,7 @@ def _selected(record: SearchRecord, folder: Path) -> SelectedTrial:
 
 
 def _metrics(selected: SelectedTrial) -> dict[str, object]:
-    """What was measured of its weights, and how its training ended."""
+    """Recorded metrics of the exported weights, and how the training ended."""
     trial = selected.trial
     result = trial.results[selected.epoch]
     return {

@@ -23,7 +23,7 @@ def difference(value: float) -> str:
 
 
 def gain(value: float) -> str:
-    """In words, because for a loss lower is better."""
+    """Formats a gain as better or worse, since a sign would mislead for a loss."""
     return f"{difference(abs(value))[1:]} {'better' if value > 0 else 'worse'}" if value else "no better"
 
 
@@ -73,7 +73,7 @@ def parameter(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks and control characters, which a library's error message may contain."""
+    """Removes line breaks and control characters, which a library's error message may contain."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

@@ -82,7 +82,7 @@ def _sampler_of(name: str, space: Callable[[Any], dict], config: HalvingConfig) 
 
 
 class MissingRecords(NamedTuple):
-    """What follows from a trial's last event, of which a kill may have prevented the recording."""
+    """Consequences of a trial's last event that a kill may have left unrecorded."""
 
     decision: Decision | None
     """The last one about the trial."""

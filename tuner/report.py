@@ -116,7 +116,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 def write_measured(
     folder: Path, search: SearchRecord, importance: Importance | None, output: Path | None = None
 ) -> Path:
-    """As `write_report`, for a search that is read and whose importance is measured: that takes seconds."""
+    """Like `write_report`, for a search that is already read and its importance measured, which takes seconds."""
     selected = select_trial(folder, search)
     exported = None if selected is None else selected.trial
     output = folder if output is None else output
@@ -163,7 +163,7 @@ def baseline_rows(folder: Path, search: SearchRecord) -> list[baselines.Row]:
 
 
 def outcome_lines(folder: Path, search: SearchRecord) -> list[str]:
-    """What the terminal says of the result: the values on both splits, and whether anything was learned."""
+    """Terminal lines about the result: the values on both splits, and whether anything was learned."""
     selected = select_trial(folder, search)
     exported, confirmations = None if selected is None else selected.trial, read_confirmations(folder, search)
     scores = TRIVIAL.read(folder), PROBE.read(folder)
@@ -200,12 +200,12 @@ def _columns(search: SearchRecord) -> list[str]:
 
 
 def _column(parameter: str) -> str:
-    """Its name; `config/objective`, as in Ray Tune's tables, where that is the name of a fact."""
+    """Column of a parameter: its name, or `config/NAME`, as in Ray Tune's tables, if a fact has that name."""
     return f"config/{parameter}" if parameter in (*_FACTS, _ENDING) else parameter
 
 
 def _rows(search: SearchRecord) -> list[Mapping[str, Any]]:
-    """By column; what a trial does not have is not in its row."""
+    """One row per trial by column; values that a trial does not have are missing."""
     rows: list[Mapping[str, Any]] = []
     for trial in search.trials:
         best = in_search.best_epoch(search, trial)

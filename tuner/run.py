@@ -124,7 +124,7 @@ def resume_search(
 
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:
-    """What the user asked for and what was chosen for them."""
+    """Builds the settings to record, both given and chosen."""
     user_sampler = settings.user_sampler
     return RecordedSettings(
         format=FORMAT,

@@ -166,7 +166,7 @@ class Session:
             self._due.append(self._search.by_name[trial])
 
     def resize(self, concurrent: int) -> None:
-        """So many trials have room now."""
+        """Sets the number of trials at a time."""
         resources = self._search.settings.resources
         concurrent = max(1, min(concurrent, self._search.settings.num_trials))
         if concurrent != resources.concurrent:

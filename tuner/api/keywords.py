@@ -138,7 +138,7 @@ def _names_of_trackers(value: object) -> tuple[str, ...]:
 
 
 def _pinned_and_ranges(pinned: Any, ranges: Any) -> dict[str, Mapping[str, Any]]:
-    """Both keywords as their settings hold them: a single value among the ranges is pinned."""
+    """Returns the settings of both keywords; a range with a single value becomes a pinned parameter."""
     for name, value in _by_name("pinned", pinned).items():
         if is_range(name, value):
             raise ValueError(f"pinned has {name}={value}, which is no single value; give it in ranges.")

@@ -215,7 +215,7 @@ def _fetch(folder: str | Path) -> "Iterator[tuple[Path, Lease | None]]":
 
 @contextmanager
 def environment() -> Iterator[None]:
-    """What a search needs of its process; everything is as before on exit. Enter it before Ray is imported."""
+    """Prepares the process for a search and restores it on exit. Enter it before Ray is imported."""
     from threadpoolctl import ThreadpoolController
 
     # The matrices of the predictions are small; several threads would wait for each other beside busy trials. NumPy is

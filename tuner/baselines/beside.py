@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class Baselines(Listener):
-    """Of one split: what the folder lacks is measured once, and written as soon as it is there.
+    """Measures the baselines of one split that the folder lacks, and writes each as soon as it is known.
 
-    As a listener of a search it begins after the first epoch, which it could otherwise delay; where nobody
-    waits for it, it ends with Ray.
+    As a listener of a search it starts after the first epoch, so as not to delay it; it ends with Ray unless
+    someone waits for it.
 
     Args:
         unfit_nodes: returns the ids of the nodes that can't measure.

@@ -20,7 +20,7 @@ LOW_PRIORITY = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What was asked for and could be measured."""
+    """The requested baselines that could be measured."""
 
     trivial: TrivialScore | None = None
     probe: ProbeScore | None = None
@@ -31,7 +31,7 @@ class Measured:
 def measure_at_low_priority(
     carried: CarriedConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: str | None
 ) -> Measured:
-    """As `measure`, with what the trials leave of the processors, for the rest of this process."""
+    """Calls `measure` at low priority, so that trials keep the CPUs; the process stays at that priority."""
     if hasattr(os, "nice"):
         os.nice(LOW_PRIORITY)
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Probed(NamedTuple):
-    """What is measured, and how it is called."""
+    """Configuration of a probe and its name in tables."""
 
     config: RunConfig
     name: str = PROBE_NAME

@@ -124,7 +124,7 @@ def fit_plan(
 
 
 def like_the_earlier_search(settings: SearchSettings) -> SearchSettings:
-    """On data of the user's own, with the length and the network of a warm start: others give other values.
+    """Takes over length and network of a warm start on the user's own data: with others, values differ.
 
     Raises:
         ValueError: the folder of the warm start holds no search.
@@ -227,7 +227,7 @@ def _least(settings: SearchSettings, plan: Plan, costs: _Costs, usable_seconds: 
 
 
 def _with_most_trials(least: Bought, costs: _Costs, usable_seconds: float) -> Bought:
-    """By bisection; more trials take longer."""
+    """Finds by bisection the most trials that fit in the time."""
     best, low, high = least, least.settings.num_trials + 1, MOST_TRIALS
     while low <= high:
         middle = (low + high) // 2
@@ -271,8 +271,8 @@ def _in_words(bought: Bought, measured: Measurement, before_seconds: float) -> s
     confirmed = f"the best {settings.confirm} confirmed on {seeds}" if settings.confirm else "not confirmed"
     parts = {"planning and start": before_seconds, "search": expected.search_seconds}
     parts |= {"confirmation": expected.confirm_seconds} if settings.confirm else {}
-    told = ", ".join(f"{part} {formatting.duration(seconds)}" for part, seconds in parts.items())
+    durations = ", ".join(f"{part} {formatting.duration(seconds)}" for part, seconds in parts.items())
     return (
         f"{formatting.duration(stated)} buy {formatting.count(settings.num_trials, 'trial')}, "
-        f"{length_in_words(bought.plan, measured)}, {confirmed}.\nExpected: {told}."
+        f"{length_in_words(bought.plan, measured)}, {confirmed}.\nExpected: {durations}."
     )

@@ -20,7 +20,7 @@ from tuner.settings import SearchSettings
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a search will take."""
+    """Estimated cost of a search."""
 
     text: str
     facts: dict[str, object]

@@ -48,17 +48,17 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
 
 def planned_lines(plan: Plan, measured: Measurement) -> list[str]:
     """The images, a full training in updates, and what the default reached in its pilot run."""
-    told = {
+    lines = {
         "images": counts_in_words(plan.images, plan.image_size_px),
         "caution": warning_of_few(plan.images),
         "length": length_in_words(plan, measured),
         "pilot run": None if measured.curve is None else pilot_in_words(plan, measured.curve),
     }
-    return [f"{name:14}{words}" for name, words in told.items() if words]
+    return [f"{name:14}{words}" for name, words in lines.items() if words]
 
 
 def length_in_words(plan: Plan, measured: Measurement) -> str:
-    """Such as `full trainings of 780 updates (20 epochs of the default), first rung at epoch 6`."""
+    """Describes the length: `full trainings of 780 updates (20 epochs of the default), first rung at epoch 6`."""
     epochs = formatting.count(plan.max_epochs, "epoch")
     rung = f", first rung at epoch {plan.rungs[0]}" if plan.rungs else ""
     if measured.default.batch_size is None:
@@ -68,19 +68,19 @@ def length_in_words(plan: Plan, measured: Measurement) -> str:
 
 
 def pilot_in_words(plan: Plan, curve: LearningCurve) -> str:
-    """What the default reached, beside the trivial prediction."""
+    """Describes the objective of the default in its pilot run, and of the trivial prediction."""
     if not curve.values:
         return "none: an epoch of the default takes too long, or diverged; the length is the space's"
     sign = sign_of(plan.space.mode)
     reached = f"{formatting.metric(plan.space.objective)} {formatting.number(sign * max(curve.values))}"
     updates = formatting.count(curve.epochs * curve.updates_per_epoch, "update")
     length = f"{updates} ({formatting.count(curve.epochs, 'epoch')})"
-    told = f"the default reached {reached} in {length}"
+    result = f"the default reached {reached} in {length}"
     if plan.trivial is None:
-        return told
+        return result
     floor = f"{plan.trivial.name}, {formatting.number(plan.trivial.objective)}"
     above = "never clearly" if curve.first_above is None else f"from epoch {curve.first_above} on"
-    return f"{told}; above {floor}: {above}"
+    return f"{result}; above {floor}: {above}"
 
 
 def timing_lines(timings: Mapping[str, StepTiming]) -> list[str]:

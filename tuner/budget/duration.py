@@ -40,7 +40,7 @@ NOISE_OF_A_RUNG = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchShape:
-    """What is known about a search before it starts."""
+    """Size of a search, as known before it starts."""
 
     num_trials: int
     slots: int
@@ -260,10 +260,10 @@ def confirmation_seconds(batches: Sequence[Sequence[float]], *, slots: int, proc
 
 
 def makespan(trainings: Sequence[float], free: Sequence[float]) -> float:
-    """When the last training ends, each started in turn on the slot that is free first.
+    """Time at which the last training ends, if each starts in turn on the first free slot.
 
     Args:
-        free: when each slot is free.
+        free: time at which each slot becomes free.
     """
     free = sorted(free)
     for seconds in trainings:

@@ -38,7 +38,7 @@ CLEAR_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotLimits:
-    """What a pilot run of the default may take, and how its objective is read."""
+    """Time limit of a pilot run of the default, and how to read its objective."""
 
     most_seconds: float
     trivial: float | None
@@ -49,7 +49,7 @@ class PilotLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
-    """What the default reached in its pilot run."""
+    """Objectives of the default in its pilot run."""
 
     values: tuple[float, ...]
     """The objective after each epoch, higher is better; empty where it diverged at once or had no time."""
@@ -110,7 +110,7 @@ class LearningCurve:
 
 
 class _TimeIsUpError(Exception):
-    """Of a pilot run."""
+    """The time of a pilot run is up."""
 
 
 def pilot_run(

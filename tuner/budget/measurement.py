@@ -35,7 +35,7 @@ DEFAULT, RIVAL = "default", "rival"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was measured on the cluster that the search uses."""
+    """Measurements on the cluster that the search uses."""
 
     resources: TrialResources
     configs: dict[str, RunConfig]
@@ -122,7 +122,7 @@ def _nodes_with_data(plan: Plan) -> ClusterNodes:
 
 
 def _pilot_limits(plan: Plan, pilot_seconds: float, num_runs: int, resources: TrialResources) -> PilotLimits:
-    """Where there is one slot, the pilot runs share the time."""
+    """Limits of one pilot run; with a single slot, the pilot runs share the time."""
     return PilotLimits(
         most_seconds=pilot_seconds / num_runs if resources.concurrent == 1 else pilot_seconds,
         trivial=None if plan.trivial is None else plan.trivial.objective,

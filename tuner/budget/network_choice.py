@@ -51,7 +51,7 @@ def choose_network(
     if rival is None:
         measured = measure(settings, plan, pilot_seconds=pilot_seconds)
         return MeasuredPlan(settings=settings, opened=opened, plan=plan, measured=measured)
-    # What was found in the data has been told.
+    # The findings in the data have been logged.
     with Waiting("Opening the data for the small network") as waiting, silence_loggers("trainable.tasks.data_notes"):
         rivals_data = open_for_search(rival, on_progress=waiting.count)
     rivals_plan = plan_on(rivals_data, rival)
@@ -65,14 +65,14 @@ def choose_network(
 
 
 def is_better(one: LearningCurve | None, other: LearningCurve | None) -> bool:
-    """By the best epoch of each pilot run; without an epoch a pilot run is no better than any other."""
+    """Compares the best epochs of two pilot runs; a run without an epoch is never better."""
     if one is None or not one.values:
         return False
     return other is None or not other.values or max(one.values) > max(other.values)
 
 
 def choice_in_words(plan: Plan, measured: Measurement, *, takes_small: bool) -> str:
-    """What both pilot runs reached, which network is searched, and how to say otherwise."""
+    """Describes the results of both pilot runs, the chosen network, and the options for the other one."""
     trained, small = (_reached(plan, curve) for curve in (measured.curve, measured.rival_curve))
     names = flat_params(plan.base)
     other = (

@@ -44,7 +44,7 @@ def is_time_to_close(search: SearchRecord, elapsed: float) -> bool:
 
 
 class ConfirmationSize(NamedTuple):
-    """What is confirmed."""
+    """Number of trials and seeds of a confirmation."""
 
     top: int
     """How many of the best; 0 is none."""
@@ -53,7 +53,7 @@ class ConfirmationSize(NamedTuple):
 
 
 def affordable_confirmation(search: SearchRecord, elapsed: float) -> ConfirmationSize:
-    """What of the planned confirmation fits in what is left: first fewer of the best, then fewer seeds."""
+    """Reduces the planned confirmation to the time left: first fewer trials, then fewer seeds."""
     duration, planned, seeds = search.settings.duration_seconds, search.settings.confirm, search.settings.confirm_seeds
     if duration is None or not planned:
         return ConfirmationSize(planned, seeds.first)

@@ -59,12 +59,12 @@ class TimeLeft:
     """Of the median simulation, without the confirmation."""
 
     def after(self, seconds: float) -> "TimeLeft":
-        """What is left of it later."""
+        """Returns the time left after this many seconds."""
         shortest, likely, longest = (max(0.0, one - seconds) for one in (self.shortest, self.likely, self.longest))
         return TimeLeft(shortest=shortest, likely=likely, longest=longest, epochs=self.epochs)
 
     def __str__(self) -> str:
-        """Such as `about 5:30`, and `4 to 9 min` while that is uncertain."""
+        """Formats it, such as `about 5:30`, or `4 to 9 min` while it is uncertain."""
         if self.longest <= WIDE * self.shortest or self.longest < 60:
             return f"about {formatting.duration(self.likely)}"
         step, size, unit = next(one for one in _UNITS if self.longest >= 4 * one[1])
@@ -77,7 +77,7 @@ _UNITS = ((1, 3600, "h"), (1, 60, "min"), (10, 1, "s"))
 
 
 def time_left(search: SearchRecord) -> TimeLeft | None:
-    """What a running search still takes; None before its first epoch has ended, in a very long one its first trial."""
+    """Time left of a running search; None before its first epoch (in a very long search: its first trial) has ended."""
     if not any(trial.results for trial in search.trials):
         return None
     start = start_seconds(search)
@@ -90,7 +90,7 @@ def time_left(search: SearchRecord) -> TimeLeft | None:
 
 
 def _extrapolate(search: SearchRecord) -> TimeLeft | None:
-    """What the trials that are left take at the pace of those that have ended, without the confirmation."""
+    """Time of the remaining trials at the mean pace of the ended ones, without the confirmation."""
     num_ended = len(search.trials) - len(search.unfinished)
     if not num_ended:
         return None
@@ -200,7 +200,7 @@ class _Rest(SimulatedSearch):
 
 
 def _quality(search: SearchRecord, trial: TrialRecord) -> float:
-    """How good it is among the others at the first rung, in standard deviations; 0 where that is not known."""
+    """Standard score of the trial's objective at the first rung; 0 if unknown."""
     rung = search.settings.rung_epochs[0] if search.settings.rung_epochs else search.settings.max_epochs
     epoch = min(rung, trial.last_epoch)
     here = [value for one in search.trials if (value := one.objective_at(epoch)) is not None]
@@ -214,7 +214,7 @@ def _epoch_seconds(trial: TrialRecord) -> float | None:
 
 
 def start_seconds(search: SearchRecord) -> float:
-    """From the start of a process to its first epoch, in the last session."""
+    """Seconds from the start of the last session to its first epoch."""
     began = search.sessions[-1].time if search.sessions else 0.0
     results = [result for trial in search.trials for result in trial.results.values() if result.time >= began]
     if not results:

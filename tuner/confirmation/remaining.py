@@ -15,7 +15,7 @@ TrainingKey = tuple[str, int]
 
 
 def confirmation_left(folder: Path, record: SearchRecord) -> TimeLeft | None:
-    """As another process sees it, who does not know how far the running trainings are; None where nothing is left.
+    """Time left of a confirmation as seen by another process, without running trainings; None if nothing is left.
 
     Raises:
         ValueError: the file of the confirmation is damaged.
@@ -67,7 +67,7 @@ class Remaining:
 
     @property
     def time_left(self) -> TimeLeft:
-        """Without a further seed, with half of them, and with all."""
+        """Time with none, half and all of the further seeds."""
         now, pace = self._clock(), self._took / self._of if self._of else 1.0
         running = [max(0.0, begun + pace * self._expected[one] - now) for one, begun in self._begun.items()]
         free = running + [0.0] * (self._slots - len(running))

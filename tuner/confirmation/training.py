@@ -116,7 +116,7 @@ def _train_batch(
 
 
 def _announcement(record: SearchRecord, todo: Sequence[Training], *, top: int, seeds: ConfirmSeeds) -> str:
-    """What is trained and why, such as `not decided yet, 2 more trainings`."""
+    """Describes what is trained and why, such as `not decided yet, 2 more trainings`."""
     first = first_round(record, top, seeds.first)
     if todo[0] not in first:
         more = formatting.count(len(todo), "more training")
@@ -137,14 +137,14 @@ def _train(
     on_wait: Callable[[], None],
     unfit_nodes: Callable[[], Sequence[str]],
 ) -> Iterator[tuple[TrainingKey, ConfirmedRun | None]]:
-    """As they end, over the slots of the search; None, and a warning, for a training whose process died."""
+    """Yields trainings as they end, run on the slots of the search; None, with a warning, if a process died."""
     resources, fingerprint = record.settings.resources, record.settings.data_fingerprint
     calls = (
         ((trial, seed), (_carried_config(record, trial, seed), fingerprint, resources.device)) for trial, seed in todo
     )
     # One process in any case: the same batch, so the same training as of several.
     ended = run_tasks(_train_and_test, calls, resources, name=_name, on_wait=on_wait, unfit_nodes=unfit_nodes)
-    is_told = False
+    has_warned = False
     for (trial, seed), training in ended:
         if (error := training.exception()) is not None:
             cause = str(error).strip().splitlines()[-1]
@@ -152,8 +152,8 @@ def _train(
             yield (trial.name, seed), None
             continue
         trained: Trained = training.result()
-        if trained.unscored is not None and not is_told:
-            is_told = True
+        if trained.unscored is not None and not has_warned:
+            has_warned = True
             logger.warning("Not scored on the test split, so that the validation split decides: %s", trained.unscored)
         finite = {name: finite_or_none(value) for name, value in trained.test.items()}
         run = ConfirmedRun(

@@ -37,10 +37,10 @@ def first_round(record: SearchRecord, top: int, num_seeds: int) -> list[Training
 
 
 def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: ConfirmSeeds) -> list[Training]:
-    """What to train next: the rest of the first round, then one batch of pairs; empty when nothing is left.
+    """Returns the next trainings: the rest of the first round, then one batch of pairs; empty when nothing is left.
 
-    A pair is the exported trial and the default on a further seed, while these may decide. A batch has as many pairs as
-    are trained at once.
+    A pair is the exported trial and the default on a further seed, as long as that may decide. A batch has as many
+    pairs as can train at once.
     """
     known = {(run.trial, run.seed) for run in confirmed_runs(folder, record)}
     first = first_round(record, top, seeds.first)
@@ -58,7 +58,7 @@ def next_trainings(folder: Path, record: SearchRecord, *, top: int, seeds: Confi
 
 
 def num_further_seeds(record: SearchRecord, todo: Sequence[Training], seeds: ConfirmSeeds) -> int:
-    """On how many seeds a pair may still be trained after these trainings."""
+    """Number of seeds on which a pair may still be trained after these trainings."""
     asked = _seeds(record, seeds.last)
     return seeds.last - max(seeds.first, *(1 + asked.index(seed) for _, seed in todo))
 
@@ -88,7 +88,7 @@ def what_is_left(folder: Path, search: SearchRecord) -> str | None:
 
 
 def interrupted_at(folder: Path, search: SearchRecord) -> str | None:
-    """What a search did that ended early, and what is left, wherever its folder lies; None when nothing is left."""
+    """Describes where an interrupted search stopped and what is left, without its folder; None if nothing is left."""
     if is_over(folder, search):
         return None
     settings = search.settings

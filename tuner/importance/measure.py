@@ -44,7 +44,7 @@ class Importance:
 
 
 def measure_importance(search: SearchRecord) -> Importance | None:
-    """None if there are too few trials or no parameter varied."""
+    """Measures the importance of the parameters; None with too few trials or if no parameter varied."""
     epoch, measured, ended = usable_trials(search)
     trials = measured + ended
     distributions = distributions_of(trials)

@@ -70,7 +70,7 @@ def cells_of(values: Sequence[Any], distribution: BaseDistribution) -> tuple[np.
 
 
 def _choice_density(counts: np.ndarray) -> np.ndarray:
-    """Of the choices; each observed one is mixed with a little of all others.
+    """Density over choices, smoothed by mixing each observed choice with a little of all others.
 
     Args:
         counts: of trials, of shape (rankings, choices).
@@ -83,7 +83,7 @@ def _choice_density(counts: np.ndarray) -> np.ndarray:
 
 
 def _number_density(counts: np.ndarray) -> np.ndarray:
-    """Of numbers: a normal kernel on each trial's cell, cut off at the ends of the grid, its width by Scott's rule.
+    """Density over numbers: a normal kernel per trial, truncated at the ends of the grid, width by Scott's rule.
 
     Args:
         counts: of trials, of shape (rankings, cells).

@@ -99,7 +99,7 @@ class TensorBoards(Listener):
 
 
 def objective_tags(settings: RecordedSettings) -> dict[int, str]:
-    """For each epoch at which objectives are compared: the first rung, which nearly all trials reach, and the last."""
+    """Tags of the epochs where objectives are compared: the first rung, which nearly all trials reach, and the last."""
     return {epoch: f"objective/at_epoch_{epoch}" for epoch in sorted({*settings.rung_epochs[:1], settings.max_epochs})}
 
 

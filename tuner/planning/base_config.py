@@ -64,15 +64,15 @@ def _check_names(settings: SearchSettings, space: Space, base: RunConfig) -> Non
 
 
 def _default_values(space: Space) -> dict[str, object]:
-    """What a space asks for by itself, with its default values."""
+    """Default values of the parameters that a space asks for by itself."""
     return space.defaults(Situation(num_train_images=1, pretrained=False))
 
 
 def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunConfig:
-    """On data of the user's own the default starts from trained weights where there are any on this machine.
+    """On the user's own data, starts the default from trained weights if there are any on this machine.
 
-    What the user says of the network stays; weights that name their backbone bring it along. BatchNorm keeps the
-    statistics of the weights: those of a few hundred images of another kind undo what was trained.
+    The user's choice of network is kept; weights of a known package also set its backbone. BatchNorm keeps the
+    statistics of the weights: those of a few hundred other images would undo the training.
     """
     given = {**settings.pinned, **settings.ranges}
     names = flat_params(default)
@@ -127,7 +127,7 @@ def small_network(workload: str) -> dict[str, object]:
 
 
 def set_options(values: Mapping[str, object]) -> str:
-    """As the command line takes them."""
+    """Formats the values as `--set` options."""
     return " ".join(f"--set {name}={value}" for name, value in values.items())
 
 
@@ -138,7 +138,7 @@ def _frozen(backbone: str, names: Collection[str], given: Collection[str]) -> di
 
 
 def _side_px(folder: Path, settings: SearchSettings, *, most_px: int) -> int:
-    """Of the square images: what the files have, in multiples of the coarsest stride, and what the machine can train.
+    """Side of the square images: that of the files in multiples of the coarsest stride, limited by the machine.
 
     Args:
         most_px: the workload's own size, which a GPU trains even where it is larger than `GPU_SIDE_PX`.

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def ranges_in_words(asked: Mapping[str, Distribution]) -> dict[str, str]:
-    """What a space asks for, as it is recorded."""
+    """Ranges that a space asks for, as recorded text."""
     return {name: in_words(distribution) for name, distribution in asked.items()}
 
 

@@ -38,7 +38,7 @@ def read_given(assignments: Iterable[str], file: Path | None = None) -> tuple[di
 
 
 def read_forms(given: Path | Mapping[str, Any]) -> dict[str, Any]:
-    """For each name in a YAML or JSON file, or in a dict, its value, `Range` or `OneOf`.
+    """Reads a value, `Range` or `OneOf` for each name in a YAML or JSON file, or in a dict.
 
     Args:
         given: for each name a value, text as for `--set`, a list of choices, or `{low: 1e-4, high: 1e-2, log: true}`.
@@ -93,7 +93,7 @@ def is_range(name: str, value: object) -> bool:
 
 
 def _split_at_commas(text: str) -> list[str]:
-    """At the commas that are not in quotes or brackets."""
+    """Splits at commas that are not in quotes or brackets."""
     parts, depth, is_quoted = [""], 0, False
     for letter in text:
         is_quoted ^= letter == '"'

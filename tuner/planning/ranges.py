@@ -22,7 +22,7 @@ LOG_RATIO = 10
 def searched_ranges(
     given: Mapping[str, Range | OneOf], base: RunConfig, asked: Mapping[str, Distribution]
 ) -> dict[str, SearchedRange]:
-    """What is searched, by name.
+    """Returns the searched ranges by name.
 
     Args:
         base: the configuration that the parameters of a trial override.

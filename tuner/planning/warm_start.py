@@ -40,7 +40,7 @@ _MAY_DIFFER = frozenset({"seed", "source"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """What a search takes over from an earlier one."""
+    """Results that a search takes over from an earlier one."""
 
     points: Sequence[dict] = ()
     """Answers to try first, by name."""
@@ -48,9 +48,9 @@ class WarmStart:
 
 
 def with_earlier_search(settings: SearchSettings) -> SearchSettings:
-    """With the latest search of the same space, objective and data in place of `AUTO`: of the same length, if one is.
+    """Replaces `AUTO` by the latest search of the same space, objective and data, preferably of the same length.
 
-    None takes its place where none has a measured trial.
+    Without such a search with a measured trial, there is no warm start.
     """
     if settings.warm_start != AUTO:
         return settings
@@ -66,7 +66,7 @@ def with_earlier_search(settings: SearchSettings) -> SearchSettings:
 
 
 def _earlier_searches(settings: SearchSettings) -> dict[Path, int]:
-    """Their folders and epochs of a full training, the latest first; what cannot be read is left out."""
+    """Maps the folders of earlier searches to their epochs, latest first; skips folders that can't be read."""
     found = {}
     place, objective = settings.folder.parent, settings.found_space.space.objective
     for path in sorted(place.glob(f"*/{TRIALS}"), key=lambda path: path.stat().st_mtime, reverse=True):
@@ -95,7 +95,7 @@ def warm_start(
     points_to_evaluate: Sequence[Mapping],
     settings: Mapping[str, object],
 ) -> WarmStart:
-    """What a new search with these `settings` takes over from the search in `folder`.
+    """Returns the results that a new search with these `settings` takes over from the search in `folder`.
 
     Args:
         base: the configuration that the new search's parameters override.
@@ -122,7 +122,7 @@ def warm_start(
 def _best_points(
     folder: Path, best: Sequence[TrialRecord], space: Callable[[Any], dict], default: Mapping
 ) -> list[dict]:
-    """Their answers in `space`, in the same order."""
+    """Answers of the best trials in `space`, in the same order; skips trials outside of it."""
     points: list[dict] = []
     for trial in best:
         try:

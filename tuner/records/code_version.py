@@ -28,6 +28,6 @@ def code_commit() -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Its output; None where it fails."""
+    """Runs git and returns its output; None if it fails."""
     done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

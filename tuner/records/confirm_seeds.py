@@ -26,7 +26,7 @@ class ConfirmSeeds:
 
     @classmethod
     def parse(cls, text: str, *, option: str) -> Self:
-        """From `3` or `3..10`; raises ValueError with the option when it is malformed."""
+        """Parses `3` or `3..10`; raises a ValueError that names the option if it is malformed."""
         match = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}))?", text.strip())
         first, last = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
         if not 1 <= first <= last <= MOST_SEEDS:

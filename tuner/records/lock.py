@@ -110,7 +110,7 @@ def _take(file: TextIO, folder: Path) -> None:
 
 
 def _check_unlockable(file: TextIO, folder: Path) -> None:
-    """Without locks in the file system, the owner in the file counts, also one left by a killed process."""
+    """Raises ValueError if the file names an owner, even a killed one: this file system has no locks to tell."""
     owner = _owner(file)
     if owner != _NOBODY:
         raise ValueError(
@@ -132,7 +132,7 @@ def _owner(file: TextIO) -> str:
 
 
 def owner_in_words(owner: Any) -> str:
-    """What `owner_facts` returned, perhaps on another machine or damaged since."""
+    """Formats the result of `owner_facts`, which may be from another machine, or damaged."""
     try:
         return f"process {owner['process']} on {owner['host']} since {owner['since']} ({owner['command']})"
     except (KeyError, TypeError):
@@ -140,7 +140,7 @@ def owner_in_words(owner: Any) -> str:
 
 
 def owner_facts() -> dict[str, int | str]:
-    """This process, for people."""
+    """Facts about this process for an error message."""
     # Code from standard input or -c has no file name.
     program = Path(sys.argv[0]).name if sys.argv[0] not in ("", "-c") else "python"
     return {

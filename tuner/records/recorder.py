@@ -42,7 +42,7 @@ class Listener(ABC):
         """Called after the event has been written and applied to `search`."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
-        """No event follows."""
+        """Called after the last event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class PastTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What computed an epoch; None where nothing is known."""
+    """Process and hardware that computed an epoch; None if unknown."""
 
     process: str | None = None
     """Host and process id."""
@@ -206,7 +206,7 @@ class Recorder:
 
 
 def _fields(event: Any) -> dict[str, Any]:
-    """Of a dataclass; `asdict`, which copies what it holds, takes a quarter of a record's time."""
+    """Fields of a dataclass by name; `asdict` copies deeply, which takes a quarter of a record's time."""
     return {field.name: getattr(event, field.name) for field in fields(event)}
 
 

@@ -59,7 +59,7 @@ class TrialRecord:
 
     @property
     def last_epoch(self) -> int:
-        """Of its results; 0 without one."""
+        """Epoch of the last result; 0 without one."""
         return max(self.results, default=0)
 
     @property
@@ -79,7 +79,7 @@ class TrialRecord:
 
     @property
     def sentence(self) -> str:
-        """How it ended, or its last epoch."""
+        """Describes how the trial ended, or its last epoch."""
         if self.outcome is not None:
             return describe(self.outcome, self.numbers)
         return f"unfinished after epoch {self.last_epoch}"

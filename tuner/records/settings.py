@@ -43,7 +43,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResources:
-    """How the cluster is divided between trials."""
+    """Trials at a time, and the share of the cluster for each."""
 
     concurrent: AtLeastOne
     """Trials at a time."""
@@ -77,7 +77,7 @@ class TrialResources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceAndData:
-    """What a plan settles before a search and its records keep: the space as the user limits it, and the data."""
+    """The part of a plan that the records keep: the space, as limited by the user, and the data."""
 
     space_reference: str | None = None
     """`module:NAME` of a user's own space; None for one of this package."""
@@ -242,7 +242,7 @@ def _check_address(folder: Path) -> None:
 
 
 def _check_references(folder: Path, references: tuple[Reference, ...]) -> None:
-    """Nothing that lies in a results folder is imported."""
+    """Raises ValueError for code inside the results folder, which is never imported."""
     whole = folder.resolve()
     for reference in references:
         if any(Path(place).resolve().is_relative_to(whole) for place in (reference.file, reference.folder)):
@@ -253,7 +253,7 @@ def _check_references(folder: Path, references: tuple[Reference, ...]) -> None:
 
 
 def _from_format_2(content: Mapping[str, Any], damaged: str) -> dict[str, Any]:
-    """Its one field `policy` is two fields now, and its word `asha` stood for another scheduler."""
+    """Converts settings of format 2, which had one field `policy`, and where `asha` named another scheduler."""
     policy = content.get("policy")
     if not isinstance(policy, str) or policy not in POLICIES_OF_FORMAT_2:
         allowed = ", ".join(POLICIES_OF_FORMAT_2)

@@ -17,7 +17,7 @@ Split = Literal["validation", "test"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrivialScore:
-    """On one split."""
+    """Score of the trivial prediction on one split."""
 
     __pydantic_config__ = STRICT
 
@@ -33,7 +33,7 @@ class TrivialScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeScore:
-    """On one split, with what its measurement took."""
+    """Score of the linear probe on one split, and the cost of measuring it."""
 
     __pydantic_config__ = STRICT
 

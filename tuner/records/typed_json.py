@@ -25,7 +25,7 @@ def _finite(value: Any) -> Any:
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """None for a number that JSON can't hold."""
+    """Replaces a number that JSON can't hold by None."""
     return value if value is not None and math.isfinite(value) else None
 
 

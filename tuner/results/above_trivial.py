@@ -48,7 +48,7 @@ def warning_of_nothing_learned(
 
 
 def warning_at_first_rung(search: SearchRecord, score: TrivialScore) -> str | None:
-    """Of a running search: no trial at the first rung is above the trivial prediction; None before enough are there."""
+    """Warns that no trial at the first rung is above the trivial prediction; None before enough trials are there."""
     settings = search.settings
     rung = settings.rung_epochs[0] if settings.rung_epochs else settings.max_epochs
     there = [trial for trial in search.trials if trial.objective_at(rung) is not None]

@@ -59,7 +59,7 @@ def rows_of(
 
 
 def _name(search: SearchRecord, trial: TrialRecord, result: EpochDone | None) -> str:
-    """With its epoch while it has not ended: the value of an early epoch is not compared with that of a later one."""
+    """Name of a trial, with its epoch while it runs, since values of different epochs are not comparable."""
     facts = ["the default"] if trial is search.default_trial else []
     if trial.outcome is None and result is not None:
         facts.append(f"at epoch {result.epoch} of {search.settings.max_epochs}")
@@ -87,7 +87,7 @@ def in_words(rows: Sequence[Row], split: Split) -> str:
 
 
 def _of_trials(rows: Sequence[Row], split: Split) -> str:
-    """What the value of a trial on a split is of."""
+    """States how many seeds the values of trials on a split are from."""
     if split == "validation":
         return "trials have one seed, that of the search"
     numbers = {row.num_seeds for row in rows if row.num_seeds}

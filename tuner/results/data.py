@@ -13,7 +13,7 @@ MOST_NAMED = 3
 
 
 class Found(NamedTuple):
-    """What the check of a folder found of one or more files."""
+    """A problem that the check of a folder found in one or more files."""
 
     problem: str
     where: str

@@ -21,12 +21,12 @@ class Difference(NamedTuple):
 
     @property
     def meaning(self) -> str:
-        """In a few words; empty for a parameter of the user's own."""
+        """Meaning of the parameter in a few words; empty for a user's own."""
         return MEANINGS.get(self.parameter, "")
 
     @property
     def size(self) -> float:
-        """Of numbers the logarithm of their ratio; another word counts as a factor of e, and what is not used least."""
+        """Log ratio of numbers; a different word counts as a factor of e, an unused parameter as no difference."""
         if NOT_USED in (self.value, self.default):
             return 0.0
         try:
@@ -60,5 +60,5 @@ def both_in_words(trial: TrialRecord, other: TrialRecord, name: str) -> tuple[st
 
 
 def value_in_words(trial: TrialRecord, name: str) -> str:
-    """Of a parameter that the trial may lack."""
+    """Formats the value of a parameter; `NOT_USED` if the trial lacks it."""
     return formatting.parameter(trial.params[name]) if name in trial.params else NOT_USED

@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is known of the exported trial; completes a sentence that begins with its name."""
+    """Verdict on the exported trial; completes a sentence that begins with its name."""
 
     NO_RESULT_YET = "no result yet"
     NO_RESULT = "no result"
@@ -60,7 +60,7 @@ class Headline:
 
     @property
     def sentence(self) -> str:
-        """Such as `Trial 025-7682ec2b is better than the default: s_measure 0.856 -> 0.912 on the test split; ...`."""
+        """Sentence such as `Trial 025-7682ec2b is better than the default: s_measure 0.856 -> 0.912 ...`."""
         shown = (self.default_value, self.value) if self.value is None or not self.is_default else (self.value,)
         values = [formatting.number(one) for one in shown if one is not None]
         numbers = f"{self.metric} {' -> '.join(values)} {self.where}; " if self.trial is not None and values else ""
@@ -101,10 +101,10 @@ def headline_of(
 
 
 def _chosen_headline(search: SearchRecord, choice: Choice, missing: str = "no value on the test split") -> Headline:
-    """Of a confirmation that compares nothing on the test split, such as a loop that returns no value of it.
+    """Headline of a confirmation without values on the test split, such as of a loop that returns none.
 
     Args:
-        missing: why it does not.
+        missing: why there are no values.
     """
     default = search.default_trial
     is_default, name = choice.trial is default, "" if default is None else default.name
@@ -124,7 +124,7 @@ def _chosen_headline(search: SearchRecord, choice: Choice, missing: str = "no va
 
 
 def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
-    """What the best of the others has on the test split, as a clause."""
+    """Clause about the best other trial on the test split."""
     rivals = [one for one in confirmations if one.gains]
     if not rivals:
         return ""

@@ -29,7 +29,7 @@ def mattered_most(importance: Importance | None) -> str | None:
 
 
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:
-    """How it was measured and what is beyond chance; why there is none where it was not measured."""
+    """Describes how importance was measured and what is beyond chance, or why it was not measured."""
     if importance is None:
         _, measured, ended_badly = usable_trials(search)
         return (

@@ -82,7 +82,7 @@ def _value(words: str) -> str:
 
 
 def _code(text: str) -> str:
-    """As a code span, in which Markdown and HTML mean nothing, also around back-ticks."""
+    """Formats text as a code span, in which Markdown and HTML have no effect, even if it contains back-ticks."""
     text = formatting.one_line(text)
     longest = max(map(len, "".join(letter if letter == "`" else " " for letter in text).split()), default=0)
     fence = "`" * (longest + 1)

@@ -27,7 +27,7 @@ def running(search: SearchRecord) -> list[TrialRecord]:
 
 
 def ending_of(trial: TrialRecord) -> str:
-    """How the trial ended, without its numbers, such as `stopped at rung 1 (epoch 3)`."""
+    """Describes how the trial ended, without its numbers, such as `stopped at rung 1 (epoch 3)`."""
     if trial.outcome is None:
         return "unfinished"
     if trial.outcome is not Outcome.STOPPED_AT_RUNG:

@@ -87,7 +87,7 @@ WORDS = {
 
 
 def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
-    """What was asked for and what was chosen, with the units in words."""
+    """Rows of the settings, given and chosen, with units."""
     settings = search.settings
     stated, seconds, disk = settings.stated_seconds, settings.duration_seconds, settings.disk_budget_bytes
     pauses, gaps = None, progress.idle_gaps(search)
@@ -120,7 +120,7 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
 
 
 def _network(search: SearchRecord) -> dict[str, str | None]:
-    """What every trial trains unless its parameters say otherwise, and what it starts from."""
+    """Network and initial weights of all trials, unless a parameter changes them."""
     model, first = search.settings.base_config.get("model"), search.settings.base_config.get("init_weights")
     if not isinstance(model, dict):
         return {}
@@ -142,7 +142,7 @@ def _setting(value: object) -> str:
 
 
 def exported_section(search: SearchRecord, selected: SelectedTrial | None) -> str:
-    """How the exported trial was chosen, what it had in the search, and how it differs from the default."""
+    """Section on the exported trial: how it was chosen, its epochs, and its differences from the default."""
     if selected is None:
         return ""
     how = _chosen_on_one_seed(search, selected.trial) if selected.choice is None else _chosen_on_seeds(search, selected)
@@ -265,6 +265,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """On one line, with its bars, and without what Markdown takes for HTML and does not show; code stands as it is."""
+    """Escapes text for a table cell of Markdown: one line, no bars or HTML; a code span is kept."""
     text = formatting.one_line(text).replace("|", "\\|")
     return text if text.startswith("`") else text.replace("<", "\\<")

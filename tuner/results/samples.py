@@ -20,7 +20,7 @@ DataUri = Annotated[str, Field(pattern=r"^data:image/jpeg;base64,[A-Za-z0-9+/=]+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What one network says of an image."""
+    """Output of one network for an image, with its score."""
 
     __pydantic_config__ = STRICT
 
@@ -86,7 +86,7 @@ class Samples:
 
 
 def which_judged(samples: Samples) -> str:
-    """Such as `200 of 336 test images, spread evenly over the split`."""
+    """Describes the judged images, such as `200 of 336 test images, spread evenly over the split`."""
     judged = formatting.count(samples.num_judged, "test image")
     if samples.num_test is None:
         return f"The first {judged} in the order of the files, which may be that of the classes"
@@ -97,7 +97,7 @@ def which_judged(samples: Samples) -> str:
 
 
 def failures(samples: Samples) -> list[str]:
-    """Where the exported trial fails, beside the default: how often, and what it mistakes most."""
+    """Describes how often the exported trial fails, compared to the default, and its most frequent mistakes."""
     poor, found = samples.num_poor, []
     if "exported" in poor:
         beside = f"; with the default, on {poor['default']}" if "default" in poor else ""
@@ -112,7 +112,7 @@ def failures(samples: Samples) -> list[str]:
 
 
 def fails_most(samples: Samples) -> str | None:
-    """Its most frequent mistake, else how often it scores low, in a few words; None where neither is known."""
+    """Describes the most frequent mistake, or else how often scores are low; None if neither is known."""
     mistakes = [mistake for one in samples.confusions if (mistake := _worst_mistake(one)) is not None]
     poor = samples.num_poor
     if mistakes or "exported" not in poor:
@@ -123,12 +123,12 @@ def fails_most(samples: Samples) -> str | None:
 
 
 def _score_word(samples: Samples) -> str:
-    """What a score is, without its explanation."""
+    """Name of the score, without its explanation."""
     return samples.score.partition(",")[0]
 
 
 def _worst_mistake(confusion: Confusion) -> str | None:
-    """Such as `rust taken for mildew, 3 of 20`; None where it makes no mistake."""
+    """Describes the most frequent mistake, such as `rust taken for mildew, 3 of 20`; None without mistakes."""
     wrong = [
         (count, truth, guess)
         for truth, row in enumerate(confusion.exported)

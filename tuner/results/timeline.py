@@ -28,7 +28,7 @@ class Stretch(NamedTuple):
 
 
 def stretches(search: SearchRecord) -> list[Stretch]:
-    """By slot, then time. A process, and the one that takes its place, is a slot; without one on record, a trial is."""
+    """Stretches by slot, then time. A slot is a process and those that replaced it; without one on record, a trial."""
     done = [result for trial in search.trials for result in trial.results.values()]
     by_worker: dict[str, list[EpochDone]] = {}
     for result in sorted(done, key=_begin):
@@ -69,7 +69,7 @@ def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> di
 
 
 def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
-    """Such as `5:19 min: 2:55 search, 2:23 confirmation and report; 6:15 were left of --for when it started`.
+    """Formats times, such as `5:19 min: 2:55 search, 2:23 confirmation and report; 6:15 were left of --for ...`.
 
     Args:
         confirmation_seconds: the mean over the slots, which counts where the confirmation ran by itself.

@@ -93,7 +93,7 @@ def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
 
 
 def details_of(trial: TrialRecord) -> str:
-    """Such as `rank 11 of 14, predicted 0.648`."""
+    """Formats the numbers behind the ending, such as `rank 11 of 14, predicted 0.648`."""
     clauses = () if trial.outcome is None else DETAILS.get(trial.outcome, ())
     known = [
         clause.format_map(trial.numbers)

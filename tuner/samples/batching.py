@@ -35,7 +35,7 @@ def join_batches(batches: Sequence[Any]) -> Any:
 
 
 def form_of(values: Any) -> Hashable:
-    """What must be equal for batches to be joined: the shapes of tensors, but for the number of images."""
+    """Key that is equal for batches that can be joined: the shapes of tensors without the number of images."""
     if isinstance(values, dict):
         return tuple((name, form_of(one)) for name, one in values.items())
     if isinstance(values, tuple):

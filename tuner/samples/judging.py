@@ -90,7 +90,7 @@ def spread_order(number: int) -> list[int]:
 
 
 def _spread_inputs(task: Task[Any], config: TrialConfig, data: Any, kind: Kind) -> Inputs:
-    """At most MAX_JUDGED of the test images, in the order in which they are judged.
+    """Selects at most MAX_JUDGED test images, in the order in which they are judged.
 
     The batches are those of the final test, whose views may depend on the batch.
     """
@@ -126,7 +126,7 @@ def _judge(inputs: Inputs, networks: Mapping[str, Network], device: torch.device
 
 
 def _within_time(judged: Iterator[JudgedImage]) -> list[JudgedImage]:
-    """In the order of the split, as many as MAX_SECONDS allow, but never fewer than are shown."""
+    """Judges images for up to MAX_SECONDS, but at least NUM_SHOWN; returns them in the order of the split."""
     images: list[JudgedImage] = []
     began = time.monotonic()
     for image in judged:

@@ -32,12 +32,12 @@ class Kind(ABC):
 
     @abstractmethod
     def sample(self, number: int, images: Sequence[JudgedImage]) -> Sample:
-        """Of one of the images."""
+        """Builds the sample of one of the images."""
 
     def counts(self, targets: Any) -> bool:
         """Whether a batch with these targets is of the test images; the bank of a probe is not."""
         return True
 
     def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:
-        """How often each class was taken for which; none where there are no classes."""
+        """Confusion matrices; empty if there are no classes."""
         return []

@@ -116,7 +116,7 @@ class Grades(Kind):
 
 
 def kind_of(predictor: Predictor, data: Any) -> Kind | None:
-    """By how the workload answers on this test split; None for an answer that is not drawn."""
+    """Chooses the kind of samples by the predictor and the test split; None if its predictions can't be drawn."""
     match predictor, data:
         case MaskPredictor(), _:
             return Masks()

@@ -19,7 +19,7 @@ GAP_PX = 2
 
 
 class Looks(NamedTuple):
-    """How an image is shown."""
+    """Pictures and texts that show an image."""
 
     query: Tensor
     """The picture (3, H, W) whose neighbours are shown."""
@@ -40,7 +40,7 @@ class Nearest(NamedTuple):
 
 
 class Neighbours(Kind):
-    """By the cosine of features, the nearest first."""
+    """Samples of nearest neighbours by cosine similarity of features, nearest first."""
 
     in_rows = True
 
@@ -55,11 +55,11 @@ class Neighbours(Kind):
 
     @abstractmethod
     def looks(self, image: JudgedImage) -> Looks:
-        """Its pictures, and its truth in words."""
+        """Pictures of an image, and its label as text."""
 
     @abstractmethod
     def nearest(self, number: int, images: Sequence[JudgedImage], network: str) -> Nearest:
-        """Of one of the images."""
+        """Neighbours of one of the images."""
 
 
 @dataclass(frozen=True, slots=True)

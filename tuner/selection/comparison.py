@@ -39,7 +39,7 @@ class Confirmation:
 
     @property
     def seeds(self) -> set[int]:
-        """Those that both were trained on."""
+        """Seeds that both were trained on."""
         return {*self.values, *self.failed} & {*self.default_values, *self.default_failed}
 
     @property
@@ -51,7 +51,7 @@ class Confirmation:
 
     @property
     def mean_gain(self) -> float:
-        """Over these seeds; 0 where both have the same mean, which the mean of the gains misses by a rounding error."""
+        """Difference of the two means over shared seeds: exactly 0 for equal means, unlike the mean of the gains."""
         seeds = self.values.keys() & self.default_values.keys()
         own, default = (_mean([values[seed] for seed in seeds]) for values in (self.values, self.default_values))
         return own - default if self.higher_is_better else default - own
@@ -75,7 +75,7 @@ class Confirmation:
 
     @property
     def failures(self) -> str:
-        """Such as `trial 007-1a2b3c4d failed on 2 of 6 seeds`; empty where none did."""
+        """Describes failures, such as `trial 007-1a2b3c4d failed on 2 of 6 seeds`; empty without any."""
         sides = ((f"trial {self.trial}", self.failed), ("the default", self.default_failed))
         seeds = formatting.count(len(self.seeds), "seed")
         return ", ".join(
@@ -118,7 +118,7 @@ class Choice:
 
     @property
     def sentence(self) -> str:
-        """Such as `Trial 029-7682ec2b is exported: ... mean 0.910. It beats the default (0.841) on 3 of 3 seeds.`"""
+        """Sentence such as `Trial 029-7682ec2b is exported: ... It beats the default (0.841) on 3 of 3 seeds.`"""
         seeds = formatting.count(self.num_seeds, "seed")
         beside = ", ".join(
             f"{'the default' if number_of(trial) == 0 else f'trial {trial}'} ({self.mean_in_words(trial)}) on "
@@ -132,7 +132,7 @@ class Choice:
         )
 
     def mean_in_words(self, trial: str) -> str:
-        """Of one of them: `0.910`, or `0.910, failed on 1`."""
+        """Formats the mean of one trial: `0.910`, or `0.910, failed on 1`."""
         mean = self.mean if trial == self.trial.name else self.others[trial]
         known = [formatting.number(mean)] if math.isfinite(mean) else []
         return ", ".join([*known, *([f"failed on {self.failed[trial]}"] if self.failed[trial] else [])])
@@ -187,7 +187,7 @@ def choose(folder: Path, search: SearchRecord) -> Choice | None:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """To twelve digits: shares of the same images in another order add up to another last digit."""
+    """Mean, rounded to twelve digits, since the last digits depend on the order of the values."""
     return float(f"{statistics.fmean(values):.12g}")
 
 

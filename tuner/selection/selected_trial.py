@@ -51,7 +51,7 @@ class SelectedTrial:
         return None if more is None else (self.choice.num_seeds, len(self.on_test.seeds) + max(1, more))
 
     def to_decide(self, *, is_over: bool, is_running: bool) -> str | None:
-        """What it would take to tell it from the default; None where that is decided or not confirmed.
+        """Sentence on what it would take to tell the trial from the default; None if decided or not confirmed.
 
         Args:
             is_over: nothing is left to train.
@@ -75,7 +75,7 @@ class SelectedTrial:
         return f"Undecided: about {takes} would settle it if the difference holds: --seeds {least}..{most}."
 
     def evidence(self, *, is_over: bool, is_running: bool) -> list[str]:
-        """On the test split, what is missing as `to_decide` has it, and the remark; each a sentence or two."""
+        """Sentences on the test split's evidence, on what `to_decide` misses, and the remark."""
         claim = None if self.on_test is None else self.on_test.sentence
         missing = self.to_decide(is_over=is_over, is_running=is_running)
         return [sentence for sentence in (claim, missing, self.remark) if sentence is not None]

@@ -52,9 +52,9 @@ def interval(values: Sequence[float], num_candidates: int = 1) -> tuple[float, f
 
 
 def seeds_to_decide(values: Sequence[float], num_candidates: int = 1) -> int | None:
-    """How many more seeds would exclude zero if mean and spread stay; None where 100 seeds would not, or below two.
+    """Number of further seeds that would exclude zero at this mean and spread; None below two or over 100 seeds.
 
-    0 where zero is excluded already.
+    0 if zero is excluded already.
     """
     if len(values) < 2:
         return None

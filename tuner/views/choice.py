@@ -43,5 +43,5 @@ class StartingNotice(Listener):
 
 
 def starting_notices(view: View) -> list[StartingNotice]:
-    """For a view that changes with events alone, and would show nothing new until the first epoch."""
+    """Adds a notice for views that change only with events and would show nothing new until the first epoch."""
     return [] if isinstance(view, LiveView) else [StartingNotice()]

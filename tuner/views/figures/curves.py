@@ -100,7 +100,7 @@ def _curves(
 
 
 def _rungs(search: SearchRecord) -> str:
-    """How many were stopped at each rung."""
+    """Sentence on how many trials were stopped at each rung."""
     words = []
     for number, epoch in enumerate(search.settings.rung_epochs, start=1):
         here = [one for one in search.decisions if one.decision.epoch == epoch and one.decision.rung is not None]

@@ -112,7 +112,7 @@ def hover_of(trial: TrialRecord) -> str:
 
 
 def epochs_between_ticks(max_epochs: int) -> int:
-    """For at most about twelve ticks, at whole epochs."""
+    """Step in whole epochs that gives at most about twelve ticks."""
     return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if max_epochs / step <= 12), 1000)
 
 

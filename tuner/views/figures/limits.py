@@ -16,7 +16,7 @@ def draw_limits(search: SearchRecord, exported: TrialRecord | None) -> list[Draw
 
 
 def measured_quantity(trial: TrialRecord, quantity: str) -> float | None:
-    """What was measured of a trial's network; None where it was not, such as after another broken limit."""
+    """Measured quantity of a trial's network; None if unknown, such as after another broken limit."""
     if trial.outcome is Outcome.OVER_LIMIT and trial.numbers.get("quantity") == quantity:
         return float(trial.numbers["measured"])
     values = (result.metrics.get(f"{LIMIT_PREFIX}{quantity}") for result in trial.results.values())

@@ -99,13 +99,13 @@ def _axis(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """To a thousandth of their spread: more digits only make the page larger."""
+    """Rounds to a thousandth of the spread, since more digits only make the page larger."""
     spread = float(np.nanmax(values) - np.nanmin(values))
     return values.round(3 - math.floor(math.log10(spread))) if spread > 0 else values
 
 
 def _contour(search: SearchRecord, exported: TrialRecord | None, names: Sequence[str], epoch: int) -> Drawing | None:
-    """Of the two most important numbers; None where there are not two."""
+    """Contour over the two most important numeric parameters; None if there are fewer than two."""
     trials = search.measured_at(epoch)
     numbers = [name for name in names if _is_number(name, trials)][:2]
     if len(numbers) < 2:

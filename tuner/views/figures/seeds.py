@@ -12,7 +12,7 @@ from tuner.views.figures.drawing import COMPLETED, DEFAULT, EXPORTED, Drawing, n
 
 
 def draw_seeds(search: SearchRecord, exported: TrialRecord | None, confirmations: Sequence[Confirmation]) -> Drawing:
-    """On the test split; equal seeds of the default and a trial are on one line."""
+    """Plots the value of each seed on the test split; a line connects the default and trials on the same seed."""
     name, title = "seeds", "Every seed on the test split"
     if not confirmations:
         caption = "Not confirmed yet: the default and the best trials are retrained when all trials have ended."

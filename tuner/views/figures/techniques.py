@@ -15,7 +15,7 @@ CURVES = {
 
 
 def draw_techniques(trial: TrialRecord | None) -> list[Drawing]:
-    """Those that the trial has; none for a trial of fewer than two epochs."""
+    """Plots the techniques of a trial; empty for a trial with fewer than two epochs."""
     if trial is None or len(trial.results) < 2:
         return []
     found = [_experts(trial), *(_curve(trial, metric) for metric in CURVES)]

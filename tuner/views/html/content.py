@@ -60,7 +60,7 @@ def read_result(
     importance: Importance | None = None,
     left: "TimeLeft | None" = None,
 ) -> Result:
-    """What the page shows of a search.
+    """Reads everything that the page shows of a search.
 
     Args:
         state: None finds it from the records, for a search that no process runs.
@@ -87,7 +87,7 @@ def read_result(
 
 
 def notes(result: Result) -> list[str]:
-    """What a reader must know before the numbers: an interruption, nothing learned, few images."""
+    """Notes above the numbers: an interruption, nothing learned, few images."""
     search = result.search
     found = [
         what_is_left(result.folder, search) if result.state is State.INTERRUPTED else None,
@@ -100,7 +100,7 @@ def notes(result: Result) -> list[str]:
 
 
 def to_decide(result: Result) -> str | None:
-    """What would tell the exported trial from the default; None where that is decided or not confirmed."""
+    """Sentence on what would tell the exported trial from the default; None if decided or not confirmed."""
     if result.selected is None:
         return None
     is_running = result.state in (State.RUNNING, State.CONFIRMING)
@@ -108,7 +108,7 @@ def to_decide(result: Result) -> str | None:
 
 
 def claims(result: Result) -> list[str]:
-    """How it was chosen, how it does on the test split (the others, where the default is exported), and who led."""
+    """Sentences on how the trial was chosen, the results on the test split, and the leader of the search."""
     selected = result.selected
     if selected is None:
         return []
@@ -157,7 +157,7 @@ def facts(result: Result) -> dict[str, str]:
 
 
 def time_parts(result: Result) -> list[tuple[str, str, float]]:
-    """What the time went to, in words, with its seconds; none while epochs run that are not on record yet."""
+    """Parts of the time, as text and seconds; empty while epochs run that are not on record yet."""
     if result.state is State.RUNNING:
         return []
     parts = parts_of_time(result.search, result.confirmed)
@@ -165,7 +165,7 @@ def time_parts(result: Result) -> list[tuple[str, str, float]]:
 
 
 def commands(result: Result) -> dict[str, str]:
-    """What to run next, by what it does."""
+    """Commands to run next, by their purpose."""
     place, best = (
         formatting.argument(formatting.path(path)) for path in (result.folder, result.folder / "best/config.json")
     )
