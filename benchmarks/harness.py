@@ -17,7 +17,7 @@ Measure = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What the rounds gave: the median, and the quartiles around it."""
+    """Median and quartiles over the rounds."""
 
     median: float
     low: float
@@ -25,7 +25,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Of one value or more; quartiles are interpolated between the values."""
+        """Computes the spread of one or more values; quartiles are interpolated."""
         if len(values) == 1:
             return cls(median=values[0], low=values[0], high=values[0])
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How long a benchmark takes: the real one, or one so small that a test can see it run."""
+    """Size of a benchmark: full, or tiny for tests."""
 
     rounds: int = 5
     is_tiny: bool = False

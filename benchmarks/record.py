@@ -54,7 +54,7 @@ def write(path: Path, rows: Mapping[str, Row]) -> None:
 
 
 def commit() -> str:
-    """Of the working tree, `-dirty` when it differs from its commit; what the benchmarks write is not a difference."""
+    """Commit of the working tree, with `-dirty` if it differs; results that benchmarks write don't count."""
     what_is_written = [":!results"]
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *what_is_written)
     return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
@@ -112,7 +112,7 @@ def _processor() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git prints; nothing where there is no git."""
+    """Runs git and returns its output; empty without git."""
     if shutil.which("git") is None:
         return ""
     found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)

@@ -44,7 +44,7 @@ def markdown(rows: Mapping[str, Row]) -> str:
 
 
 def _machine(machine: Mapping[str, object]) -> str:
-    """Such as `2 cores of AMD EPYC with AVX512`."""
+    """Describes the machine, such as `2 cores of AMD EPYC with AVX512`."""
     return f"{machine['cores']} cores of {machine['processor']} with {machine['vector_instructions']}"
 
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _to_measure(options: argparse.Namespace) -> list[str]:
-    """Those that were asked for, less those that this machine has measured at this commit."""
+    """Requested pieces that this machine has not measured at this commit."""
     known, commit, machine = result.read(options.file), record.commit(), record.machine()["gpu"]
     done = {
         name

@@ -16,7 +16,7 @@ _barrier: Any = None
 
 
 def images_per_second(work: Work, count: int, rounds: int) -> tuple[float, ...]:
-    """Of all `count` processes together, one number a round, in which all begin together."""
+    """Images per second of all `count` processes together, per round; all start each round together."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(count)
     with context.Pool(count, initializer=_keep, initargs=(barrier,)) as pool:
@@ -35,7 +35,7 @@ def _keep(barrier) -> None:
 
 
 def _train_together(work: Work, rounds: int) -> list[tuple[float, float]]:
-    """When each round began and ended in this process, by the clock that all processes share."""
+    """Start and end of each round in this process, by the clock that all processes share."""
     epoch = variants(work)[OURS]()
     epoch()
     spans = []

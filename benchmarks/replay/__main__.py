@@ -77,7 +77,7 @@ def run_jobs(jobs: Sequence[Job], path: Path, *, processes: int = 1) -> None:
 
 
 def read_runs(path: Path, jobs: Iterable[Job]) -> list[dict]:
-    """Of these jobs."""
+    """Reads the runs of these jobs."""
     wanted = set(jobs)
     return [run for run in _read(path) if _job_of(run) in wanted]
 
@@ -88,7 +88,7 @@ def first_rung(max_epochs: int) -> int:
 
 
 def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
-    """In new processes, even a single one, because numpy reads these variables when it is loaded."""
+    """Runs the jobs in new processes, even a single one: numpy reads the thread variables when it is loaded."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(run_job, job) for job in jobs]
@@ -156,7 +156,7 @@ def _read(path: Path) -> list[dict]:
 
 
 def _job_of(run: dict) -> Job:
-    """Of a line, of an older version too, which lacks later fields."""
+    """Job of a recorded run; older versions lack later fields."""
     return Job(**{name: run[name] for name in Job.__dataclass_fields__ if name in run})
 
 

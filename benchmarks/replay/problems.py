@@ -69,8 +69,8 @@ class Problem:
 
     @cached_property
     def spread_by_epoch(self) -> np.ndarray:
-        """Of random configurations at each epoch, [R]: the interquartile range as a normal deviation, which the few
-        that diverge do not widen."""
+        """Spread of random configurations at each epoch, [R]: the interquartile range scaled to a standard deviation,
+        so that the few that diverge do not widen it."""
         generator = random.Random(0)
         drawn = np.array([self.curve(self.source.any(generator).params).values for _ in range(NUM_SPREAD)])
         low, high = np.nanquantile(np.where(np.isfinite(drawn), drawn, np.nan), (0.25, 0.75), axis=0)

@@ -55,9 +55,9 @@ def write_report(runs: Sequence[dict], folder: Path) -> str:
 
 
 def better_variants(runs: Sequence[dict]) -> Regrets:
-    """Of each policy, at each point, the first rung and the way to pick that have the lowest mean.
+    """Regrets of each policy, at each point with the first rung and the way to pick that have the lowest mean.
 
-    Empty where no search was finished by every policy.
+    Empty if no search was finished by every policy.
     """
     variants: dict[str, dict[tuple, dict]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
@@ -149,7 +149,7 @@ def _ratio(regrets: Regrets, policy: str, point: int) -> str:
 
 
 def _with_error(gap: np.ndarray) -> str:
-    """Of a gap [problems]; one problem has no error."""
+    """Mean and standard error of a gap [problems]; no error for a single problem."""
     error = f" ± {gap.std(ddof=1) / len(gap) ** 0.5:.3f}" if len(gap) > 1 else ""
     return f"{gap.mean():+.3f}{error}"
 

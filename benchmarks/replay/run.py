@@ -91,13 +91,13 @@ def _policy_of(job: Job, problem: Problem) -> Iterator[Policy]:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
+    """CPU seconds of this process and its ended child processes."""
     return sum(os.times()[:4])
 
 
 @cache
 def problems_of(suite: str) -> dict[str, Problem]:
-    """By name; read once by each process."""
+    """Problems of a suite by name; each process reads them once."""
     kind, _, path = suite.partition(":")
     generated: dict[str, Callable[[], Iterable[Problem]]] = {"synthetic": synthetic, "wide": wide}
     opened: dict[str, Callable[[Path], Iterable[Problem]]] = {

@@ -34,15 +34,15 @@ class Moment:
 
     @property
     def error(self) -> float:
-        """Of the median, as a share of what it took."""
+        """Relative error of the median estimate."""
         return self.said.likely / self.took - 1
 
 
 def moments(search: SearchRecord, *, pause_seconds: float) -> Iterator[Moment]:
-    """What was said when trials ended, and about every `pause_seconds` in between.
+    """Estimates at each end of a trial, and about every `pause_seconds` in between.
 
     Raises:
-        ValueError: the search is not finished, or was interrupted, so that what it took is not known.
+        ValueError: the search is not finished, or was interrupted, so that its duration is unknown.
     """
     if not search.is_finished or len(search.sessions) != 1:
         raise ValueError("A search that is finished, and in one session, is needed.")

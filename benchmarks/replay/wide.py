@@ -49,7 +49,7 @@ class WideProblem(Problem):
         return Curve(np.where((rate > 0.95) & (epochs > 2), np.nan, values), epochs)
 
     def reference(self) -> np.ndarray:
-        """Of random configurations, and the level of the optimum: in many parameters no random one comes near it."""
+        """Values of random configurations, and of the optimum, which random ones don't come near in many dimensions."""
         generator, source = random.Random(0), SpaceSource(self.space)
         drawn = [self.curve(source.any(generator).params).values[-1] for _ in range(NUM_REFERENCE // 5)]
         return np.array([*drawn, _OPTIMUM])
@@ -81,7 +81,7 @@ class ConditionalProblem(WideProblem):
 
 
 class _Bowl:
-    """How far a configuration lies below the optimum: a quadratic form that is 0 at a place off the cube's borders."""
+    """Distance of a configuration below the optimum: a quadratic form with its zero inside the cube."""
 
     def __init__(self, names: list[str], generator: np.random.Generator) -> None:
         self._names, size = names, len(names)
@@ -118,7 +118,7 @@ def _ask(trial: Any, name: str) -> Any:
 
 
 def _place(name: str, value: Any) -> float:
-    """In [0, 1], on the parameter's own scale."""
+    """Position of a value in [0, 1], on the parameter's scale."""
     if _is_choice(name):
         return ("low", "middle", "high").index(value) / 2
     kind = _number(name) % 3

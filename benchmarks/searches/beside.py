@@ -72,7 +72,7 @@ def read_compared(folder: Path) -> Compared:
 
 
 def table(searches: Sequence[Compared], *, reference: str) -> str:
-    """In Markdown; a row for each policy, the reference first.
+    """Markdown table with a row for each policy, the reference first.
 
     Args:
         reference: name of a sampler.

@@ -31,7 +31,7 @@ MAX_PROPOSAL, MAX_MEMORY, MAX_GROWTH = 0.1, 1.5, 1.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """At one number of trials."""
+    """Costs at one number of trials."""
 
     count: int
     result_us: tuple[float, ...]
@@ -44,7 +44,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """Of one driver."""
+    """Growth of the costs of one driver."""
 
     costs: list[Costs]
     """At each count, one after the other."""
@@ -60,7 +60,7 @@ def measure(size: Size) -> list[Claim]:
 
 
 def _growth_in_fresh_process(name: str, counts: tuple[int, ...], rounds: int) -> Growth:
-    """So that one driver does not reuse memory that the other has freed."""
+    """Measures in a new process, so that one driver does not reuse memory that the other freed."""
     logger.info("%s, %s", name, counted(counts[-1], "trial"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_growth, (name, counts, rounds))

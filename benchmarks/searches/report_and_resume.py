@@ -29,7 +29,7 @@ MOST_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What Python is called with, and the seconds that it may take."""
+    """Arguments of Python, and the time limit in seconds."""
 
     arguments: tuple[str, ...]
     max_seconds: float
@@ -51,7 +51,7 @@ def measure(size: Size) -> list[Claim]:
 
 
 def cpu_seconds(*arguments: str) -> float:
-    """Of Python with these arguments, in user code and in the system, over all its processes."""
+    """User and system CPU seconds of Python with these arguments, over all its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     if process.returncode:
@@ -61,7 +61,7 @@ def cpu_seconds(*arguments: str) -> float:
 
 
 def _commands(folder: Path, size: Size) -> Mapping[str, Command]:
-    """By their work, on records that are written here."""
+    """Commands by their work, on records that are written here."""
     few, many = size.pick((300, 3_000), (20, 30))
     num_ended, num_waiting = size.pick((1_000, 50), (8, 3))
     reported = {count: folder / str(count) for count in (few, many)}

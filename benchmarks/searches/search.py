@@ -64,7 +64,7 @@ def spans_of(epochs: Sequence[Mapping]) -> list[Span]:
 
 
 def training_shares(spans: Sequence[Span], num_slots: int) -> tuple[float, ...]:
-    """Of each trial but the first of a slot: its training over the time from the end before it to its own end."""
+    """Share of training time in a trial, from the end before it to its own end; without the first trial of a slot."""
     free = sorted(span.ended for span in spans[:num_slots])
     shares = []
     for span in spans[num_slots:]:
@@ -126,7 +126,7 @@ def _seconds_to_first_epoch(side: str) -> float:
 
 
 def _seconds_to_our_first_epoch() -> float:
-    """Of the real command with real training."""
+    """Seconds of the real command until its first epoch, without the training."""
     with _temporary_folder() as folder:
         began = time.time()
         options = ["--trials", "2", "--max-epochs", "1", "--confirm", "0", "--storage", folder, "--name", "start"]

@@ -96,7 +96,7 @@ class Driver(Protocol):
         """Whether the trial goes on."""
 
     def propose_at_random(self, at_random: bool) -> None:
-        """From now on; else by the sampler of a search."""
+        """Switches to random proposals, or back to the sampler of a search."""
 
     def close(self) -> None: ...
 
@@ -115,7 +115,7 @@ def wired_session(folder: Path, settings: RecordedSettings, policy: Policy) -> I
 
 
 def report_of(epoch: int, value: float, *, is_last: bool) -> LegReport:
-    """What the process of a trial sends after an epoch."""
+    """Report that the process of a trial sends after an epoch."""
     metrics = {"val/s_measure": value}
     result = EpochResult(epoch=epoch, objective=value, metrics=metrics, seconds=1.0, precision="fp32")
     ending = Ending(outcome="completed") if is_last else None
@@ -217,7 +217,7 @@ class RunningTrial:
     epoch: int = 0
 
     def value(self, rng: np.random.Generator) -> float:
-        """Of its present epoch."""
+        """Objective at the current epoch."""
         return self.level - 0.4 * math.exp(-self.epoch / 3) + rng.normal(0, 0.01)
 
 
@@ -233,7 +233,7 @@ class Simulation(SimulatedSlots[RunningTrial]):
         self._result_seconds = 0.0
 
     def run_until(self, count: int) -> None:
-        """Until so many trials have been proposed."""
+        """Runs until this many trials have been proposed."""
         while self._begun < count:
             self._timed_result()
 
@@ -242,7 +242,7 @@ class Simulation(SimulatedSlots[RunningTrial]):
         return statistics.mean(self._timed_result() for _ in range(number))
 
     def timed_proposal(self) -> float:
-        """By the sampler of a search."""
+        """CPU seconds of a proposal by the sampler of a search."""
         self._driver.propose_at_random(False)
         began = time.process_time()
         self.begin()

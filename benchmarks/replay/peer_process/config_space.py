@@ -26,7 +26,7 @@ def configuration_space(setting: PeerSetting) -> ConfigurationSpace:
 
 
 def plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Its values by name as plain numbers, without numpy's types."""
+    """Returns the values of a configuration by name, as plain Python types instead of numpy's."""
     return {name: getattr(value, "item", lambda value=value: value)() for name, value in configuration.items()}
 
 

@@ -29,7 +29,7 @@ class Parameter(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerSetting:
-    """What a peer is told before its first proposal."""
+    """The setting that a peer gets before its first proposal."""
 
     peer: str
     space: list[Parameter]
@@ -47,7 +47,7 @@ class Peer(Protocol):
     """The peer's side. Trials are known by a number that rises with each proposal."""
 
     def suggest(self, trial: int) -> dict[str, Any] | None:
-        """For a free worker: `{"start": values by name}` as this trial, or `{"resume": number of a paused trial}`.
+        """Work for a free worker: `{"start": values by name}` as this trial, or `{"resume": number of a paused trial}`.
 
         None: nothing to do until a running trial reports.
         """

@@ -98,7 +98,7 @@ class PeerProcess:
             raise self.error(f"answered {name} with {line.strip()[:LONGEST_QUOTE]!r}") from None
 
     def error(self, what: str) -> PeerError:
-        """What it did wrong, with the last line of its error."""
+        """Builds the error from what the peer did wrong and the last line of its standard error."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "without a word")

@@ -31,7 +31,7 @@ class DescribedSpace:
         self.parameters = [_parameter(name, spread, drawn) for name, spread in self._distributions.items()]
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
-        """Of a peer's values.
+        """Builds the candidate of a peer's values.
 
         Raises:
             ValueError: one is outside of its range, or missing.
@@ -62,7 +62,7 @@ def _conditions(name: str, drawn: Sequence[Candidate]) -> Iterator[Condition]:
 
 
 def _places(name: str, drawn: Sequence[Candidate]) -> set[int | None]:
-    """Of the choices that this parameter had; None where it had none."""
+    """Indices of the choices drawn for this parameter; None if it is not a choice."""
     spreads = ((one, one.distributions.get(name)) for one in drawn)
     return {spread.values.index(one.answers[name]) if isinstance(spread, Choices) else None for one, spread in spreads}
 
