@@ -38,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those first: what began last would keep one worker busy while the others are done."""
+    """Runs tests that start Ray first: at the end they would keep one worker busy while the others are done."""
     items.sort(key=lambda item: not item.nodeid.startswith(STARTS_RAY))
 
 
@@ -107,7 +107,7 @@ def begin(disc_config, tmp_path) -> Iterator[Callable]:
 
 
 def leg(params, folder: Path, *, trial: str = "000-0123abcd", from_epoch: int = 0) -> Leg:
-    """Its checkpoints lie in a folder of the trial's name."""
+    """A leg whose checkpoints are in a folder with the trial's name."""
     (folder / trial).mkdir(exist_ok=True)
     return Leg(trial=trial, params=params, folder=str(folder / trial), from_epoch=from_epoch)
 

@@ -33,7 +33,7 @@ def nodes_of(path: Path) -> tuple[ast.AST, ...]:
 
 
 def imported_at_run_time(path: Path) -> set[str]:
-    """Without those for the type checker alone."""
+    """Modules that a file imports at run time, without those for the type checker alone."""
     tree = ast.parse(path.read_text())
     tree.body = [node for node in tree.body if not ast.unparse(node).startswith("if TYPE_CHECKING")]
     return imported_by(ast.walk(tree), path)
@@ -280,9 +280,9 @@ def test_no_import_cycles():
 
 
 def packages_below() -> dict[str, set[str]]:
-    """Of each package below the top those of its kind that its files import, late and for the type checker too.
+    """For each package below the top, the other such packages that its files import, late or for the type checker too.
 
-    The files of a top package itself are left out: they are its entry points, and what all packages in it stand on.
+    Files of a top package itself are left out: they are entry points, or shared by all packages in it.
     """
     package = {module_name(path): module_name(path.parent / "__init__.py") for path in PRODUCT}
     packages = {name for name in package.values() if "." in name}
@@ -295,7 +295,7 @@ def packages_below() -> dict[str, set[str]]:
 
 
 def test_packages_import_each_other_one_way():
-    """No package is built on one that is built on it, even through others: each can be read without what uses it."""
+    """No cycles, so that a package can be read without its users."""
     TopologicalSorter(packages_below()).prepare()
 
 

@@ -110,7 +110,7 @@ def test_the_search_that_is_described_joins_the_cluster_of_its_machine():
 
 
 def misfits(value: Any, field: Any, place: str) -> list[str]:
-    """Where the value has a key or a type that the fields do not have."""
+    """Lists keys of the value that the fields lack, and values of another type."""
     if not isinstance(field, (dict, list)):
         return [] if type(value) is field else [f"{place}: {value!r} is not {field.__name__}"]
     if type(value) is not type(field):

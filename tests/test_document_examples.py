@@ -100,7 +100,7 @@ def test_the_commands_of_a_page_run_in_their_order(page, world, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_take_their_options_and_presets(page, world):
-    """Those of presets are run; of all others the options are read."""
+    """Commands of presets are run; for all others the options are parsed."""
     for command in commands(page):
         program, *arguments = shlex.split(command)
         if program == "torchrun":

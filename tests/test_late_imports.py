@@ -30,10 +30,10 @@ for step in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def after():
-    """Of each step the modules that are loaded by then, and how the garbage collector stands."""
+    """Modules that are loaded after each step, and the state of the garbage collector."""
     command = [sys.executable, "-c", PROCESS, json.dumps(list(STEPS))]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return {step: rest for step, *rest in map(json.loads, told.splitlines())}
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {step: rest for step, *rest in map(json.loads, output.splitlines())}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -121,7 +121,7 @@ def no_token_is_shown_to_later_clusters(monkeypatch):
 
 
 def command_of(module: str):
-    """What `python -m` runs: the module, or the `__main__` of a package."""
+    """The module that `python -m` runs: itself, or the `__main__` of a package."""
     found = importlib.import_module(module)
     return importlib.import_module(f"{module}.__main__") if hasattr(found, "__path__") else found
 
@@ -423,7 +423,7 @@ def move_data(folder: Path) -> None:
 
 
 def change_space(folder: Path) -> None:
-    """Its trial has no answers to what the space asks for."""
+    """Records a trial without the answers that the space asks for."""
     resettle(folder, num_trials=2)
     keep_lines(folder, "start", "result", "end")
 

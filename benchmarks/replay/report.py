@@ -104,12 +104,12 @@ def table(regrets: Regrets) -> str:
     return "\n".join(lines)
 
 
-def behind(regrets: Regrets, leader: str = LEADER) -> str:
+def behind(regrets: Regrets) -> str:
     """A table of how far each policy is behind the leader, with paired standard errors over the problems."""
     points = (QUARTER, HALF, FULL)
     headings = [f"{(point + 1) * BUDGET_TRAININGS // POINTS} full trainings | behind" for point in points]
     lines = [
-        f"Behind {leader}: mean difference of regret, with its standard error over the tasks (means of their seeds).",
+        f"Behind {LEADER}: mean difference of regret, with its standard error over the tasks (means of their seeds).",
         "",
         f"| policy | {' | '.join(headings)} |",
         "|---|" + "---|---|" * len(points),
@@ -117,8 +117,8 @@ def behind(regrets: Regrets, leader: str = LEADER) -> str:
     for policy, regret in regrets.items():
         cells = []
         for point in points:
-            gap = (regret[..., point] - regrets[leader][..., point]).mean(axis=1)
-            cells += [f"{regret[..., point].mean():.3f}", "-" if policy == leader else _with_error(gap)]
+            gap = (regret[..., point] - regrets[LEADER][..., point]).mean(axis=1)
+            cells += [f"{regret[..., point].mean():.3f}", "-" if policy == LEADER else _with_error(gap)]
         lines.append(f"| {policy} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

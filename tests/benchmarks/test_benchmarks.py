@@ -31,7 +31,7 @@ WITHOUT_OTHER_PROCESSES = (
 
 @pytest.fixture
 def no_peers(monkeypatch, tmp_path) -> Path:
-    """Nothing but ours is installed."""
+    """No peer is installed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,7 +1,6 @@
 """The example of a loop of one's own: as its own script, as a trial's process sees it, and through a whole search."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import torch
 
 from search_spaces import LoopSpace
+from tests.run_module import run_module
 from trainable.config import from_params
 from trainable.configuration.reference import activate, find, load
 from trainable.run import run_epochs
@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def reference():
-    """Of the example's space, whose folder is on `sys.path`."""
+    """The reference to the example's space, with its folder on `sys.path`."""
     found = find(f"{EXAMPLES / 'own_loop.py'}:SPACE")
     yield found
     sys.path.remove(str(EXAMPLES))
@@ -56,26 +56,18 @@ def test_it_is_the_same_to_the_bit_after_a_resume(exported, tmp_path):
     assert [result.metrics for result in run_epochs(resumed, on_epoch=lambda result: None)] == undisturbed[3:]
 
 
-def command(place: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=place, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_is_searched_confirmed_exported_and_retrained_to_the_same_curve(tmp_path):
     (tmp_path / "mine.py").write_text((EXAMPLES / "own_loop.py").read_text())
-    told = command(tmp_path, "tuner.search", "--space", "mine.py:SPACE", "--trials", "6", "--name", "first")
+    told = run_module(tmp_path, "tuner.search", "--space", "mine.py:SPACE", "--trials", "6", "--name", "first")
     assert "Exported" in told
     folder = tmp_path / "results" / "own_loop" / "first"
     assert {str(trial.outcome) for trial in read_search(folder).trials} <= {"completed", "stopped_at_rung"}
     assert len((folder / "confirm.jsonl").read_text().splitlines()) >= 6
-    assert "the same to the bit" in command(tmp_path, "tuner.export", str(folder), "--verify")
+    assert "the same to the bit" in run_module(tmp_path, "tuner.export", str(folder), "--verify")
     winner = folder / "best" / "config.json"
-    command(tmp_path, "trainable.train", "--config", str(winner), "--output", "alone")
+    run_module(tmp_path, "trainable.train", "--config", str(winner), "--output", "alone")
     metrics = json.loads((tmp_path / "alone" / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] > 0.6
     weights = torch.load(tmp_path / "alone" / "weights.pt", weights_only=True)

@@ -1,15 +1,13 @@
 """The example of a network of one's own trains in two workloads, and comes through a whole search."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.run_module import run_module
 from trainable.preset import main as preset
 from trainable.train import main as train
 
@@ -24,21 +22,6 @@ def test_the_example_trains(workload, network, tmp_path):
     assert preset([workload, "default", str(config), *own, "--epochs", "1"]) == 0
     assert train(["--config", str(config), "--output", str(tmp_path / "run")]) == 0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
-
-
-def command(place: Path, *arguments: str) -> str:
-    environment = os.environ | {"VISION_TUNER_CACHE": str(place / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -56,13 +39,13 @@ def test_it_is_searched_confirmed_exported_verified_and_predicts_from_another_fo
             Image.fromarray(picture).save(data / name / f"{name}{number}.png")
     network = ("--set", f"network={project}/nets_of_mine.py:Pyramid", "--set", "network.width=8,16")
     budget = ("--trials", "3", "--max-epochs", "2", "--scheduler", "none", "--confirm", "1", "--name", "first")
-    command(tmp_path, "tuner.search", "--space", "dishes", "--data", str(data), *network, *budget)
+    run_module(tmp_path, "tuner.search", "--space", "dishes", "--data", str(data), *network, *budget)
     folder = tmp_path / "results" / "dishes" / "first"
     assert len((folder / "confirm.jsonl").read_text().splitlines()) >= 3
-    assert "the same to the bit" in command(tmp_path, "tuner.export", str(folder), "--verify")
+    assert "the same to the bit" in run_module(tmp_path, "tuner.export", str(folder), "--verify")
     best = str(folder / "best" / "config.json")
-    command(tmp_path, "trainable.predict", "--config", best, "--image", str(data / "clean"), "--output", "seen")
+    run_module(tmp_path, "trainable.predict", "--config", best, "--image", str(data / "clean"), "--output", "seen")
     assert len((tmp_path / "seen" / "predictions.csv").read_text().splitlines()) == 21
     (project / "layers_of_mine.py").write_text(EXAMPLE.read_text() + "# changed\n")
     with pytest.raises(AssertionError, match=r"layers_of_mine\.py, which nets_of_mine:Pyramid imports, has changed"):
-        command(tmp_path, "trainable.predict", "--config", best, "--image", str(data / "clean"), "--output", "again")
+        run_module(tmp_path, "trainable.predict", "--config", best, "--image", str(data / "clean"), "--output", "again")

@@ -1,14 +1,12 @@
 """The example of a space of one's own: planned with its conditions, tried in a dry run, and searched."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.run_module import run_module
 from tuner.planning.plan import plan_as_given
 from tuner.planning.preflight import check_configurations
 from tuner.records import read_search
@@ -39,21 +37,6 @@ def test_its_configurations_can_be_trained_and_momentum_belongs_to_sgd(dishes):
     assert plan.max_epochs == 6
 
 
-def command(place: Path, *arguments: str) -> str:
-    environment = os.environ | {"VISION_TUNER_CACHE": str(place / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
@@ -61,7 +44,7 @@ def command(place: Path, *arguments: str) -> str:
 )
 def test_a_dry_run_of_it_comes_to_its_end_from_another_folder(dishes, tmp_path, searched):
     space = ("--space", f"{EXAMPLE}:SPACE", "--data", str(dishes), "--trials", "4", "--max-epochs", "6")
-    told = command(tmp_path, "tuner.search", *space, *searched, "--dry-run")
+    told = run_module(tmp_path, "tuner.search", *space, *searched, "--dry-run")
     assert "my_dishes: 4 trials of up to 6 epochs" in told
     assert not (tmp_path / "results").exists()
 
@@ -71,7 +54,7 @@ def test_a_dry_run_of_it_comes_to_its_end_from_another_folder(dishes, tmp_path, 
 def test_it_is_searched_over_ranges_of_the_command_line_and_exported_to_the_same_curve(dishes, tmp_path):
     space = ("--space", f"{EXAMPLE}:SPACE", "--data", str(dishes), "--max-epochs", "2", "--trials", "3")
     ranges = ("--set", "max_lr=1e-3..5e-3", "--confirm", "0", "--name", "first")
-    command(tmp_path, "tuner.search", *space, *ranges)
+    run_module(tmp_path, "tuner.search", *space, *ranges)
     folder = tmp_path / "results" / "my_dishes" / "first"
     assert all(1e-3 <= trial.params["max_lr"] <= 5e-3 for trial in read_search(folder).trials)
-    assert "the same to the bit" in command(tmp_path, "tuner.export", str(folder), "--verify")
+    assert "the same to the bit" in run_module(tmp_path, "tuner.export", str(folder), "--verify")

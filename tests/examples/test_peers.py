@@ -75,7 +75,7 @@ def statements() -> dict[str, list[str]]:
 
 
 def counted() -> dict[str, int]:
-    """What the page says: lines by script."""
+    """Line counts by script, as the page states them."""
     return {name: int(lines) for name, lines in re.findall(r"^\| `examples/(\S+)` \| (\d+) \|", PAGE, re.MULTILINE)}
 
 

@@ -48,7 +48,7 @@ class Crossings(TorchDispatchMode):
 
 @pytest.fixture
 def without_autocast(monkeypatch):
-    """There is none of the meta device."""
+    """Disables autocast, which the meta device does not have."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
 

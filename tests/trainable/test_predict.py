@@ -55,7 +55,7 @@ def rows(folder):
 
 @torch.no_grad()
 def final_scores(config, folder, pixels, target):
-    """What the metrics of the final test get for an image."""
+    """Scores of an image as the final test computes them for its metrics."""
     task = get_task(config.workload)
     model = load_trained_model(config, folder / "weights.pt")
     images = torch.tensor(pixels).permute(2, 0, 1)[None] / 255

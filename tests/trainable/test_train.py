@@ -324,7 +324,7 @@ def test_without_room_for_the_weights_a_sentence_says_where_and_a_resume_writes_
 
 def test_a_tracker_that_fails_is_a_sentence(config_file, monkeypatch, caplog):
     class RefusedError(Exception):
-        """As of MLflow, whose exceptions are no errors of the system."""
+        """Like the exceptions of MLflow, which are not OSErrors."""
 
     def refused(names, run):
         raise RefusedError("API request to http://tracking:5000 failed.")

@@ -451,7 +451,7 @@ def test_a_loader_that_has_no_length_or_no_batch_is_refused():
 
 def test_an_fp16_update_that_ran_out_of_memory_is_tried_again_from_the_state_before():
     class FullAtFirst(torch.optim.SGD):
-        """Where Adam allocates its moments."""
+        """Runs out of memory in a step, as Adam may when it allocates its moments."""
 
         is_full = True
 

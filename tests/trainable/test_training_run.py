@@ -74,7 +74,7 @@ def same_to_the_bit(one, other):
 
 
 def same_trajectory(one, other):
-    """Only what both runs measured: a technique that merely adds metrics of its own changes nothing."""
+    """Compares the metrics that both runs have: a technique that only adds metrics changes nothing."""
     (metrics, _), (other_metrics, _) = one, other
     names = metrics[0].keys() & other_metrics[0].keys()
     return [[epoch[name] for name in names] for epoch in metrics] == [
@@ -111,7 +111,7 @@ def test_a_network_that_cannot_checkpoint_its_gradients_says_so(begin, monkeypat
 
 
 def test_the_patience_of_the_collapse_response_is_configured(begin):
-    """No router passes a threshold of all but the fair share for long, so that patience alone decides."""
+    """No router keeps a threshold just below the fair share for long, so that only patience matters."""
     acts = {}
     for patience in (1, 50):
         watched = {"collapse_response": "rebalance", "collapse_threshold": 0.99, "patience_checks": patience}

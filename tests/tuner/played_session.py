@@ -34,7 +34,7 @@ def objective(params: dict, epoch: int) -> float:
 
 
 def report_of(leg: Leg, epoch: int, **ending: object) -> LegReport:
-    """Of an epoch that was trained, its checkpoint on disk."""
+    """Report of a trained epoch, with its checkpoint on disk."""
     Path(leg.folder, checkpoint_name(epoch)).write_bytes(b"weights")
     value = objective(leg.params, epoch)
     result = EpochResult(epoch=epoch, objective=value, metrics={"val/s_measure": value}, seconds=1.0, precision="fp32")
@@ -70,13 +70,13 @@ class Player(SimulatedSlots[RunningLeg]):
         self.is_over = False
 
     def play(self, max_epochs: float = math.inf) -> int:
-        """Until nothing is left to do, or for so many epochs; returns how many were trained."""
+        """Runs until nothing is left to do, or for this many epochs; returns the number of epochs trained."""
         before = self.num_epochs
         self.run(before + max_epochs)
         return self.num_epochs - before
 
     def next_work(self) -> RunningLeg | None:
-        """None is asked for after the last."""
+        """Returns the next leg; asks the session no more once it has finished."""
         leg = NoWork.FINISHED if self.is_over else self.session.next_leg()
         self.is_over = leg is NoWork.FINISHED
         return RunningLeg(leg, leg.from_epoch) if isinstance(leg, Leg) else None

@@ -129,7 +129,7 @@ def test_a_winner_that_was_cut_off_is_compared_as_far_as_it_came(folder, capsys)
 
 
 def test_an_epoch_whose_record_a_kill_prevented_is_not_exported(folder):
-    """Its checkpoint lies beside that of the last epoch on record."""
+    """Its checkpoint is next to that of the last epoch on record."""
     win(folder, 2)
     place = folder / "checkpoints" / name_of(folder, 2)
     (place / checkpoint_name(3)).write_bytes(b"half a checkpoint")
@@ -194,7 +194,7 @@ def test_what_was_chosen_on_several_seeds_is_exported(folder):
 
 
 class Killed(BaseException):
-    """What nothing catches."""
+    """An exception that nothing catches."""
 
 
 def kill_at(monkeypatch, target, name, when):
@@ -219,7 +219,7 @@ STEPS = {
 
 
 def visible(folder):
-    """What lies there as a whole: under its own name, or between two renames under that of the former."""
+    """The complete export: in `best`, or between two renames in the folder of the previous one."""
     return content(folder / "best" if (folder / "best").exists() else folder / ".best.old")
 
 

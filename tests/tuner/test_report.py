@@ -61,7 +61,7 @@ def test_every_command_of_the_report_names_this_search(copied, monkeypatch):
 
 
 def test_the_command_that_scores_it_promises_no_number_of_seeds(reported):
-    """It takes those of the search, such as 3..6."""
+    """The command takes the seeds of the search, such as 3..6."""
     assert f"# Score it on the test split\npython -m tuner.confirm {reported}\n" in (reported / "report.md").read_text()
 
 

@@ -18,7 +18,7 @@ def copied(finished_folder, tmp_path):
 
 
 class Killed(BaseException):
-    """What nothing catches."""
+    """An exception that nothing catches."""
 
 
 @pytest.mark.parametrize("written", ["results.csv", "report.html", "report.md"])
@@ -26,7 +26,7 @@ def test_killed_while_it_writes_a_report_leaves_each_file_whole_and_the_next_one
     copied, tmp_path, monkeypatch, written
 ):
     def files(folder):
-        """Without the moment in which a page was written."""
+        """Report files without the time at which the page was written."""
         found = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".md", ".html", ".csv")}
         return {name: re.sub(rb'data-written="[\d.]+"', b"", content) for name, content in found.items()}
 

@@ -220,7 +220,7 @@ SET_BY_OTHERS = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
 
 
 def state_of_process():
-    """What a search borrows of its process and gives back."""
+    """Process state that a search changes and restores."""
     environment = {name: value for name, value in os.environ.items() if name not in SET_BY_OTHERS}
     return environment, [signal.getsignal(number) for number in TAKEN], dict(vars(class_cache))
 
@@ -277,7 +277,7 @@ def test_the_settings_file_says_what_was_asked_for_and_what_was_picked(diverged)
 def test_a_search_after_one_in_a_thread_trains_as_if_alone_and_neither_leaves_anything_behind(
     settings, diverged, state_before
 ):
-    """As in a notebook: no state of one search is found by the next, or by the process."""
+    """In a notebook, for example: no state of one search reaches the next, or the process."""
     again = replace(settings, num_trials=2, max_epochs=2, seed=1)
     assert run_search(again, plan_as_given(again)) == 0
     search = read_search(again.folder)

@@ -53,7 +53,7 @@ def test_a_report_of_nothing_is_refused(tmp_path):
 
 
 def story(folder: Path) -> list:
-    """What happened, but for who wrote it and when."""
+    """Recorded events without their process and time."""
     lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     return [
         {name: value for name, value in line.items() if name not in ("time", "process")}

@@ -37,9 +37,8 @@ class ClassificationMetrics(SummedBatches):
 
     sums = ("confusion", "bins", "nll")
 
-    def __init__(self, class_names: Sequence[str], *, num_bins: int = NUM_BINS) -> None:
+    def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = tuple(class_names)
-        self._num_bins = num_bins
         self._confusion = self._bins = self._nll = torch.zeros((), dtype=torch.float64)
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
@@ -52,8 +51,8 @@ class ClassificationMetrics(SummedBatches):
         num_classes = len(self.class_names)
         pairs = _summed(labels * num_classes + predicted, labelled.unsqueeze(1), num_classes**2)
         self._confusion = self._confusion + pairs.view(num_classes, num_classes)
-        bins = (confidence * self._num_bins).ceil().long().clamp(1, self._num_bins) - 1
-        self._bins = self._bins + _summed(bins, torch.stack([right, confidence * labelled], dim=1), self._num_bins)
+        bins = (confidence * NUM_BINS).ceil().long().clamp(1, NUM_BINS) - 1
+        self._bins = self._bins + _summed(bins, torch.stack([right, confidence * labelled], dim=1), NUM_BINS)
         truth = scores.gather(1, labels.unsqueeze(1)).squeeze(1).clamp_min(torch.finfo(torch.float32).tiny)
         self._nll = self._nll - (truth.log() * labelled).sum()
 

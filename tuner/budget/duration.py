@@ -143,7 +143,6 @@ def estimate_duration(
     process_seconds: float = 0.0,
     most_learned: float = MOST_LEARNED,
     most_plays: int = MOST_PLAYS,
-    seed: int = 0,
 ) -> DurationEstimate:
     """Simulates the search many times.
 
@@ -156,7 +155,7 @@ def estimate_duration(
         most_plays: number of simulations; long searches get fewer.
     """
     num_plays = max(LEAST_PLAYS, min(most_plays, TRIALS_PLAYED // shape.num_trials))
-    generators = [random.Random(f"{seed} {play}") for play in range(num_plays)]
+    generators = [random.Random(f"0 {play}") for play in range(num_plays)]
     first, num_others = first[: shape.num_trials], shape.num_trials - len(first)
     plays = []
     for rng in generators:

@@ -75,7 +75,7 @@ class Script:
         return {"x": self.values.pop(0)} if self.values else "FINISHED"
 
     def on_trial_result(self, *args):
-        """Of the scheduler with a controller, of the searcher without."""
+        """Records a result; a scheduler gets a controller first, a searcher does not."""
         name, (trial, result) = ("scheduler", (args[1].trial_id, args[2])) if len(args) == 3 else ("searcher", args)
         self.heard.append((name, trial, result["training_iteration"]))
         return "STOP" if (trial, result["training_iteration"]) == self.stop else "CONTINUE"
@@ -280,7 +280,7 @@ def test_the_regret_is_that_without_noise():
 
 
 def measured(x, *, noise, seed):
-    """What a scheduler hears of a trial; the last epoch ends it unheard."""
+    """Values that a scheduler gets for a trial; it does not get the last epoch."""
     values = []
 
     class Listening(Script):

@@ -84,7 +84,7 @@ def test_on_a_mask_without_an_object_entropies_pull_at_a_false_alarm_and_tversky
 
 
 def recall_and_precision(config: SegmentationLossConfig) -> tuple[float, float]:
-    """Of a logistic regression on one noisy feature, 2 % of the pixels are object; at its optimum, not by luck."""
+    """Recall and precision of a converged logistic regression on one noisy feature, with 2 % object pixels."""
     generator = torch.Generator().manual_seed(0)
     masks = (torch.rand(4, 1, 64, 64, generator=generator) < 0.02).float()
     feature = torch.randn(masks.shape, generator=generator) + 1.5 * masks

@@ -138,7 +138,7 @@ def test_the_boundary_window_is_31_pixels_at_352_and_shrinks_with_the_map() -> N
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_boundary_emphasis_shifts_the_gradient_to_the_border(name: str) -> None:
-    """At the border weights reach 1 + emphasis / 2, at a straight edge; the inside keeps its 1."""
+    """Weights at a straight border reach 1 + emphasis / 2; inside they stay at 1."""
     masks = torch.zeros(1, 1, 64, 64)
     masks[..., 16:48, 16:48] = 1
     ratios = []

@@ -46,7 +46,7 @@ def test_kappa_is_1_when_right_0_when_constant_and_below_when_opposed():
 
 
 def test_calibration_error_worked_by_hand():
-    """At confidence 0.8, 5 of 7 are right; at 0.4 in its own bin, 1 of 1."""
+    """5 of 7 predictions of confidence 0.8 are right, and 1 of 1 of confidence 0.4 in another bin."""
     scores = torch.cat([scores_of(CALLED), scores_of(torch.tensor([2]), 0.4)])
     labels = torch.cat([LABELS, torch.tensor([2])])
     assert computed(labels, scores)["ece"] == pytest.approx((7 * abs(5 / 7 - 0.8) + abs(1 - 0.4)) / 8, abs=1e-6)

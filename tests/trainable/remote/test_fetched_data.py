@@ -14,7 +14,7 @@ from trainable.workloads.registry import get_workload
 
 @pytest.fixture
 def there(tmp_path):
-    """Where the data is."""
+    """The folder of the data."""
     for name in ("images/a.png", "masks/a.png"):
         file = tmp_path / "store/set" / name
         file.parent.mkdir(parents=True)

@@ -180,7 +180,7 @@ def test_masks_of_noise_are_not_found():
 
 
 def test_a_probability_is_that_of_all_pixels_although_half_of_the_sample_is_object():
-    """Without a difference in the features it is the share of the object, 1 in 16."""
+    """If all features are equal, the probability is the share of object pixels, 1 in 16."""
     masks = squares(range(0, 48, 8))
     flat = [(torch.full((6, 3, 64, 64), 0.5), masks)]
     candidates = PixelProbe.of(ColourNet()).fit(flat, 6)

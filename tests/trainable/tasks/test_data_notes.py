@@ -30,7 +30,7 @@ SAYS_HOW_A_PREDICTED_PICTURE_IS_READ = "resize"
 
 
 def own_fields(workload):
-    """Of the data, but for its source and the settings of its generator."""
+    """Fields of the data other than its source and the settings of its generator."""
     data = get_task(workload).default_config().data
     named = [field.name for field in fields(data) if not is_dataclass(getattr(data, field.name))]
     return [name for name in named if name not in ("source", SAYS_HOW_A_PREDICTED_PICTURE_IS_READ)]
@@ -48,7 +48,7 @@ def small(data):
 
 
 def pictures(splits):
-    """Those that are trained on and those that are compared with, of a probe the ones that it knows."""
+    """Images of the training and the validation; of a probe, those in its bank."""
     return [getattr(data, "bank", data).images for data in (splits.train, splits.validation)]
 
 

@@ -6,7 +6,7 @@ from trainable.techniques.early_stopping import EarlyStopping, EarlyStoppingConf
 
 
 def stopped_after(values, *, mode="max", **settings):
-    """How many values were seen when the training ended; None when it never did."""
+    """Number of values until the training ended; None if it never did."""
     stopping = EarlyStopping(EarlyStoppingConfig(**settings), mode)
     for count, value in enumerate(values, start=1):
         stopping.observe(value)

@@ -184,7 +184,7 @@ def short_evaluation():
 def test_a_validation_that_does_not_fit_is_repeated_in_smaller_batches_and_the_trained_epoch_stands(
     open_run, short_evaluation
 ):
-    """On a CPU a batch of the validation is larger than one of the training, until memory runs short."""
+    """On a CPU, validation batches are larger than training batches unless memory runs out."""
     expected, run = (open_run(batch_size=4, averaging=AveragingConfig()) for _ in range(2))
     trained, evaluated = short_evaluation(run)
     metrics = run.run_epoch().metrics

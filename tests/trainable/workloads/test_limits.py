@@ -34,20 +34,20 @@ def test_a_wider_network_has_more_parameters_and_a_latency_is_a_positive_time(di
 
 
 def test_memory_is_measured_of_updates_as_the_training_makes_them(disc_config, monkeypatch):
-    """In its number format, with the second view of the contrastive term, all of a window, and nothing frozen."""
+    """In the training's precision, with the second view of the contrastive term, a whole window, and nothing frozen."""
     seen, forward = [], CamouflageNet.forward
 
     def spied(network, images):
         seen.append((images.shape, sum(parameter.requires_grad for parameter in network.parameters())))
         return forward(network, images)
 
-    def told(precision):
-        # Computing in it takes seconds on a CPU without instructions for it.
+    def recorded(precision):
+        # Records the precision without using it: on a CPU without instructions for it, that takes seconds.
         seen.append(precision.name)
         return nullcontext()
 
     monkeypatch.setattr(CamouflageNet, "forward", spied)
-    monkeypatch.setattr(Precision, "autocast", told)
+    monkeypatch.setattr(Precision, "autocast", recorded)
     changes = {"precision": "bf16", "contrastive": True, "batch_size": 2, "accumulation_steps": 2, "unfreezing": True}
     config = from_params(changes, disc_config)
     splits = get_task("moe").open_data(config)

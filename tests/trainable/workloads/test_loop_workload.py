@@ -16,7 +16,7 @@ from trainable.workloads.registry import get_workload, read_config, task_of
 
 @dataclass(frozen=True)
 class Params:
-    """What a loop takes."""
+    """Parameters of a loop."""
 
     lr: float
     width: int = 8

@@ -23,7 +23,7 @@ from tuner.records.trivial import PROBE, TRIVIAL
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """No Ray: what is measured is measured here, at once."""
+    """Measures in this process at once, without Ray."""
 
     class Call:
         def __init__(self, function, *arguments, unfit_nodes, **named):

@@ -151,7 +151,7 @@ def timings():
 
 
 def told_of(settings, timings, concurrent=2):
-    """Of a search of 60 s on two slots, of which 20 s were waiting for the last trial, and a confirmation of 90 s."""
+    """Lines for a search of 60 s on two slots, 20 s of it waiting for the last trial, and a confirmation of 90 s."""
     busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
     median = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
     expected = DurationEstimate(median=median, shortest_seconds=100.0, longest_seconds=200.0)

@@ -17,7 +17,7 @@ def curve(*values, trivial=0.5, most_epochs=50, **changes):
 
 
 def rising(epochs, *, half_life=4.0, top=0.9):
-    """From 0.4 towards `top`: each half-life halves what is left."""
+    """A curve from 0.4 towards `top`; each half-life halves the distance."""
     return curve(*(top - (top - 0.4) * 2 ** (-(epoch + 1) / half_life) for epoch in range(epochs)))
 
 

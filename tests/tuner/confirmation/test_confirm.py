@@ -46,7 +46,7 @@ from tuner.storage.lease import Lease
 
 @pytest.fixture(scope="module")
 def measured_folder(trained_folder, tmp_path_factory):
-    """What needs no training is on record already: nothing is measured beside a confirmation."""
+    """A folder with its baselines on record, so that a confirmation measures none."""
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("measured") / "moe" / "discs")
     TRIVIAL.write(folder, "test", TrivialScore(name="an empty mask", objective=0.4, metrics={"s_measure": 0.4}))
     return folder
@@ -73,7 +73,7 @@ def confirmed(trained_folder, tmp_path_factory):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """No Ray: each training runs here as it is called."""
+    """Runs each training in this process when it is called, without Ray."""
 
     def run_tasks(function, calls, resources, *, name, on_wait, unfit_nodes):
         for key, arguments in calls:
@@ -165,7 +165,7 @@ def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, in
 
 
 def ended(trainings):
-    """No Ray: the last call that was made ends first, as `trainings` has it by the number of its trial."""
+    """Ends calls in reverse order, without Ray, with the results in `trainings` by number of trial."""
 
     def run_tasks(function, calls, resources, *, name, on_wait, unfit_nodes):
         on_wait()

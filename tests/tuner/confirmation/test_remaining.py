@@ -69,7 +69,7 @@ def test_seeds_that_may_follow_make_a_range(record, clock):
 
 
 def test_another_process_counts_what_is_not_on_record(record, tmp_path):
-    """Of one round on three seeds, and no further ones."""
+    """One round on three seeds, without further seeds."""
     once = ConfirmSeeds(first=3, last=3)
     asked = replace(record, settings=replace(record.settings, confirm=1, confirm_seeds=once))
     assert confirmation_left(tmp_path, asked).likely == pytest.approx(3 * SECONDS)

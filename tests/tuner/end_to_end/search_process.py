@@ -78,7 +78,7 @@ class SearchProcess:
         return [child for child in self._children() if title(child).split(" ")[0].endswith("/raylet")]
 
     def running_trials(self) -> list:
-        """Its worker processes that hold a trial; Ray names a process after what it runs."""
+        """Worker processes that run a trial; Ray names a process after its work."""
         children = self._children()
         trials = [child for child in children if "MoeTrial" in title(child)]
         self.all_processes.update(children)
@@ -104,7 +104,7 @@ class SearchProcess:
         (os.killpg if to_group else os.kill)(self._process.pid, number)
 
     def end(self) -> None:
-        """For a test that failed in the middle."""
+        """Kills the process if a failed test left it running."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -117,7 +117,7 @@ class SearchProcess:
             self.running_trials()
 
     def _children(self) -> list:
-        """None when it has ended meanwhile."""
+        """Child processes; empty if the process has ended meanwhile."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return self._itself.children(recursive=True)
         return []
@@ -151,7 +151,7 @@ class Search:
         return [event for event in map(json.loads, lines) if kind in (None, event["event"])]
 
     def ray_marks(self, name: str) -> list[Path]:
-        """Such files in the temporary folders of local Rays."""
+        """Files of this name in the temporary folders of local Rays."""
         return [mark for place in {"/tmp", tempfile.gettempdir()} for mark in Path(place).glob(f"ray-*/{name}")]
 
     def begin(self, *options: str, **how) -> SearchProcess:

@@ -22,7 +22,7 @@ NUM_MB = 120
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """With a short path, as Ray's temporary folder must have."""
+    """A small disk at a short path, as Ray's temporary folder needs."""
     place = Path(tempfile.mkdtemp(prefix="d-", dir="/tmp"))
     try:
         mounted = subprocess.run(

@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "own_loop.py"
 
 @pytest.fixture
 def search(tmp_path, monkeypatch):
-    """In a folder of the user's own, with one slot, killed after three epochs and again after six."""
+    """A search in a user's folder on one slot, killed after three epochs and again after six."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "killed_loop.py").write_text(EXAMPLE.read_text())
     search = Search(tmp_path, tmp_path / "results" / "own_loop" / "run")

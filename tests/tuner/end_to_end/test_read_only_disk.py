@@ -40,7 +40,7 @@ class Disk:
             pytest.skip("no file system can be mounted here")
 
     def fail(self) -> None:
-        """What was written before is on the disk, as it is by itself after half a minute; nothing later gets there."""
+        """Flushes earlier writes, as the kernel does after half a minute, and lets all later ones fail."""
         subprocess.run(["sync", "--file-system", self.place], check=True)
         found = subprocess.run(["findmnt", "-no", "SOURCE", self.place], capture_output=True, text=True, check=True)
         Path("/sys/fs/ext4", Path(found.stdout.strip()).name, "trigger_fs_error").write_text("a test")

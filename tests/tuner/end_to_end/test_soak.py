@@ -81,9 +81,9 @@ def test_killed_at_random_moments_a_search_in_one_slot_decides_as_an_undisturbed
 
 
 def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:
-    """After a random while, whichever was hit least of what is there; the search goes on first where it does not run.
+    """Kills, after a random time, the kind of process that was killed least; continues the search first if it ended.
 
-    Mostly while it trains; now and then as it begins, or goes on after the last kill.
+    Mostly during training; sometimes at the start, or right after the last kill.
     """
     if not search.commands[-1].is_running:
         go_on(search)
@@ -119,7 +119,7 @@ def is_done(search: Search) -> bool:
 
 
 def endings(search: Search) -> dict:
-    """What each trial came to, as far as that is known."""
+    """How each ended trial ended."""
     trials = read_search(search.folder).trials if (search.folder / "settings.json").exists() else []
     over = [trial for trial in trials if trial.outcome is not None]
     return {trial.name: (trial.params, trial.outcome, trial.last.epoch, trial.last.objective) for trial in over}

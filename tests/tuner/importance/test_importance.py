@@ -70,7 +70,7 @@ def test_a_parameter_that_makes_trials_diverge_is_important_although_they_have_n
 
 
 def test_without_the_stopped_trials_the_wrong_parameter_would_be_the_important_one():
-    """What decided whether a trial was stopped hardly varies among those that were not."""
+    """The parameter that decided which trials were stopped hardly varies among the others."""
     params = sampled(60)
     search = search_of(params, lambda values: values["decisive"] + 0.2 * values["idle"])
     for trial in search.trials:

@@ -42,7 +42,7 @@ def board(folder, trial, name="val/loss"):
 
 
 def plugin(place):
-    """What the HParams page reads of one run, by its name."""
+    """Data of one run that the HParams page reads, by name."""
     contents = EventAccumulator(str(place)).Reload().PluginTagToContent("hparams")
     return {
         tag.removeprefix("_hparams_/"): getattr(HParamsPluginData.FromString(content), tag.removeprefix("_hparams_/"))

@@ -14,7 +14,7 @@ from tuner.records import Recorder, read_search
 
 @pytest.fixture
 def server(monkeypatch):
-    """What is known of each run, by its identity, as a server keeps it."""
+    """Runs by identity, as a tracking server stores them."""
     runs: dict[str, dict] = {}
 
     class Fake:

@@ -100,7 +100,7 @@ def recorded(planned) -> Path:
 
 
 def elsewhere(monkeypatch, tmp_path, file):
-    """As a later command in another folder: nothing imported, nothing on the path."""
+    """Simulates a later command in another folder: nothing imported, nothing on the path."""
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(file.parent)])
     sys.modules.pop(MODULE)
     monkeypatch.chdir(tmp_path)

@@ -90,7 +90,7 @@ def test_initial_weights_that_the_user_gives_are_the_only_ones(settings, tmp_pat
 
 
 class PlainNetwork(torch.nn.Conv2d):
-    """It has no part called backbone and no head."""
+    """A network without an attribute `backbone` and without a head."""
 
     def __init__(self):
         super().__init__(3, 1, 3, padding=1)

@@ -220,7 +220,7 @@ def test_the_default_is_measured_again(folder):
 
 
 def distances(policy, known, *, num_trials=5):
-    """Of the first proposals from the best value there is, each answered with its value."""
+    """Distances of the first proposals from the best value; each gets its value reported."""
     for one in known:
         policy.add_past_trial(one.trial, SpaceSource(space_of(0.0, 1.0)).of(one.answers), one.values, one.outcome)
     found = []
@@ -300,7 +300,7 @@ def test_auto_takes_the_latest_measured_search_of_the_same_data_and_prefers_the_
 
 @pytest.mark.parametrize(("data", "name"), [(None, "whole"), ("photos", "later and shorter")])
 def test_auto_prefers_the_length_that_the_new_search_will_have(tmp_path, data, name):
-    """On embedded data that of the space; on images of the user's own that of the earlier search, whichever it is."""
+    """On embedded data this is the space's length; on a user's images that of the earlier search."""
     lengths = {"whole": get_space("moe").max_epochs, "later and shorter": 2}
     for age, (run, epochs) in enumerate(lengths.items()):
         place, facts = tmp_path / "moe" / run, FACTS | {"data": data, "max_epochs": epochs}

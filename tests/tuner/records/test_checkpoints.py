@@ -99,7 +99,7 @@ def test_a_folder_with_a_trials_name_that_is_a_link_keeps_what_it_points_to(reco
 
 
 def test_records_that_name_a_folder_elsewhere_are_refused_before_room_is_made(recorder, folder, victim):
-    """What trims checkpoints reads the records first."""
+    """Trimming checkpoints reads the records first."""
     trial = record_curve(recorder, 0.1, outcome=Outcome.STOPPED_AT_RUNG)
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace(trial, "../../../victim"))

@@ -79,7 +79,7 @@ def test_after_a_kill_of_its_owner_the_folder_is_free(tmp_path):
 
 
 def test_a_process_that_an_owner_started_does_not_hold_the_folder_after_it(tmp_path):
-    """As Ray's processes would, which may outlive a search that is killed."""
+    """Ray's processes, for example, may outlive a killed search."""
     child = "import subprocess; subprocess.Popen(['sleep', '60']); "
     code = HOLDER.replace('print("held"', f'{child}print("held"')
     owner = subprocess.Popen(

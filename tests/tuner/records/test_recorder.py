@@ -199,7 +199,7 @@ def test_a_search_that_goes_on_has_not_spent_the_time_of_the_confirmation_that_e
 
 
 def refused(recorder, folder, sentence, record) -> None:
-    """Nothing is written, and the record goes on."""
+    """Asserts that a record is refused, nothing is written, and recording can continue."""
     before = (folder / "trials.jsonl").read_bytes()
     with pytest.raises(ValueError, match=sentence):
         record()

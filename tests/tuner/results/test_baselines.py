@@ -27,7 +27,7 @@ def trivial(objective):
 
 
 def measured(folder):
-    """Both baselines on both splits, and two seeds of default and winner."""
+    """A search with both baselines on both splits, and default and winner on two seeds."""
     for split, low, high in (("validation", 0.31, 0.41), ("test", 0.32, 0.42)):
         TRIVIAL.write(folder, split, trivial(low))
         PROBE.write(folder, split, probed(high))
@@ -56,8 +56,8 @@ def test_the_report_has_all_four_on_both_splits(folder):
     assert f"| trial {default.name} (the default) |" in text
 
 
-def test_trials_of_different_numbers_of_seeds_are_told_with_both(folder):
-    """As after an extension, whose best trial has only the first seeds of the default."""
+def test_the_range_is_shown_when_trials_have_different_numbers_of_seeds(folder):
+    """After an extension, for example, the best trial has only the first seeds of the default."""
     search = measured(folder)
     append_run(folder, ConfirmedRun(trial=search.default_trial.name, seed=3, objective=0.5, test={}, validation=0.5))
     (test,) = [line for line in outcome_lines(folder, search) if line.startswith("Test ")]

@@ -19,7 +19,7 @@ LAWS = {
 
 
 def claims(gains, num_candidates=1):
-    """For each confirmation and number of seeds from three, whether its interval excludes zero."""
+    """Whether the interval excludes zero, for each confirmation and number of seeds from three."""
     counts = np.arange(1, gains.shape[1] + 1)
     means = np.cumsum(gains, axis=1) / counts
     squares = np.cumsum(gains**2, axis=1) - counts * means**2

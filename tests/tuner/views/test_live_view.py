@@ -34,7 +34,7 @@ def terminal(monkeypatch):
 
 
 def drawn(search, *, width=80, height=40, clock=lambda: 0.0):
-    """What the live picture shows, as text."""
+    """The live view as text."""
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, record=True, highlight=False)
     view = LiveView(search, results=RESULTS, dashboard=DASHBOARD, console=console, clock=clock)
     console.print(view.draw())
@@ -42,7 +42,7 @@ def drawn(search, *, width=80, height=40, clock=lambda: 0.0):
 
 
 def said(synthetic, *, until=float("inf")):
-    """What is written into a file while this search runs."""
+    """Output to a file while this search runs."""
     stream = io.StringIO()
     view = make_view(stream, synthetic.recorder.record, results=RESULTS, dashboard=DASHBOARD)
     view.start()

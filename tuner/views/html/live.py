@@ -1,6 +1,5 @@
 """report.html of a search that runs."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ from tuner.results.headline import State
 from tuner.views.html.content import read_result
 from tuner.views.html.page import write_page
 from tuner.views.view import View
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def stretched(image: torch.Tensor, windows: torch.Tensor = WINDOWS) -> list[torc
 
 
 def by_scipy(plane: np.ndarray, window: torch.Tensor, order: int) -> np.ndarray:
-    """What lies under the middles of the window's parts, by another library, in double precision."""
+    """Values at the centres of the window's parts by SciPy, in double precision."""
     top, left, height, width = window.tolist()
     ys = top + (np.arange(HEIGHT) + 0.5) * height / HEIGHT - 0.5
     xs = left + (np.arange(WIDTH) + 0.5) * width / WIDTH - 0.5

@@ -131,7 +131,7 @@ def test_the_ladder_ends_at_the_allowed_step(response, climbed):
 
 
 def test_a_check_that_cannot_tell_does_not_end_the_episode():
-    """After an act the window begins anew: of few images none proves anything, whatever the router does."""
+    """The window restarts after an action: a few images can't prove anything about the router."""
     scene = Scene()
     assert [scene.check(counts) for counts in (DEAD_2, [2, 0, 0, 0], DEAD_2)] == [["rebalance"], [], ["noise"]]
 

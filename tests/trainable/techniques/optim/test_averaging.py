@@ -15,7 +15,7 @@ class Scalar(nn.Module):
 
 
 class Counting(Scalar):
-    """Its extra state is a dict that it goes on writing to."""
+    """A module whose extra state is a dict that it keeps writing to."""
 
     def __init__(self, value: float) -> None:
         super().__init__(value)

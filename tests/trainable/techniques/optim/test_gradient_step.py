@@ -9,7 +9,7 @@ from trainable.techniques.optim.gradient_update import MAX_SKIPPED_UPDATES, Dive
 
 
 class HalfScaler:
-    """What GradScaler does for fp16, on a CPU: a scale that halves when a gradient overflowed."""
+    """GradScaler for fp16 on a CPU: the scale halves when a gradient overflows."""
 
     def __init__(self, scale: float = 2.0**16) -> None:
         self.scale_now = scale

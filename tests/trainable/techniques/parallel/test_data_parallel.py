@@ -118,7 +118,7 @@ def run_rank(rank: int, folder: Path) -> None:
 
 
 def resumed(config, splits, ranks, folder):
-    """What is left of a run after its first epoch, and the same of another one that begins at its checkpoint."""
+    """Curves of a run after its first epoch, and of another run that continues from its checkpoint."""
     whole = TrainingRun(config, splits, ranks=ranks)
     seed = torch.initial_seed()
     whole.run_epoch()
@@ -171,7 +171,7 @@ def noisy_config(disc_config):
 
 @pytest.fixture(scope="module")
 def both(folder):
-    """What each of two processes found."""
+    """Results of two processes that train together."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": loopback}
     ranks = [subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment) for rank in range(2)]
