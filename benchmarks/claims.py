@@ -18,7 +18,7 @@ class Side:
     note: str = ""
     """Why it could not, or what to know about it."""
     curve: tuple[tuple[int, float], ...] = ()
-    """Where the claim is about growth: how many trials, and what was measured there."""
+    """For a claim about growth: numbers of trials, and the measured values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class Claim:
     """The side that the ratios are relative to."""
     target: str
     finding: str
-    """What stands against the target."""
+    """The result to compare with the target."""
     reached: bool | None
     """None when it could not be measured here, or is listed without a target."""
 
     curve_unit: str = ""
-    """Of the curves of the sides, where it is another."""
+    """Unit of the sides' curves, if different."""
 
     @property
     def side_ratios(self) -> dict[str, Spread]:

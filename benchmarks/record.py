@@ -31,7 +31,7 @@ class Row:
     commit: str
     machine: dict[str, object]
     seconds: float
-    """That measuring took."""
+    """Duration of the measurement."""
     claims: tuple[Claim, ...]
 
 

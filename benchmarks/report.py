@@ -18,7 +18,7 @@ VERDICTS = {True: "reached", False: "missed", None: "-"}
 
 
 def table(claims: Sequence[Claim]) -> Table:
-    """A row for each side: its median, the quartiles, its ratio to the reference; the verdict stands with the work."""
+    """A row for each side: median, quartiles, ratio to the reference; the verdict is in the row of the work."""
     columns = Table(title="ours and its peers, side by side", show_lines=False, pad_edge=False)
     for name in ("#", "the work and who does it", "median", "quartiles", "ratio", "target", ""):
         columns.add_column(name, overflow="fold")

@@ -18,7 +18,7 @@ TITLES = {
 
 
 def show(results: Path) -> Iterator[Path]:
-    """Each file as it is written; none where nothing was measured."""
+    """Writes the files and yields each; none if nothing was measured."""
     rows = record.read(results / record.FILE)
     if not rows:
         return

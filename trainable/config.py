@@ -23,7 +23,7 @@ from trainable.techniques.optim.unfreezing import UnfreezingConfig
 SCRATCH = "scratch"
 """The `weights` of a network that starts from scratch."""
 NETWORK_PARAM = "network."
-"""How the names of arguments of a network of the user's own begin."""
+"""Prefix of the arguments of a user's own network."""
 COMPILE_BACKENDS = ("inductor", "aot_eager", "eager")
 _SIDES = ("long_side_px", "image_size_px", "tile_px")
 _ELSEWHERE = {
@@ -35,7 +35,7 @@ _ELSEWHERE = {
     "checkpoint_gradients": ("gradient_checkpointing",),
     **dict.fromkeys(("image_size", "img_size", "imgsz", "size", "resolution", *_SIDES), _SIDES),
 }
-"""What others call a parameter; of several, a workload has one."""
+"""Common names of parameters elsewhere; of several here, a workload has one."""
 _ALWAYS_ON = ("data", "model", "loss", "optimizer", "schedule")
 
 
@@ -58,7 +58,7 @@ class TrialConfig(RunConfig):
         "engine",
         "unfreezing",
     )
-    """What decides the memory per image of a micro-batch; a task adds its own."""
+    """Fields that decide the memory per image of a micro-batch; a task adds its own."""
 
     model: Any
     """The network; the task's own type."""
@@ -155,7 +155,7 @@ class Parameter(NamedTuple):
     hint: object
     """The type of its values."""
     is_switch: bool = False
-    """It turns a part on or off as a whole."""
+    """Whether it turns a whole part on or off."""
 
 
 def parameters_of(base: RunConfig) -> dict[str, Parameter]:

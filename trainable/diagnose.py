@@ -69,7 +69,7 @@ def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
 
 
 def check_gradients(parameters: Mapping[str, nn.Parameter]) -> list[Finding]:
-    """Every trainable parameter must have a gradient, and their norm must neither vanish nor explode."""
+    """Finds trainable parameters without a gradient, and vanishing or exploding gradient norms."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     findings = [
         _found(name, f"has no gradient, {'none at all' if parameter.grad is None else 'only zeros'}", _UNREACHED)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trainable.run import Ending, EpochResult
 
 LIMIT_PREFIX = "limit/"
-"""Of the metrics that hold what was measured for the limits of a search, in the first result of a trial."""
+"""Prefix of metrics with the quantities of `--limit`, in the first result of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

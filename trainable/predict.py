@@ -47,7 +47,7 @@ from trainable.workloads.registry import task_of
 PROG = "python -m trainable.predict"
 OUTPUT = Path("predictions")
 _PART_SECONDS = 10.0
-"""How often a picture that takes longer tells how far it is."""
+"""Interval of progress messages for a picture that takes longer."""
 _MAX_NAMED = 3
 
 logger = logging.getLogger("trainable.predict")
@@ -124,7 +124,7 @@ class TrainedModel:
 
     config: TrialConfig
     network: nn.Module
-    """In evaluation mode, with its weights, on `device`; images (B, 3, H, W) in [0, 1], which it normalises itself."""
+    """The network in evaluation mode on `device`; takes images (B, 3, H, W) in [0, 1], and normalises them itself."""
     predictor: Predictor
     device: torch.device
 
@@ -215,7 +215,7 @@ def _pictures_in_folder(folder: Path) -> list[Path]:
 
 
 def _pictures_directly_in(folder: Path) -> list[Path]:
-    """Links to nothing too, each of which is reported; pipes, which may never end, are none."""
+    """Lists pictures in the folder, including dead links, which are reported; not pipes, which may never end."""
     named = sorted(file for file in folder.iterdir() if is_image(file) and not is_hidden(file.name))
     return [file for file in named if file.is_file() or not file.exists()]
 

@@ -17,7 +17,7 @@ class Ending:
     outcome: str
     """completed, plateaued or experts_collapsed; in a leg's report also diverged or out_of_memory."""
     numbers: Mapping[str, float | str] = field(default_factory=dict)
-    """What it rests on, by name."""
+    """The numbers behind it, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Run(EpochRun, Protocol):
 
     @property
     def is_at_best_epoch(self) -> bool:
-        """The epoch that stands is the best one so far; False where no best epoch is kept."""
+        """Whether the current epoch is the best so far; False if no best epoch is kept."""
 
     def test(self, data: Any = None) -> dict[str, float]:
         """Metrics on the test split, without a prefix, or on `data` in its place."""

@@ -76,7 +76,7 @@ class Trainer(Resumable):
         self.evaluation_batch_size: int | None = None
         """Evaluation batches with more samples are divided; None leaves all as they come."""
         self.collapse_verdict: CollapseVerdict | None = None
-        """What the collapse detector found in the last epoch, before the response to it; None without a detector."""
+        """Verdict of the collapse detector on the last epoch, before the response; None without a detector."""
 
     @property
     def precision_effective(self) -> str:

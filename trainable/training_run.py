@@ -32,7 +32,7 @@ from trainable.techniques.parallel.random_streams import seed_everything
 
 
 class TrainingRun:
-    """A run that stands after `epoch` completed epochs.
+    """A training run after `epoch` completed epochs.
 
     Args:
         config: the complete configuration.
@@ -163,7 +163,7 @@ class TrainingRun:
 
     @property
     def is_at_best_epoch(self) -> bool:
-        """The epoch that stands is the best one so far; False where no best epoch is kept."""
+        """Whether the current epoch is the best so far; False if no best epoch is kept."""
         return self.best_epoch is not None and self.best_epoch.epoch == self.epoch
 
     def save(self, path: Path) -> None:

@@ -21,7 +21,7 @@ _MODULES = {"load": "tuner.api.result", "resume": "tuner.api.searches", "search"
 
 
 def __getattr__(name: str) -> object:
-    """Importing tuner alone loads neither torch nor ray; each function comes when it is asked for."""
+    """Imports a public function on first use, so that importing tuner alone loads neither torch nor ray."""
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tuner' has no attribute {name!r}")

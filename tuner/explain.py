@@ -95,7 +95,7 @@ def _on_further_seeds(search: SearchRecord, folder: Path, trial: TrialRecord) ->
 
 
 def find_trial(search: SearchRecord, called: str) -> TrialRecord:
-    """The trial of this number or name; raises ValueError when there is none."""
+    """Finds the trial of this number or name; raises ValueError if there is none."""
     for trial in search.trials:
         if called in (trial.name, str(trial.number)):
             return trial

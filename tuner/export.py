@@ -114,7 +114,7 @@ class Form:
 
     path: Path
     largest_difference: float
-    """Of a logit, from the network's."""
+    """Largest difference of a logit from the network's."""
 
 
 def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:

@@ -55,13 +55,13 @@ def argument(value: Path | str) -> str:
 
 
 def path(target: Path) -> str:
-    """Relative to the working folder where it lies inside it."""
+    """Formats a path, relative to the working folder if it is inside."""
     here = Path.cwd()
     return str(target.relative_to(here) if target.is_relative_to(here) else target)
 
 
 def parameter(value: object) -> str:
-    """Three significant digits for a float, else the value itself; near 1, where a decay lies, of what is missing to 1.
+    """Formats a float with three significant digits; near 1, as for decays, three of its distance to 1.
 
     >>> parameter(0.00012345), parameter(0.99967777), parameter(3)
     ('0.000123', '0.999678', '3')

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 2
-"""How often in a row, without an epoch in between, a trial whose process died restarts from its last checkpoint."""
+"""Restarts from the last checkpoint of a trial whose process died, in a row without an epoch in between."""
 MAX_FAILING = 2
-"""This many trials in a row may fail; when more do, the machine is at fault, and the search stops."""
+"""Trials in a row that may fail; after more, the machine is at fault, and the search stops."""
 
 _AFTER_THE_LAST_RESULT = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Outcomes of the epoch after the last result."""

@@ -21,12 +21,12 @@ DEFAULT_SPACE = "moe"
 DEFAULT_TRIALS = 30
 RESULTS = Path("results")
 AUTO = Path("auto")
-"""As `warm_start`: the latest search of the same space and data."""
+"""Value of `warm_start` for the latest search of the same space and data."""
 MOST = 100_000
 """Limit of whole numbers that a search counts up to: ten times the largest search that is measured."""
 DEVICES = ("cpu", "cuda", "mps")
 LIMITS = ("latency_ms", "params_m", "peak_gib")
-"""What a network may be limited in: trainable/workloads/limits.py."""
+"""Quantities of a network that can be limited: trainable/workloads/limits.py."""
 _OPTIONS = {
     "num_trials": "--trials",
     "time_budget_seconds": "--time-budget",
@@ -63,7 +63,7 @@ class SearchSettings:
     duration_seconds: float | None = None
     """Time for everything, the planning and the confirmation included; trials and epochs are planned to fit."""
     left_seconds: float | None = None
-    """What is left of it for search and confirmation; the planning says so."""
+    """Time left for search and confirmation; set by the planning."""
     disk_budget_bytes: int | None = None
     """Total size of the checkpoints of all trials."""
     concurrent: int | None = None
@@ -74,7 +74,7 @@ class SearchSettings:
     ranks_per_trial: int | None = None
     """Processes that train one trial together; None is one for each of its GPUs."""
     device: str | None = None
-    """Where trials train: one of DEVICES; None is a CUDA GPU where there is one, else the CPU."""
+    """Device of the trials, one of DEVICES; None is a CUDA GPU if there is one, else the CPU."""
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
     num_cpus: int | None = None
@@ -93,9 +93,9 @@ class SearchSettings:
     """Who proposes: forecast is a Gaussian process over all rungs; tpe, gp and cmaes are Optuna's; or a reference to a
     sampler of the user's: `module:NAME` or `file.py:NAME`."""
     confirm: int = 3
-    """How many of the best are retrained with the default, on several seeds; 0 is off."""
+    """Number of best trials that are retrained with the default, on several seeds; 0 is off."""
     confirm_seeds: ConfirmSeeds = DEFAULT_SEEDS
-    """On how many seeds; of a range, the exported one and the default get more while their difference is undecided."""
+    """Number of seeds; in a range, the exported trial and the default get more while their difference is undecided."""
     track: tuple[str, ...] = ()
     """Trackers beside TensorBoard: mlflow, wandb."""
     inverted_masks: bool | None = None

@@ -20,11 +20,11 @@ from benchmarks.harness import Size, Spread, ratios
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = ("fp32", "bf16", "fp16", "compiled", "accumulated", "checkpointed")
-"""Of computing each technique, as in tests/gpu/techniques.py."""
+"""Ways to compute each technique, as in tests/gpu/techniques.py."""
 OF_A_SEARCH = ("ray", "optuna", "pydantic", "pandas", "plotly", "jinja2", "tensorboard", "rich")
 
 Measure = Callable[[str, Size], list[Number]]
-"""Of a device at a size."""
+"""Measures a device at a size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from benchmarks.gpu.work import OURS, Work, synchronise, variants
 COUNTS = (1, 2, 4)
 
 _barrier: Any = None
-"""Of the processes that train together."""
+"""Barrier of the processes that train together."""
 
 
 def images_per_second(work: Work, count: int, rounds: int) -> tuple[float, ...]:

@@ -37,7 +37,7 @@ class Work:
     batch: int
     side_px: int
     steps: int
-    """Of an epoch."""
+    """Steps of an epoch."""
 
     @classmethod
     def of(cls, network: str, device: str, size: Size) -> "Work":

@@ -38,7 +38,7 @@ BASELINE = "stock"
 LEADER = "ours"
 
 Regrets = dict[str, np.ndarray]
-"""By policy: regret [problems, seeds, points]."""
+"""Regret [problems, seeds, points] by policy."""
 
 
 def write_report(runs: Sequence[dict], folder: Path) -> str:

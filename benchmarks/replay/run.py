@@ -34,7 +34,7 @@ class Job:
     """One search; equal jobs have equal results."""
 
     suite: str
-    """Where its curves are from: `synthetic`, `wide`, or a kind and a path, as in `table:taskset.npz`."""
+    """Source of the curves: `synthetic`, `wide`, or a kind and a path, as in `table:taskset.npz`."""
     problem: str
     policy: str
     grace_epochs: int

@@ -16,7 +16,7 @@ from tuner.records import SearchRecord, read_search
 from tuner.records.events import EpochDone, TrialEnded
 
 FIRST_ENDED = 3
-"""Of so many ended trials on, the time left should be within `CLOSE` of what it took."""
+"""Number of ended trials from which the estimate should be within `CLOSE` of the truth."""
 CLOSE = 0.3
 
 

@@ -17,7 +17,7 @@ from tuner.policy.candidates import SpaceSource
 
 SIZES = (5, 12, 25)
 BRANCHES, SHARED, OF_EACH_BRANCH = ("convolution", "attention", "mixture"), 2, 5
-"""With the choice of the branch itself 18 parameters, of which a configuration has eight."""
+"""18 parameters including the choice of the branch; a configuration has eight of them."""
 _OPTIMUM = 0.9
 _DECAY = 0.7
 """The weight of each parameter beside that of the next more important one."""

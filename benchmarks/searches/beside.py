@@ -35,7 +35,7 @@ class Compared(NamedTuple):
     curve: tuple[tuple[int, float], ...]
     """Epochs trained until then and the value, of each trial of full length in turn; the sign as in `best`."""
     on_test: float
-    """Of the exported trial, mean over the seeds."""
+    """Mean of the exported trial over the seeds."""
 
     def epochs_to(self, value: float) -> int | None:
         """Trained until a trial of full length had the value; None if none has."""

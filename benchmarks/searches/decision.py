@@ -29,7 +29,7 @@ SLOTS = 4
 NUM_MEASURED = 200
 """Number of decisions before each count that are measured."""
 MAX_GROWTH = 4.0
-"""Of the mean, from the first count to the last, which is ten times as many."""
+"""Largest growth of the mean from the first count to the last, which is ten times as many."""
 
 
 def measure(size: Size) -> list[Claim]:

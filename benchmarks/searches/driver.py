@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 BLOCK = 100
 """Results that are timed together."""
 MAX_PROPOSAL, MAX_MEMORY, MAX_GROWTH = 0.1, 1.5, 1.25
-"""Of a proposal and of the memory of a trial: relative to the stock driver's."""
+"""Limits of a proposal and of the memory of a trial relative to the stock driver, and of growth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class Costs:
 
     count: int
     result_us: tuple[float, ...]
-    """Of blocks of results."""
+    """Times of blocks of results."""
     proposal_ms: tuple[float, ...]
-    """Of each proposal by the sampler of a search."""
+    """Times of proposals by the sampler of a search."""
     resident_kb: float
     """Memory of the process."""
 
@@ -47,9 +47,9 @@ class Growth:
     """Growth of the costs of one driver."""
 
     costs: list[Costs]
-    """At each count, one after the other."""
+    """Costs at each count, in order."""
     result_us: dict[int, tuple[float, ...]]
-    """After the first count and after the last, interleaved, because the machine's speed varies."""
+    """Times after the first and the last count, interleaved, because the machine's speed varies."""
 
 
 def measure(size: Size) -> list[Claim]:

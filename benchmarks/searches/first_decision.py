@@ -16,7 +16,7 @@ from tuner.session import open_session
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the trial that is decided on; returns 1 where there is none."""
+    """Prints the first trial that is decided on; returns 1 if there is none."""
     with environment():
         load_libraries()
         with closing(Recorder.resume(Path(arguments[0]))) as recorder:

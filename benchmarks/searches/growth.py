@@ -11,7 +11,7 @@ from benchmarks.figure_style import BLUE, GREY, LABEL_POINTS, STYLE, Label, labe
 
 
 def growth_picture(claims: Sequence[Claim]) -> Figure | None:
-    """A panel for each claim that has curves; None where there is none."""
+    """Plots a panel for each claim with curves; None without such claims."""
     growing = [claim for claim in claims if any(side.curve for side in claim.sides)]
     if not growing:
         return None

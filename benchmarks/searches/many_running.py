@@ -24,7 +24,7 @@ from tuner.records import TrialResources
 from tuner.session import Session
 
 SLOTS, WARMUP_SECONDS = 256, 60
-"""After the warm-up all slots are busy, and the trials come to their rungs at different times."""
+"""After the warm-up, all slots are busy and trials reach their rungs at different times."""
 MAX_EPOCHS, RUNG_EPOCHS = 100, (25, 50)
 MAX_SHARE = 0.3
 

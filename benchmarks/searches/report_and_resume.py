@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 IMPORTS = "import of torch and Ray"
 MOST_ROUNDS = 3
-"""Of the short commands; the long ones have one, and a resume changes its folder."""
+"""Rounds of the short commands; long ones, and a resume, which changes its folder, have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ class Driver(Protocol):
         """Begins a trial; its name."""
 
     def take(self, trial: str, epoch: int, value: float) -> bool:
-        """Whether the trial goes on."""
+        """Takes a result; returns whether the trial continues."""
 
     def propose_at_random(self, at_random: bool) -> None:
         """Switches to random proposals, or back to the sampler of a search."""

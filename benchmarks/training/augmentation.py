@@ -14,7 +14,7 @@ from trainable.techniques.augment.progressive_augmentation import CODProgressive
 
 BATCH = 16
 MIN_RATES = {"fourier": 0.6, "contrastive": 1.3, "mirror": 3.1}
-"""In images a second over those of the transform: the least of several processors. The most were 1.4, 4 and 9."""
+"""Least ratio of images per second to those of the transform on several processors. The highest were 1.4, 4 and 9."""
 TRANSFORM = "rfft2 + irfft2"
 
 

@@ -22,7 +22,7 @@ HAND_WRITTEN = "hand-written loop"
 NUM_EXPERTS = 4
 PEER = "Accelerate"
 MAX_ADDED = 0.4
-"""Of what the peer adds to a step."""
+"""Largest share of the time that the peer adds to a step."""
 ROUNDS_OF_EACH = 6
 """Many short rounds: the difference is a few hundredths of the whole."""
 

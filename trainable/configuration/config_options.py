@@ -97,7 +97,7 @@ def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[st
 def _as_share(
     name: str, value: object, params: Mapping[str, object], known: Collection[str], planned: Mapping[str, float]
 ) -> tuple[str, object]:
-    """`warmup_epochs=5` of 50 planned as `warmup_fraction=0.1`; other parameters as they are."""
+    """Converts `warmup_epochs=5` of 50 planned epochs to `warmup_fraction=0.1`; other parameters are unchanged."""
     if name == "milestone_epochs":
         # The epochs from which shares of the backbone train.
         if "milestones" in params:

@@ -16,14 +16,14 @@ class _TwiceError(ValueError):
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML follows 1.1, where it is text. A name may stand once."""
+    """Reads 1e-4 as a number, as in YAML 1.2; in 1.1, which PyYAML follows, it is text. Refuses repeated names."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         _unique([(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)])
         return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """An alias may stand inside of what it is an alias of, and then has no end."""
+        """Refuses an alias inside its own anchor, which would never end."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has an alias, *; write the value again")
         return super().compose_node(parent, index)

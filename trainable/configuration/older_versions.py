@@ -14,9 +14,9 @@ class LaterField(NamedTuple):
 
     after: str
     value: object
-    """What those versions did."""
+    """The value that does what those versions did."""
     workloads: frozenset[str] | None = None
-    """Those that have the field; None: every one."""
+    """Workloads that have the field; None: all."""
 
 
 LATER_FIELDS = {
@@ -25,7 +25,7 @@ LATER_FIELDS = {
     "tasks": LaterField("0.2.0", ("retinopathy", "edema"), frozenset({"retina"})),
     "kinds": LaterField("0.2.0", (), frozenset({"agroforestry"})),
 }
-"""By name. Not here: fields that are off by null and by default, which may be missing in every file."""
+"""Later fields by name, without those that are null by default, which any file may lack."""
 
 
 def as_written_now(data: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:

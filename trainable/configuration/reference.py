@@ -41,7 +41,7 @@ class Reference:
     file: str
     """The module's source, an absolute path."""
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     imports: tuple[SourceFile, ...] | None = None
     """Files of the project that it imports; None where an older version recorded it."""
 

@@ -15,7 +15,7 @@ class RunConfig:
     """The field that takes every parameter that is not a field of its own; None refuses such parameters."""
 
     workload: str
-    """What trains it: the name of a task, such as "moe", or the reference of a loop."""
+    """Name of a task, such as "moe", or reference of a loop."""
     max_epochs: int
     """The planned budget in epochs: schedule, warm-up and augmentation are fractions of it."""
     data: Any

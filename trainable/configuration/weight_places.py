@@ -7,7 +7,7 @@ from trainable.configuration.given_paths import WORDS
 from trainable.data.io.counted import first_of
 
 PACKAGE = "package:"
-"""How weights begin that lie in an installed package, by its importable name."""
+"""Prefix of weights in an installed package, given by its importable name."""
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 

@@ -54,7 +54,7 @@ def error_line(error: Exception, *, remedy: str = "make room there, and run the 
 
 
 def error_with_next_step(error: Exception, next_step: str) -> str:
-    """The line of `error_line`, and what to do next in place of making room."""
+    """The line of `error_line` with this next step instead of its own about disk space."""
     return f"{error_line(error, remedy='').rstrip().removesuffix('.')}. {next_step}\n"
 
 

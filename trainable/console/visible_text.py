@@ -23,7 +23,7 @@ def visible(text: str) -> str:
 
 
 def to_csv_cell(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay as they are."""
+    """Prefixes text that a spreadsheet would run as a formula with an apostrophe; numbers are unchanged."""
     if not isinstance(value, str) or not value.startswith(_FORMULA):
         return value
     try:

@@ -22,7 +22,7 @@ class LoopConfig(RunConfig):
     free_params: ClassVar[str | None] = "params"
 
     params: dict[str, Any] = field(default_factory=dict)
-    """What the space suggested, by its names: plain values, because they are recorded."""
+    """Values that the space suggested, by name; plain, because they are recorded."""
 
     def __post_init__(self) -> None:
         # A class with slots is another one than `super()` without arguments refers to.

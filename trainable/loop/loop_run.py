@@ -44,7 +44,7 @@ class _Finished:
 
 
 class LoopRun:
-    """A loop that stands after `epoch` completed epochs; it begins with the first `run_epoch`.
+    """A loop that is paused after `epoch` completed epochs; it starts at the first `run_epoch`.
 
     Args:
         config: the complete configuration.

@@ -21,7 +21,7 @@ class EpochEnd:
     """Epochs completed."""
     metrics: dict[str, float]
     states: Mapping[str, Any]
-    """What the loop named in `epochs`, as it stands now."""
+    """Current states that the loop named in `epochs`."""
 
 
 class LoopTrial:
@@ -48,7 +48,7 @@ class LoopTrial:
         self.seed = seed
         """Seeds weights and order; torch, NumPy and random are seeded with it already."""
         self.device = device
-        """Where to train."""
+        """Device to train on."""
         self.max_epochs = max_epochs
         """Epochs of a full training, for a learning rate that falls with them."""
         self.data = data
@@ -129,7 +129,7 @@ class UntrainedTrial(LoopTrial):
     """One that ends its loop where the first epoch would begin."""
 
     states: Mapping[str, Any]
-    """What the loop named."""
+    """States that the loop named."""
 
     def epochs(self, **states: Any) -> Iterator[int]:
         super().epochs(**states)

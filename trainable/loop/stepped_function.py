@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 CLOSE_SECONDS = 10.0
-"""How long a function that is not at a pause is given to unwind."""
+"""Time for a function that is not at a pause to unwind."""
 
 
 class Unwound(BaseException):
@@ -33,7 +33,7 @@ class Raised:
 
 
 class SteppedFunction:
-    """A function that stands at a pause; it begins with the first `advance`.
+    """A function that waits at a pause; it starts at the first `advance`.
 
     Args:
         function: is given `pause`, to be called inside it.

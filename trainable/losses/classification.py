@@ -30,10 +30,10 @@ class ClassificationLossConfig:
     """Weights of classes, of hard samples and of smoothed targets."""
 
     class_weights: ClassWeights = "none"
-    """By a class's number n of training images: inverse 1/n, sqrt_inverse 1/sqrt(n), effective_number
+    """Weight by a class's number n of training images: inverse 1/n, sqrt_inverse 1/sqrt(n), effective_number
     (1 - beta) / (1 - beta^n)."""
     effective_beta: float = 0.99
-    """Of effective_number, in [0, 1): 0 is no weighting, towards 1 it becomes inverse."""
+    """beta of effective_number, in [0, 1): 0 is no weighting, towards 1 it becomes inverse."""
     class_counts: tuple[int, ...] = ()
     """Images of each class in the training split, by label; set from the opened data."""
     focal_gamma: float | None = None

@@ -24,8 +24,8 @@ CELL_PX = 4
 """Side of a cell of the density map."""
 
 CrownTarget = Mapping[str, Tensor]
-"""What is known of one image: boxes (n, 4), labels (n,) from 1, masks (n, H, W) of 0 and 1, semantic (H, W) with VOID,
-and has_instances, a flag: False says that no crowns are annotated, not that there are none."""
+"""Annotations of one image: boxes (n, 4), labels (n,) from 1, masks (n, H, W) of 0 and 1, semantic (H, W) with VOID,
+and the flag has_instances: False means that crowns are not annotated, not that there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

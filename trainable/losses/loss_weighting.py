@@ -32,9 +32,9 @@ CLASSIFICATION, REGRESSION = 1.0, 0.5
 LARGEST_LOG_VARIANCE = 5.0
 """Bound of a learned log-variance, either way: a task never weighs more than e to this, nor less than 1 over it."""
 GRADNORM_ALPHA, GRADNORM_RATE = 1.5, 0.025
-"""Of GradNorm: the paper's alpha for tasks that differ much, and its learning rate of the weights."""
+"""GradNorm's alpha for dissimilar tasks, from the paper, and its learning rate of the weights."""
 LEAST_WEIGHT = 0.01
-"""Of GradNorm: at a weight of 0 a task would have no gradient and stay at 0."""
+"""Lower bound of GradNorm's weights: at 0 a task would have no gradient and stay at 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,9 @@ class LossWeightingConfig:
     fixed_weights: tuple[float, ...] | None = None
     """One weight for each task, > 0, in the order of the tasks; given with weighting=fixed and only then."""
     weighting_temperature: float = 2.0
-    """Of the dynamic average, > 0: a high one evens the weights out."""
+    """Temperature of the dynamic average, > 0; higher values make the weights more equal."""
     gradnorm_alpha: float | None = None
-    """Of gradnorm, 0 or more: at 0 all gradient norms become equal, a high one favours slow tasks; None: 1.5."""
+    """alpha of gradnorm, 0 or more: 0 makes all gradient norms equal, a high one favours slow tasks; None: 1.5."""
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
@@ -165,7 +165,7 @@ class DynamicAverageWeighting(WeightedSum):
 
     @torch.no_grad()
     def end_epoch(self, losses: Sequence[float]) -> None:
-        """An epoch in which some task has no loss, without labels or fully learned, leaves the weights as they are."""
+        """Updates the weights, unless a task has no loss in this epoch (without labels, or fully learned)."""
         now = torch.tensor(losses, device=self.weights.device)
         have_all_losses = bool((self.last_losses > 0).all()) and bool((now > 0).all())
         if have_all_losses:

@@ -24,7 +24,7 @@ from trainable.losses.segmentation import PER_IMAGE, as_matching_float32, bounda
 FOCAL_GAMMA, FOCAL_ALPHA, TVERSKY_BETA = 2.0, 0.25, 0.7
 _TINY = torch.finfo(torch.float32).tiny
 _SMOOTHING = 0.5
-"""Of both counts, in pixels: with beta 0.5 the 1 of the Dice loss."""
+"""Smoothing of both counts, in pixels; with beta 0.5 the same as 1 in the Dice loss."""
 
 
 def focal_loss(

@@ -36,11 +36,11 @@ class SegmentationLossConfig:
     criterion: str = "structure"
     """bce, dice, bce_dice, structure; for rare foreground and thin objects also focal, tversky or balanced_bce."""
     focal_gamma: float | None = None
-    """Of focal: how little a pixel counts that is nearly right, 0 (cross-entropy) or more; None: 2."""
+    """Focusing exponent of focal, 0 (cross-entropy) or more: higher values ignore nearly right pixels; None: 2."""
     focal_alpha: float | None = None
-    """Of focal: weight of the object, in (0, 1), where the background has the rest; None: 0.25, the source's."""
+    """Weight of the object in focal, in (0, 1); the background has the rest; None: 0.25, from the paper."""
     tversky_beta: float | None = None
-    """Of tversky: cost of a missed pixel, in (0, 1), where a false one costs the rest; 0.5 is dice; None: 0.7."""
+    """Cost of a missed pixel in tversky, in (0, 1); a false one costs the rest; 0.5 is dice; None: 0.7."""
     aux_weight: float = 0.4
     """Weight of the mean loss of the auxiliary heads; 0 is off."""
     z_loss_weight: float = 1e-3

@@ -44,7 +44,7 @@ METRIC_NAMES = (
     "constant_share",
 )
 _IMAGES_TOGETHER = 64
-"""For a few hundred numbers the call itself is the cost, so small batches are computed together."""
+"""Small batches are computed together: for a few hundred numbers the call itself is the cost."""
 
 
 class CamouflageMetrics:

@@ -29,7 +29,7 @@ from trainable.metrics.collected import SummedBatches
 
 NUM_BINS = 15
 METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_weighted_kappa", "ece", "nll", "constant_share")
-"""Those of every classifier; `recall_<class>` and `f1_<class>` are added."""
+"""Metrics of every classifier; `recall_<class>` and `f1_<class>` are added."""
 
 
 class ClassificationMetrics(SummedBatches):

@@ -19,7 +19,7 @@ from trainable.metrics.confusion import Confusion
 
 NUM_LEVELS = 256
 EVERY_THRESHOLD, ADAPTIVE, ONE_HALF = slice(NUM_LEVELS), NUM_LEVELS, NUM_LEVELS + 1
-"""Where among the decisions of an image each kind lies."""
+"""Index of each kind among the decisions of an image."""
 _NUM_QUADRANTS = 4
 _BINS_PER_IMAGE = _NUM_QUADRANTS * 2 * NUM_LEVELS
 # Adding to a number waits for what was just added to it, so neighbouring columns count in sets of their own, summed at

@@ -67,9 +67,9 @@ class CrownOutput(ModelOutput):
     density: Tensor
     """Trees per 1,000 square pixels, >= 0, shape (B, H / 4, W / 4)."""
     detections: list[dict[str, Tensor]] = field(default_factory=list)
-    """In evaluation, for each image: boxes (n, 4), labels and scores (n,), masks (n, H, W) of 0 and 1."""
+    """Detections of each image, in evaluation: boxes (n, 4), labels and scores (n,), masks (n, H, W) of 0 and 1."""
     instance_losses: Mapping[str, Tensor] = field(default_factory=dict)
-    """In training with targets: torchvision's terms of proposals, boxes and masks."""
+    """Losses of proposals, boxes and masks by torchvision, in training with targets."""
 
 
 class _Maps(TypedDict):
@@ -148,7 +148,7 @@ class CrownNet(BackboneNetwork):
 
 
 def _build_proposals(width: int, *, anchor_px: int) -> RegionProposalNetwork:
-    """Square anchors, one size a level: a crown is as wide as it is high."""
+    """Builds proposals with one square anchor per level, since crowns are about as wide as high."""
     sizes = tuple((anchor_px * 2**level,) for level in range(len(_LEVELS)))
     anchors = AnchorGenerator(sizes, ((1.0,),) * len(_LEVELS))
     return RegionProposalNetwork(

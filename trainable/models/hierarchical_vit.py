@@ -27,7 +27,7 @@ from trainable.models.backbones.weight_files import read_state_dict, some_of
 from trainable.models.user_network import UserNetworkConfig
 
 ENCODER_PREFIX = "backbone."
-"""How the encoder's tensors begin in the weights of every model that has one."""
+"""Prefix of the encoder's tensors in the weights of a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,11 @@ class EncoderShape:
     patch_px: int
     """Side of the pixels that become one token of the first stage."""
     channels: int
-    """Of the first stage; each further one has twice as many."""
+    """Channels of the first stage; each later stage has twice as many."""
     depths: tuple[int, ...]
     """Blocks."""
     heads: tuple[int, ...]
-    """Of each attention; they divide the channels of their stage."""
+    """Attention heads per stage; each must divide the channels of its stage."""
     window_tokens: int
     """Side of the attention windows in tokens."""
 

@@ -37,7 +37,7 @@ class Route:
     gates: Tensor
     """Weight of each chosen expert's output, fp32, shape (T, k); zero where the expert was full."""
     overflow: Tensor | None
-    """How many assignments found their expert full, a scalar; None without a capacity."""
+    """Number of assignments to a full expert, a scalar; None without a capacity."""
 
 
 def route(logits: Tensor, top_k: int, *, capacity_factor: float | None = None) -> Route:
@@ -136,7 +136,7 @@ class MixtureOfExperts(nn.Module):
     def reinitialise_expert(
         self, dead: int, busiest: int, generator: torch.Generator, noise: float = 0.02
     ) -> list[tuple[nn.Parameter, int]]:
-        """Makes a dead expert a noisy twin of the busiest one, router row included, so that they share its tokens.
+        """Replaces a dead expert by a noisy copy of the busiest one, router row included: they share its tokens.
 
         Args:
             dead: index of the expert to overwrite.

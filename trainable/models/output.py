@@ -17,7 +17,7 @@ class RoutingInfo:
     router_logits: Tensor | None = None
     """Raw router logits, fp32, shape (T, N), for the z-loss."""
     capacity_overflow: Tensor | None = None
-    """How many assignments found their expert full, a scalar; None when no capacity is set."""
+    """Number of assignments to a full expert, a scalar; None without a capacity."""
     token_mask: Tensor | None = None
     """True where a token counts, shape (T,); None when all do."""
 
@@ -59,7 +59,7 @@ def as_model_output(raw: object) -> ModelOutput:
 
 
 def _from_parts(predictions: object, parts: tuple[object, ...]) -> ModelOutput:
-    """Sorts the parts by what they are, not where they stand: routing is a mapping, auxiliary outputs are tensors."""
+    """Sorts the parts by type, not position: routing is a mapping, auxiliary outputs are tensors."""
     if not isinstance(predictions, Tensor):
         raise TypeError(f"The model's predictions are {type(predictions).__name__}; they must be a tensor of logits.")
     aux: list[Tensor] = []

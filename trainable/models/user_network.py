@@ -63,7 +63,7 @@ class UserNetworkConfig:
         return {one.name: _hint(one) for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
 
     def network_value(self, name: str) -> object:
-        """An argument as it is set, or its default; None where there is neither."""
+        """Value of an argument: as set, else its default, else None."""
         assert self.network is not None
         default = inspect.signature(load(self.network)).parameters[name].default
         return (self.network_params or {}).get(name, None if default is inspect.Parameter.empty else default)

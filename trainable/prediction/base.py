@@ -15,7 +15,7 @@ from trainable.models.output import ModelOutput
 from trainable.supervision.base import Forward
 
 Prepare = Callable[[Image.Image], np.ndarray]
-"""From a picture to the input of the network, (H, W, 3), uint8."""
+"""Converts a picture to the input of the network, (H, W, 3), uint8."""
 Progress = Callable[[int, int], None]
 Row = Mapping[str, str | int | float]
 """Cells of the table by column."""

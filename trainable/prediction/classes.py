@@ -86,7 +86,7 @@ class GradesPredictor(Predictor):
     kind: ClassVar = GradesPrediction
 
     class_names: Mapping[str, tuple[str, ...]]
-    """Of each task, in the order of the logits."""
+    """Class names of each task, in the order of the logits."""
     prepare: Prepare
     average_views: ViewAveraging = single_view
 

@@ -47,9 +47,9 @@ class TilePrediction:
     tile: Box
     crowns: list[FoundCrown]
     num_trees: float
-    """By the density map, on the part that the tile owns."""
+    """Number of trees by the density map, on the part that the tile owns."""
     num_canopy_px: int
-    """On the part that the tile owns."""
+    """Number of canopy pixels on the part that the tile owns."""
 
 
 def predict_tiles(

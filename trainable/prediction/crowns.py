@@ -38,9 +38,9 @@ class CrownsPrediction(Prediction):
     kinds: tuple[str, ...]
     """Names of the labels 1, 2, ..."""
     num_trees: float
-    """By the density map."""
+    """Number of trees by the density map."""
     canopy_share: float
-    """Of the picture's pixels, by the map of crown or not."""
+    """Share of the picture's pixels in crowns, by the semantic map."""
 
     @property
     def sure(self) -> list[FoundCrown]:

@@ -34,7 +34,7 @@ class PredictionFolder:
     overlay: bool
     """Each prediction is drawn on its picture too."""
     rows: list[Row]
-    """Of the table, in its order."""
+    """Rows of the table, in its order."""
 
     made_with: str
     """Identifies configuration, weights and options; a folder of other predictions is refused."""

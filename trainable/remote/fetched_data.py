@@ -26,7 +26,7 @@ _AT_ONCE = 16
 
 
 def fetch(source: str, cache_dir: Path | None = None) -> Path:
-    """The folder of what lies at a URI, fetched unless it is there; as `local_source`."""
+    """Fetches the data of a URI unless it is here already, and returns its folder; see `local_source`."""
     check_uri(source, "--data")
     parent, name = parent_uri(source)
     archive = name if name.endswith(ARCHIVES) else None

@@ -6,12 +6,12 @@ from trainable.remote.uri import is_uri
 
 
 def absolute_source(source: str) -> str:
-    """The path from the root, because other processes have other working folders; a URI as it is."""
+    """Returns the absolute path, because other processes have other working folders; a URI is unchanged."""
     return source if is_uri(source) else str(Path(source).absolute())
 
 
 def local_source(source: str, cache_dir: Path | None = None) -> str:
-    """The path of the data on this machine: `source` itself, or the copy of what lies at that URI.
+    """Returns the path of the data on this machine: `source` itself, or the copy of the data at that URI.
 
     Args:
         cache_dir: None is this machine's own.

@@ -19,12 +19,12 @@ _NO_FILE = {"", ".", ".."}
 """Parts of a path that an object's name may have, and a file's may not."""
 _CHUNK_BYTES = 8 * 2**20
 _RETRY_LIMIT, _RETRIED_SECONDS = "retry_limit_seconds", 30
-"""Of Google's store, which without it retries for 15 minutes, in silence."""
+"""Retry limit of Google's store, which otherwise retries silently for 15 minutes."""
 
 
 @contextmanager
 def _as_os_errors(*others: type[Exception]) -> Iterator[None]:
-    """Each library of a store has errors of its own: here they become OSErrors, but for `others`."""
+    """Turns the errors of a store's library into OSErrors, except `others`."""
     try:
         yield
     except Exception as error:

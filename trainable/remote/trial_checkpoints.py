@@ -27,12 +27,12 @@ class TrialCheckpoints:
     """Saves and finds the checkpoints of a trial."""
 
     folder: Path
-    """In the results folder of the search, which this machine may not see."""
+    """Folder in the results of the search, which this machine may not see."""
     store: str | None
     """URI of the same folder in a store; None where every machine sees the results folder."""
     _: KW_ONLY
     scratch: Path | None = None
-    """For copies in passing; what a killed process leaves goes with it. None is the system's folder."""
+    """Folder of temporary copies, which disappears with the process; None is the system's."""
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _next_attempt: float = field(default=-math.inf, init=False)

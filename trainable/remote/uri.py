@@ -11,13 +11,13 @@ def is_uri(text: object) -> bool:
 
 
 def child_uri(uri: str, *names: str) -> str:
-    """The URI of what lies in the folder; its query, such as an endpoint, stays."""
+    """URI of a file or folder in the folder; keeps its query, such as an endpoint."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
 
 
 def parent_uri(uri: str) -> tuple[str, str]:
-    """The URI of the folder that it lies in, and its name there."""
+    """URI of the parent folder, and the name in it."""
     parts = urlsplit(uri)
     folder, _, name = parts.path.rstrip("/").rpartition("/")
     return urlunsplit(parts._replace(path=folder or "/")), name

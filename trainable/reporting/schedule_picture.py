@@ -19,7 +19,7 @@ _STRENGTH, _UNFROZEN = "#CC79A7", "#56B4E9"
 
 
 def draw_schedule(path: Path, config: TrialConfig) -> None:
-    """Writes the picture; a plateau's rate is drawn as it is while the metric keeps improving.
+    """Writes the picture; the rate of a plateau schedule is drawn for a metric that keeps improving.
 
     Raises:
         ValueError: matplotlib can't write files with this ending.

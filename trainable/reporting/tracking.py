@@ -24,7 +24,7 @@ CLIENTS = {"mlflow": "mlflow.tracking", "wandb": "wandb"}
 """The module that logs."""
 INSTALL = "pip install 'vision-tuner[{}]'"
 IMPORT_ERRORS = (ImportError, AttributeError, TypeError)
-"""What an old package raises beside newer ones: a name is missing, or protobuf refuses its generated code."""
+"""Errors of an old package next to newer ones: a name is missing, or protobuf refuses its generated code."""
 PROJECT = "vision-tuner"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,7 +35,7 @@ QUIET = {
 }
 """Unless the user's environment says otherwise."""
 _REFUSED_BY_MLFLOW = re.compile(r"[^\w./: -]")
-"""In the name of a metric or a parameter; a class may be called `Corn_(maize)`."""
+"""Characters that MLflow refuses in names of metrics and parameters, such as of a class `Corn_(maize)`."""
 _LONGEST_IN_MLFLOW = 250
 WANDB_SETTINGS = {
     "console": "off",

@@ -18,7 +18,7 @@ class TrainOptions:
     resume: bool = False
     """Continues after the last finished epoch, where the output folder holds one."""
     num_fresh: int | None = None
-    """So many newly generated samples are scored beside the test split."""
+    """Number of newly generated samples that are scored in addition to the test split."""
     save_every_epochs: int | None = None
     """Each such checkpoint is kept; None keeps the last and the best alone."""
     validate_every_epochs: int = 1

@@ -15,7 +15,7 @@ from trainable.reporting.number_text import duration_text
 WATCHED_SECONDS = 4.0
 """Between two lines on a terminal: never five, also on a busy machine."""
 UNWATCHED_SECONDS = (5.0, 10.0, 20.0, 30.0)
-"""In a file or a pipe, where nobody waits for the next line; the last one repeats."""
+"""Pauses in a file or a pipe, where nobody waits for the next line; the last one repeats."""
 
 logger = logging.getLogger(__name__)
 

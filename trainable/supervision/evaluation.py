@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
     losses: dict[str, float]
     """Means over its samples: `loss`, and what else the supervision reports."""
     metrics: dict[str, float]
-    """Of the metrics function and of the accumulator."""
+    """Metrics of the metrics function and of the accumulator."""
 
     @property
     def flat(self) -> dict[str, float]:

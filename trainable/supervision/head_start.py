@@ -27,7 +27,7 @@ LEAST_LOGIT = -10.0
 
 
 def check_head_start(head_start: str, *, has_user_network: bool) -> None:
-    """Raises ValueError when it is none of `HEAD_STARTS`, or the network has no head that is known."""
+    """Raises ValueError for a value outside `HEAD_STARTS`, or a network whose head is unknown."""
     if head_start not in HEAD_STARTS:
         raise ValueError(f"head_start is {head_start!r}; give one of {', '.join(HEAD_STARTS)}.")
     if head_start == PROBE and has_user_network:

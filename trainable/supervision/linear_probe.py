@@ -33,7 +33,7 @@ _NEVER = -1e9
 
 Batches = Iterable[tuple[Tensor, Any]]
 Scores = Callable[[Tensor, Any], Any]
-"""From the features and the targets of a batch, of which only the size counts, to scores for the metrics."""
+"""Computes scores for the metrics from the features of a batch, and from the sizes of its targets."""
 
 
 def features_of(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -75,7 +75,7 @@ class LabelProbe(LinearProbe):
     """
 
     num_classes: Sequence[int]
-    """Of each task."""
+    """Number of classes of each task."""
 
     def fit(self, train: Batches, num_images: int) -> Sequence[Scores]:
         features, labels = encode_images(self.encode, thin(train, num_images))

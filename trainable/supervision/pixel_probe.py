@@ -30,7 +30,7 @@ from trainable.supervision.linear_probe import (
 
 MOST_PIXELS = 20_000
 MOST_NUMBERS = 10_000_000
-"""Of all features of the sample: 40 MB."""
+"""Limit of the numbers in all features of the sample: 40 MB."""
 
 
 class PixelProbe(LinearProbe):

@@ -19,9 +19,9 @@ from trainable.supervision.base import resize_logits
 from trainable.supervision.evaluation import Metrics
 
 DRAWS = 50
-"""Of random answers, for a mean and a spread."""
+"""Draws of random answers, for a mean and a spread."""
 PROBE_DRAWS = 20
-"""Of random features: each draw is probed."""
+"""Draws of random features, each of which is probed."""
 
 
 class TrivialFloor(NamedTuple):
@@ -31,7 +31,7 @@ class TrivialFloor(NamedTuple):
     objective: float
     metrics: dict[str, float]
     facts: dict[str, float] = {}
-    """What was measured of the training labels on the way, by name."""
+    """Facts about the training labels, by name."""
     spread: float = 0.0
     """Standard deviation of the objective over the draws; 0 of a constant."""
 
@@ -40,12 +40,12 @@ class TrivialPredictor(NamedTuple):
     """A constant, or random answers, as scores of a batch."""
 
     name: str
-    """For people, such as `an empty mask`."""
+    """Name for people, such as `an empty mask`."""
     scores: Callable[[Any], Any]
-    """From the targets of a batch, of which only the number and the size count, to scores for the metrics."""
+    """Computes scores for the metrics from the number and the size of a batch's targets."""
 
     draws: int = 1
-    """How often random answers are drawn."""
+    """Number of draws of random answers."""
 
 
 def measured_floors(

@@ -49,7 +49,7 @@ class AgroforestryData:
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps images of one origin in one split; None: each its own."""
     split_seed: int = 0
-    """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
+    """Seed of the division of a folder into train, validation and test, 0 or more; try another to confirm a result."""
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     generator: CrownSceneConfig = field(default_factory=CrownSceneConfig)

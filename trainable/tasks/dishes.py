@@ -47,7 +47,7 @@ class DishesData:
     group_pattern: str = SOURCE_OF_A_FILE
     """Regular expression whose match in a file's name keeps files of one origin in one split."""
     split_seed: int = 0
-    """How a folder is divided into train, validation and test, 0 or more."""
+    """Seed of the division of a folder into train, validation and test, 0 or more."""
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     plates: PlateConfig = field(default_factory=PlateConfig)

@@ -31,7 +31,7 @@ class LeafData:
     """Regular expression whose match in a file's name keeps files of one origin in one split; None: each its own,
     but for what its name calls a rotated, flipped, mirrored or augmented copy of another."""
     split_seed: int = 0
-    """How a folder is divided into train, validation and test, 0 or more."""
+    """Seed of the division of a folder into train, validation and test, 0 or more."""
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     labels_per_class: int | None = None

@@ -49,7 +49,7 @@ EVALUATED_PIXELS = 2**19
 """Pixels of an evaluation batch on a CPU, the fastest size whatever the training batch: smaller batches wait for each
 layer's start, in larger ones each layer waits for the memory."""
 CHECKED_SIDE_PX = 64
-"""Of the images that a network of the user's is tried on where no data was opened."""
+"""Side of the images that a user's network is tried on before data is opened."""
 COLLAPSE_PATIENCE = 0.75
 """Nine of twelve epochs: every step of the response was taken by then and had an epoch to help."""
 
@@ -72,7 +72,7 @@ class CamouflageData:
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     split_seed: int = 0
-    """How a folder is divided into train, validation and test, 0 or more; a result holds if it holds under another."""
+    """Seed of the division of a folder into train, validation and test, 0 or more; try another to confirm a result."""
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     scenes: SceneConfig = field(default_factory=SceneConfig)
@@ -128,7 +128,7 @@ class MoeConfig(TrialConfig):
     """Limits of the watch over experts, and what is done about a collapse; None: watched with the default limits,
     never acted on."""
     response: ResponseConfig = field(default_factory=ResponseConfig)
-    """How patient and how strong `collapse_response` is."""
+    """Patience and strength of `collapse_response`."""
     augmentation: AugmentationConfig | None = None
     contrastive: ContrastiveConfig | None = None
     test_time_augmentation: MaskViewsConfig | None = None
@@ -252,7 +252,7 @@ class MoeTask(Task[MoeConfig]):
 
 
 def _check_views(config: MoeConfig) -> None:
-    """Raises ValueError when a view of the final test is too small, which would be told after the whole training."""
+    """Raises ValueError if a view of the final test is too small, which would otherwise fail after the training."""
     views, size_px = config.test_time_augmentation, config.trained_size_px
     if views is None or size_px is None:
         return

@@ -24,7 +24,7 @@ class PretrainingConfig(TrialConfig):
     min_batch_size: ClassVar[int] = MIN_BATCH_SIZE
 
     views: TwoViewsConfig = field(default_factory=TwoViewsConfig)
-    """How much the two views of a training image differ."""
+    """Strength of the difference between the two views of a training image."""
 
     def __post_init__(self) -> None:
         TrialConfig.__post_init__(self)

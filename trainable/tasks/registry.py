@@ -23,7 +23,7 @@ TASKS = {
     "moe_pretrain": "trainable.tasks.moe_pretrain:MoePretrainTask",
     # One line for each workload.
 }
-"""Where each lies. Only the one that is asked for is imported: the detection of one takes seconds to import."""
+"""Import path of each task. Only the requested one is imported, since detection takes seconds to import."""
 ENTRY_POINTS = "vision_tuner.tasks"
 """The group in which an installed package lists its workloads by name."""
 

@@ -55,7 +55,7 @@ class FundusData:
     """Regular expression that finds the patient in a file's name; None: the table's column of patients, else the name
     without `_left`, `_OD` and such."""
     split_seed: int = 0
-    """Which of the possible divisions of a folder into training and validation, and test where it names none."""
+    """Seed of the division of a folder into training and validation, and test unless the folder names it."""
     split_fractions: tuple[float, float, float] | None = None
     """Shares of train, validation and test where a folder names no splits; None: 0.6, 0.2, 0.2."""
     fundus: FundusConfig = field(default_factory=FundusConfig)

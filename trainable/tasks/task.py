@@ -49,9 +49,9 @@ class Task(ABC, Generic[Config]):
     not_exchangeable: ClassVar[str | None] = None
     """Why its network can't be written as ONNX or torch.export; None where it can."""
     is_pretraining: ClassVar[bool] = False
-    """Its weights start another workload (`--init`), so that its default is the network of that one's."""
+    """Whether its weights start another workload (`--init`), whose default network is then its own default."""
     presets: ClassVar[Mapping[str, Preset]] = {}
-    """By name, for training without a search."""
+    """Presets by name, for training without a search."""
 
     @property
     def measured_objective(self) -> str:

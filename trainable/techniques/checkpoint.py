@@ -123,7 +123,7 @@ def restore_random_state(state: dict, device: torch.device = CPU) -> None:
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Restores moments and step counts, and keeps the hyper-parameters that the optimizer is configured with now.
+    """Restores moments and step counts, but keeps the optimizer's current hyper-parameters.
 
     Moments of another algorithm mean something else: then they begin anew.
     """

@@ -186,7 +186,7 @@ class MicroBatches:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """The size where it is smaller than configured: what depends on the micro-batch goes on as it was."""
+        """The size if it is smaller than configured, so that a resumed training keeps its micro-batches."""
         return {"halved_to": self.size if self.size < self._configured.batch_size else None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ class ProgressiveResolution:
 
     config: ProgressiveResolutionConfig
     max_epochs: int
-    """Of the plan."""
+    """Planned epochs."""
 
     def side_px(self, whole_px: int, epoch: int) -> int:
         """Side of the images of epoch `epoch`, the first being 0; in the first stage a multiple of 16 from 32."""

@@ -24,7 +24,7 @@ class Techniques:
     """The techniques of a trainer; None is off."""
 
     augmentation: BatchAugmentation | None = None
-    """Of training batches, on the device."""
+    """Augmentation of training batches, on the device."""
     contrastive: ContrastiveTerm | None = None
     load_balancer: GlobalBatchLoadBalancer | None = None
     collapse_detector: ExpertCollapseDetector | None = None
@@ -36,7 +36,7 @@ class Techniques:
     """The gradient of a whole update is clipped to this norm."""
     unfreezing: GradualUnfreezing | None = None
     averaging: WeightAverage | None = None
-    """Of the model's weights where it is trained: made once the model is on its device."""
+    """Average of the model's weights, built once the model is on its device."""
 
     def __post_init__(self) -> None:
         if self.collapse_response is not None and self.collapse_detector is None:

@@ -30,7 +30,7 @@ _SCALES = (0.25, 4.0)
 
 
 def single_view(forward: Forward) -> Forward:
-    """The network as it is."""
+    """Averages nothing: a single view."""
     return forward
 
 

@@ -43,7 +43,7 @@ def measure(config: TrialConfig, splits: Any, device: torch.device, quantities: 
 
 
 def num_parameters(config: TrialConfig) -> int:
-    """Parameters of the network, which gets neither memory nor weights; leaves torch's random streams as they are."""
+    """Number of parameters, from a network without memory or weights; leaves torch's random state unchanged."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return sum(parameter.numel() for parameter in fresh_network(config).parameters())
 

@@ -40,7 +40,7 @@ class LoopFiles:
     path: Path | None
     """None: the loop knows where its data is."""
     fingerprint: dict[str, str]
-    """Of the names and sizes of all files, which tell another folder at little cost; empty without one."""
+    """Hash of the names and sizes of all files, which detects another folder cheaply; empty without a folder."""
 
 
 class LoopWorkload(Workload[LoopConfig]):

@@ -39,16 +39,16 @@ class DataFacts:
     """Images of a micro-batch."""
     num_tasks: int = 1
     class_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """How many of each class, by split."""
+    """Number of images of each class, by split."""
     findings: tuple[FindingKind, ...] = ()
-    """What was left out, and how the rest was read."""
+    """Data that was left out, and how the rest was read."""
 
 
 class Workload(ABC, Generic[Config]):
     """One workload. Stateless: everything it makes comes from a configuration and opened data."""
 
     name: str
-    """Its word in records and configurations."""
+    """Name in records and configurations."""
     objective: str
     """The metric that a search compares."""
     mode: str

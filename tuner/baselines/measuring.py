@@ -41,7 +41,7 @@ def measure_at_low_priority(
 def measure(
     config: RunConfig, fingerprint: dict[str, str], split: Split, *, trivial: bool, probe: str | None
 ) -> Measured:
-    """The trivial prediction and the linear probe of a configuration, as far as they are asked for.
+    """Measures the requested baselines of a configuration: the trivial prediction and the linear probe.
 
     Args:
         probe: its name in the report; None for none.

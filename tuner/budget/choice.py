@@ -33,21 +33,21 @@ from tuner.settings import SearchSettings
 logger = logging.getLogger(__name__)
 
 ENOUGH_TRIALS = 10
-"""With fewer, shorter trainings of more trials are better."""
+"""Number of trials below which shorter trainings of more trials are better."""
 LEAST_TRIALS = 3
 """The default and two others: less is not a search."""
 MOST_TRIALS = 100
 CONFIRMED_SHARE = 1 / 3
-"""Of the stated time: the most that confirming more than one trial may take."""
+"""Largest share of the stated time for confirming more than one trial."""
 SHORTER = 0.75
 PROPOSALS = 200
 """Configurations drawn to estimate how often each of the timed ones is the most similar."""
 PLAYS = 6
 """Simulations of a number of trials; the longest of them must end in time."""
 PILOT_SHARE = 0.15
-"""Of the stated time: the longest pilot run of the default."""
+"""Largest share of the stated time for the pilot run of the default."""
 RESERVE = 0.05
-"""Of the stated time: for report and export."""
+"""Share of the stated time that is kept for report and export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class CheckpointBudget:
         return {trial.name for trial in exportable_trials(self._search)} | self._confirmed
 
     def shortage(self) -> str | None:
-        """Why the search can't continue, as a sentence; None while there is room."""
+        """Sentence on why the search can't continue; None while there is space."""
         if self.is_over_budget:
             return (
                 f"The checkpoints of the best and the unfinished trials take {_in_words(self._total)}, more than "

@@ -50,7 +50,7 @@ class SearchShape:
     promotes: bool = False
     """Trials wait at rungs; otherwise poor ones stop there."""
     confirm: int = 0
-    """How many of the best are retrained with the default."""
+    """Number of best trials that are retrained with the default."""
     seeds: ConfirmSeeds = THREE_SEEDS
     """Trainings of each; how many more the undecided pair takes is unknown, so each simulation draws it."""
 
@@ -94,13 +94,13 @@ class Seconds:
     """Seconds of one configuration."""
 
     build: float = 0.0
-    """Before the first epoch, and before the first one after a pause."""
+    """Seconds before the first epoch, and before the first one after a pause."""
     training: float
     """Updates of one epoch."""
     validation: float = 0.0
-    """After each epoch."""
+    """Seconds after each epoch."""
     checkpoint: float = 0.0
-    """After each epoch."""
+    """Seconds after each epoch."""
 
     @property
     def epoch(self) -> float:

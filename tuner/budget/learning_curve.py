@@ -29,11 +29,11 @@ from trainable.workloads.workload import Workload
 
 MOST_UPDATES = 2000
 LEAST_EPOCHS = 4
-"""Of a full training: fewer have no room for rungs."""
+"""Least epochs of a full training: fewer leave no space for rungs."""
 PILOT_SECONDS = 300.0
 """Longest pilot run, where no time is stated for the search."""
 CLEAR_SHARE = 0.1
-"""Of the gain over the trivial prediction: less is not a clear rise."""
+"""Share of the gain over the trivial prediction below which a rise is not clear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class PilotLimits:
 
     most_seconds: float
     trivial: float | None
-    """As the objective is, lower or higher."""
+    """Score of the trivial prediction, in the objective's own direction."""
     sign: float
     """Makes higher values of the objective better."""
 
@@ -55,11 +55,11 @@ class LearningCurve:
     """The objective after each epoch, higher is better; empty where it diverged at once or had no time."""
     updates_per_epoch: int
     most_epochs: int
-    """Of the pilot run, and of a full training."""
+    """Limit of the pilot run, and of a full training."""
     least_epochs: int = LEAST_EPOCHS
-    """Before which the curve says nothing: twice the warm-up of the pilot run."""
+    """Epochs before the curve is meaningful: twice the warm-up of the pilot run."""
     trivial: float | None = None
-    """What a prediction scores that looks at no image, higher is better."""
+    """Score of a prediction that looks at no image, higher is better."""
 
     @property
     def epochs(self) -> int:
@@ -124,7 +124,7 @@ def pilot_run(
     epoch_seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> LearningCurve:
-    """Trains the default until twice as many updates have stopped helping, or a limit is reached.
+    """Trains the default until doubling the updates no longer helps, or a limit is reached.
 
     No epoch is begun that would pass the time, by the mean of those before it; one that is slower than they were ends
     with the update at which the time is up, and does not count.

@@ -39,16 +39,16 @@ class Measurement:
 
     resources: TrialResources
     configs: dict[str, RunConfig]
-    """Those that were timed, by name."""
+    """Timed configurations by name."""
     timings: dict[str, StepTiming]
     ray_seconds: float
     """Start of Ray."""
     process_seconds: float
     """Start of a trial's process until its data is open."""
     curve: LearningCurve | None = None
-    """Of the default, where it had a pilot run."""
+    """Curve of the default, if it had a pilot run."""
     rival_curve: LearningCurve | None = None
-    """Of another default, where it had one too."""
+    """Curve of the other default, if it had a pilot run."""
 
     @property
     def default(self) -> StepTiming:

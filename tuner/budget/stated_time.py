@@ -18,9 +18,9 @@ from tuner.results import progress
 from tuner.selection import in_search
 
 RESERVE = 0.05
-"""Of the stated time, kept until the confirmation: what report and export take, and estimates that are too low."""
+"""Share of the stated time kept until the confirmation: for report, export and estimates that are too low."""
 MOST_CONFIRMATION = 0.5
-"""Of the stated time: a confirmation of next to nothing is worth less than a search."""
+"""Largest share of the stated time: a confirmation needs a search worth confirming."""
 _TEXT = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -47,7 +47,7 @@ class ConfirmationSize(NamedTuple):
     """Number of trials and seeds of a confirmation."""
 
     top: int
-    """How many of the best; 0 is none."""
+    """Number of best trials; 0 is none."""
     num_seeds: int
     """Seeds of each in the first round."""
 

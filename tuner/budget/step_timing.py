@@ -44,9 +44,9 @@ class StepTiming:
     """Images of a micro-batch: the requested number, halved until it fits, as in a search. None where a loop of the
     user's own does not say; its epoch counts as one update."""
     build_seconds: float
-    """Before the first epoch, without opening the data."""
+    """Time before the first epoch, without opening the data."""
     validation_seconds: float
-    """For the whole validation split, extrapolated from a few batches."""
+    """Time of the whole validation split, extrapolated from a few batches."""
     peak_gib: float
     """Peak memory of the GPU, or of the process on a CPU."""
     device_gib: float

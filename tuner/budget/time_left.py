@@ -43,9 +43,9 @@ RECENT_TRIALS = 8
 REPORT_STARTS = 1.5
 """The report takes so many times what the start of a process takes: both import the same libraries."""
 _PACE_SPREAD = 0.1
-"""Of the logarithm of the pace: other work on the machine comes and goes."""
+"""Standard deviation of the log pace, since other load on the machine varies."""
 WIDE = 1.35
-"""From this ratio of the longest to the shortest on, a range is shown."""
+"""Ratio of the longest to the shortest above which a range is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class TimeLeft:
     likely: float
     longest: float
     epochs: int = 0
-    """Of the median simulation, without the confirmation."""
+    """Epochs of the median simulation, without the confirmation."""
 
     def after(self, seconds: float) -> "TimeLeft":
         """Returns the time left after this many seconds."""
@@ -190,7 +190,7 @@ class _Rest(SimulatedSearch):
     _num_past = 0
 
     def _continue(self, search: SearchRecord, record: TrialRecord) -> None:
-        """The trial keeps its slot, and its epoch has begun when it last reported or began."""
+        """Puts a running trial back on its slot; its current epoch started at its last report or its start."""
         trial = self.trial(record.name)
         since = record.time if record.last is None else record.last.time
         promoted = [one.time for one in search.decisions if one.trial == record.name and one.decision.action == PROMOTE]

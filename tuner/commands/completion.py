@@ -42,7 +42,7 @@ NAMES: Mapping[str, Sequence[str]] = MappingProxyType(
         "workload": tuple(TASKS),
     }
 )
-"""What is proposed for an option or argument; others of the user's own are accepted too."""
+"""Proposed values of an option or argument; a user's own are accepted too."""
 
 
 def whole_parser() -> argparse.ArgumentParser:

@@ -104,7 +104,7 @@ def objective_tags(settings: RecordedSettings) -> dict[int, str]:
 
 
 def write_columns(folder: Path, search: SearchRecord, most_important: Iterable[str]) -> None:
-    """Numbers the parameters of the HParams page by their importance, those that are not named last, none without it.
+    """Numbers the parameters of the HParams page by importance, unnamed ones last; no numbers without importance.
 
     The page sorts by name, after those that it is told to prefer: the first `PREFERRED`, which it shows at once.
     Nothing where a search has dropped its boards.

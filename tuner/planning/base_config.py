@@ -132,7 +132,7 @@ def set_options(values: Mapping[str, object]) -> str:
 
 
 def _frozen(backbone: str, names: Collection[str], given: Collection[str]) -> dict[str, bool]:
-    """Keeps the statistics of BatchNorm, where the backbone has it and the user says nothing of it."""
+    """Freezes the statistics of BatchNorm if the backbone has it and the user gave no value."""
     is_free = FREEZE in names and FREEZE not in given
     return {FREEZE: True} if is_free and has_batch_norm(backbone) else {}
 
@@ -187,7 +187,7 @@ def check_user_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
 
 
 def check_user_network(settings: SearchSettings, base: RunConfig) -> None:
-    """Raises ValueError for a value that describes the network in whose place the user's stands."""
+    """Raises ValueError for a value that describes the built-in network if the user's own replaces it."""
     network = getattr(getattr(base, "model", None), "network", None)
     if network is None:
         return

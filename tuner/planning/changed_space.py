@@ -21,7 +21,7 @@ def ranges_in_words(asked: Mapping[str, Distribution]) -> dict[str, str]:
 
 
 def check_space(folder: Path, search: SearchRecord) -> None:
-    """Says what has changed in the space; new trials are drawn from it as it is now.
+    """Logs what has changed in the space; new trials are drawn from its current form.
 
     Raises:
         ValueError: a configuration on record no longer fits it.

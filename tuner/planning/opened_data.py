@@ -31,7 +31,7 @@ class OpenedData:
     facts: DataFacts
     fingerprint: dict[str, str]
     trivial: TrivialScore | None
-    """What a prediction scores on the validation split that looks at no image."""
+    """Score on the validation split of a prediction that looks at no image."""
 
     @property
     def space(self) -> Space:

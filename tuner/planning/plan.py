@@ -36,7 +36,7 @@ class Plan(SpaceAndData):
     pinned_space: PinnedSpace
     base: RunConfig
     trivial: TrivialScore | None = None
-    """What a prediction scores on the validation split that looks at no image."""
+    """Score on the validation split of a prediction that looks at no image."""
     rungs: tuple[int, ...]
     points_to_evaluate: tuple[dict, ...]
     """Answers to try first, in this order, by name: the default, the recommended ones, those of the warm start."""

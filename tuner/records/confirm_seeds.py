@@ -41,5 +41,5 @@ class ConfirmSeeds:
 
 
 THREE_SEEDS = ConfirmSeeds(first=3, last=3)
-"""Of a search that was recorded before the number could be chosen."""
+"""Seeds of searches recorded before the number could be chosen."""
 DEFAULT_SEEDS = ConfirmSeeds(first=3, last=6)

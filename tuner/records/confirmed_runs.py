@@ -29,7 +29,7 @@ class ConfirmedRun:
     test: dict[str, float | None]
     """Every metric on the test split."""
     seconds: float | None = None
-    """Of the training and the test; None where it is not known."""
+    """Duration of the training and the test; None if unknown."""
     validation: float | None = None
     """The objective of the tested weights on the validation split; the choice of what to export uses it, never
     the test split."""

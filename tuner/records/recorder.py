@@ -52,7 +52,7 @@ class PastTrial:
     trial: str
     """`<run>/<name>` in its own search."""
     answers: dict[str, Any]
-    """Its values for what this search's space asks for."""
+    """Its values of the parameters that this search's space asks for."""
     values: dict[int, float]
     """Objectives by epoch."""
     outcome: Outcome
@@ -116,7 +116,7 @@ class Recorder:
         return self._clock() - self._began
 
     def open_session(self) -> None:
-        """The run time goes on from here: Ray, which starts between reading the records and this, is not part of it."""
+        """Starts counting run time, without the start of Ray since the records were read."""
         self._began = self._clock() - self.record.search_seconds
         self._write(
             SessionStarted,

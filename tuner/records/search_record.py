@@ -29,7 +29,7 @@ CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, with one folder per trial."""
 ENDINGS_WITH_A_RESULT = (Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
 ACTIONS = {"asha": (PAUSE, PROMOTE, STOP), "asha-stopping": (CONTINUE, STOP, KEEP), "none": ()}
-"""What each scheduler can decide at a rung."""
+"""Possible decisions of each scheduler at a rung."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class TrialRecord:
     """One trial so far: `outcome` is None until it has ended."""
 
     name: str
-    """Such as 029-7682ec2b."""
+    """Name such as 029-7682ec2b."""
     number: int
     """0 is the default configuration, which all trials are compared with."""
     params: dict
@@ -45,7 +45,7 @@ class TrialRecord:
     """The values that the space asked for, by name."""
     time: float
     results: dict[int, EpochDone] = field(default_factory=dict)
-    """By epoch."""
+    """Results by epoch."""
     outcome: Outcome | None = None
     numbers: Mapping[str, float | str] = field(default_factory=dict)
     """The numbers behind the outcome."""

@@ -29,7 +29,7 @@ NAME_PATTERN = r"\w[\w.-]{0,99}"
 SchedulerName = Literal["asha", "asha-stopping", "none"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 SAMPLERS = ("forecast", "tpe", "gp", "cmaes", "random")
-"""Those with a name; others are references, `module:Sampler`. Each goes with every scheduler."""
+"""Samplers with a name; others are references, `module:Sampler`. Each works with every scheduler."""
 POLICIES_OF_FORMAT_2: Mapping[str, tuple[SchedulerName, str]] = {
     "promote": ("asha", "forecast"),
     "asha": ("asha-stopping", "tpe"),
@@ -86,18 +86,18 @@ class SpaceAndData:
     pins: dict[str, Plain]
     """Fixed values of parameters that the space asks for."""
     ranges: dict[str, SearchedRange] = field(default_factory=dict)
-    """What is searched as the user said, by name."""
+    """Ranges given by the user, by name."""
     situation: Situation
-    """What the ranges of the space depend on."""
+    """Facts that the ranges of the space depend on."""
     data_fingerprint: dict[str, str]
     images: dict[str, AtLeastOne]
     """Number of images by split; empty where a loop of the user's own does not say."""
     image_size_px: tuple[AtLeastOne, AtLeastOne] | None
     """Height and width; None where a loop of the user's own does not say."""
     class_counts: dict[str, dict[str, NotNegativeInt]] = field(default_factory=dict)
-    """How many of each class, by split; empty where the workload counts none, and in older folders."""
+    """Number of images of each class, by split; empty if the workload counts none, and in older folders."""
     data_findings: tuple[FindingKind, ...] = ()
-    """What was left out of the data, and how the rest was read."""
+    """Data that was left out, and how the rest was read."""
 
     def space_and_data(self) -> dict[str, Any]:
         """These fields by name, for another that has them."""
@@ -137,14 +137,14 @@ class RecordedSettings(SpaceAndData):
     reduction_factor: Annotated[int, Field(ge=2)]
     seed: int
     confirm: Annotated[int, Field(ge=0)]
-    """How many of the best are retrained with the default; 0 is off."""
+    """Number of best trials that are retrained with the default; 0 is off."""
     confirm_seeds: ConfirmSeeds = THREE_SEEDS
-    """On how many seeds each."""
+    """Number of seeds of each."""
     resources: TrialResources
     stated_seconds: Positive | None = None
     """Time that the user stated for everything; None where none was, and in older folders."""
     duration_seconds: Positive | None = None
-    """What was left of it for search and confirmation when it started; None where no time was stated."""
+    """Time left for search and confirmation when it started; None without a stated time."""
     disk_budget_bytes: AtLeastOne | None = None
     """Total size of the checkpoints of all trials."""
     data: str | None
@@ -152,7 +152,7 @@ class RecordedSettings(SpaceAndData):
     pinned: dict[str, Plain]
     """Parameters that the user fixed."""
     space_ranges: dict[str, str] | None = None
-    """What the space asked for, in words by name; None where an older version recorded it."""
+    """Ranges that the space asked for, as text by name; None in older records."""
     first_answers: tuple[Answers, ...]
     """Answers to try first, in this order, the default first."""
     warm_start: str | None

@@ -22,11 +22,11 @@ class TrivialScore:
     __pydantic_config__ = STRICT
 
     name: str
-    """What is predicted, such as `an empty mask`."""
+    """Name of the prediction, such as `an empty mask`."""
     objective: float
     metrics: dict[str, float]
     facts: dict[str, float] = field(default_factory=dict)
-    """What was measured of the training labels, such as the share of the median object."""
+    """Facts about the training labels, such as the share of the median object."""
     spread: float = 0.0
     """Standard deviation of the objective over the draws of a random answer; 0 of a constant."""
 
@@ -74,4 +74,4 @@ class ScoreFile(Generic[Score]):
 
 TRIVIAL = ScoreFile("trivial.json", dict[Split, TrivialScore])
 PROBE = ScoreFile("linear_probe.json", dict[Split, ProbeScore])
-"""Of trained weights alone."""
+"""Measured for trained weights only."""

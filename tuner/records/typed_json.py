@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""For every dataclass that is parsed: `__pydantic_config__ = STRICT`."""
+"""Configuration of every parsed dataclass: `__pydantic_config__ = STRICT`."""
 
 Kind = TypeVar("Kind")
 

@@ -7,18 +7,18 @@ from tuner import formatting
 from tuner.records import SearchRecord, TrialRecord
 
 CLEAR_SHARE = 0.1
-"""Of the whole rise of a curve, or fall of a loss: less is not a change."""
+"""Share of the whole rise of a curve, or fall of a loss, below which nothing changed."""
 SMALL_OBJECT_SHARE, SMALL_OBJECT_PX = 0.05, 16.0
 """Share of the image and side in pixels below which the median object is small."""
 MUCH_LARGER = 1.3
-"""How much longer the files' side is than the trained one, before larger images are worth their time."""
+"""Ratio of the files' side to the trained one above which larger images are worth their time."""
 LEAST_EPOCHS = 4
-"""Of a curve with a direction; before that a loss that has hardly fallen says nothing either."""
+"""Least epochs of a curve with a direction; earlier, a loss that has hardly fallen means nothing either."""
 BATCH_FIELDS = ("batch_size", "accumulation_steps")
 """Their product is the number of images of an update."""
 LEAST_UPDATES_FROM_SCRATCH, LEAST_UPDATES = 1100, 230
-"""After so many, a network from scratch, and one from trained weights, was above an empty mask for good on 204
-photographs of tiles (results/LOG.md, 2026-11-28). Before, a flat curve says nothing of longer trainings."""
+"""Updates after which a network from scratch, and one from trained weights, stayed above an empty mask on 204
+photographs of tiles (results/LOG.md, 2026-11-28). Before that, a flat curve means nothing for longer trainings."""
 
 
 def advice_for(

@@ -13,7 +13,7 @@ from tuner.selection.comparison import Confirmation
 from tuner.selection.in_search import exported_result
 
 TRIAL = "trial "
-"""How the name of a trial's row begins."""
+"""Prefix of the name of a trial's row."""
 
 
 class Row(NamedTuple):
@@ -22,9 +22,9 @@ class Row(NamedTuple):
     name: str
     validation: float | None
     test: float | None
-    """Of a trial the mean over its seeds."""
+    """Value on the test split; of a trial, the mean over its seeds."""
     num_seeds: int = 0
-    """Over how many; 0 for what is not a trial."""
+    """Number of seeds of the mean; 0 if it is not a trial."""
 
     @property
     def is_trial(self) -> bool:

@@ -8,9 +8,9 @@ from tuner.records import SearchRecord, TrialRecord
 class Measured(NamedTuple):
     trial: TrialRecord
     value: float
-    """Its objective at the comparison epoch, or where it plateaued."""
+    """Objective at the comparison epoch, or where the trial plateaued."""
     time: float
-    """In seconds since the search started."""
+    """Seconds since the search started."""
     epochs: int
     """Trained by all trials until then."""
 

@@ -8,7 +8,7 @@ from tuner.records import RecordedSettings
 from tuner.results.report_text import table
 
 MOST_ROWS = 20
-"""Of a table in the report; the page shows all."""
+"""Rows of a table in the report; the page shows all."""
 MOST_NAMED = 3
 
 

@@ -16,7 +16,7 @@ class Difference(NamedTuple):
     value: str
     default: str
     share: float | None
-    """Of the importance; None where it is not known."""
+    """Share of the importance; None if unknown."""
     is_beyond_chance: bool
 
     @property

@@ -83,7 +83,7 @@ WORDS = {
     "track": "trackers",
     "store": "copied to",
 }
-"""For people, of settings whose names say too little."""
+"""Labels of settings whose names are not clear by themselves."""
 
 
 def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:

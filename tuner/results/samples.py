@@ -28,7 +28,7 @@ class Judgement:
     """The image with what it says drawn on it; None where the caption says it."""
     caption: str
     score: float
-    """From 0 to 1, higher is better."""
+    """Score from 0 to 1, higher is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Sample:
     __pydantic_config__ = STRICT
 
     number: Annotated[int, Field(ge=0)]
-    """Its place in the split, as its final test goes through it."""
+    """Position in the order of the final test."""
     picture: DataUri
     """The image, with its truth where that can be drawn."""
     truth: str
@@ -54,7 +54,7 @@ class Confusion:
     __pydantic_config__ = STRICT
 
     title: str
-    """Of the task; empty where there is only one."""
+    """Title of the task; empty if there is only one."""
     classes: Sequence[str]
     exported: Sequence[Sequence[int]]
     default: Sequence[Sequence[int]] | None = None
@@ -69,7 +69,7 @@ class Samples:
     trial: str
     """Name of the exported trial."""
     score: str
-    """What the scores are."""
+    """Description of the scores."""
     num_judged: int
     num_test: int | None = None
     """Images of the test split, over which the judged ones are spread; None where an older version judged its first."""

@@ -19,9 +19,9 @@ class Stretch(NamedTuple):
 
     trial: str
     slot: int
-    """From 1."""
+    """Number from 1."""
     begin: float
-    """In seconds since the search started."""
+    """Seconds since the search started."""
     end: float
     first_epoch: int
     last_epoch: int

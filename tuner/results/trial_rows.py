@@ -52,13 +52,13 @@ class TrialRow(NamedTuple):
     best: float | None
     seconds: float
     reason: str
-    """In about five words."""
+    """Ending in about five words."""
     details: str
     """The numbers behind it, as far as they are known; empty where it tells all."""
     sentence: str
-    """How it ended, with all numbers."""
+    """Sentence on the ending, with all numbers."""
     differs: str
-    """From the default, in the order of `differences`."""
+    """Differences from the default, in the order of `differences`."""
 
 
 def trial_row(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> TrialRow:

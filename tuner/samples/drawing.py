@@ -11,10 +11,10 @@ from torch import Tensor
 SIDE_PX = 176
 JPEG_QUALITY = 72
 OPACITY = 70
-"""Of 255: what is below a mask stays visible; its outline is opaque, in white and the colour."""
+"""Opacity of a mask, of 255, so that the image below stays visible; its outline is opaque, in white and the colour."""
 TRUE_COLOUR, EXPORTED_COLOUR, DEFAULT_COLOUR = (47, 145, 102), (217, 101, 11), (143, 98, 194)
 COLOUR_OF = {"default": DEFAULT_COLOUR, "exported": EXPORTED_COLOUR}
-"""Of what each network found, as its name has in the page's captions and figures."""
+"""Colour of each network's output, as in the page's captions and figures."""
 
 
 def as_uri(

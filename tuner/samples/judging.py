@@ -32,7 +32,7 @@ NUM_SHOWN, NUM_WORST = 8, 4
 MAX_JUDGED = 200
 """Images of the test split that are looked at, spread over it: its order is often that of the classes."""
 MAX_SECONDS = 60.0
-"""Of looking at them: large pictures take long on a CPU."""
+"""Time limit of judging: large pictures take long on a CPU."""
 
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
@@ -76,7 +76,7 @@ def draw_samples(folder: Path, search: SearchRecord, exported: TrialRecord) -> S
 
 
 Inputs = Mapping[int, tuple[Tensor, Any]]
-"""By place in the split, images and targets of a batch of one."""
+"""Images and targets of a batch of one, by position in the split."""
 
 
 def spread_order(number: int) -> list[int]:

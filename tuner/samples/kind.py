@@ -19,14 +19,14 @@ class JudgedImage(NamedTuple):
     target: Any
     scores: Mapping[str, Any]
     place: int = 0
-    """In the split, as its final test goes through it."""
+    """Position in the order of the final test."""
 
 
 class Kind(ABC):
     """Turns judged images into samples."""
 
     score: str
-    """What the scores of its samples are."""
+    """Description of the scores of its samples."""
     in_rows: bool = False
     """Whether the pictures are wide, and shown below each other."""
 

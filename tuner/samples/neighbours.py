@@ -32,7 +32,7 @@ class Nearest(NamedTuple):
     """The images that a network takes for the nearest to one of them."""
 
     places: list[int]
-    """At most NUM_NEIGHBOURS, the nearest first."""
+    """Positions of at most NUM_NEIGHBOURS neighbours, nearest first."""
     right: list[bool]
     """Whether each should be near."""
     caption: str

@@ -35,7 +35,7 @@ class Confirmation:
     """Seeds whose training diverged, ran out of memory, or has no finite value on the test split."""
     default_failed: frozenset[int] = frozenset()
     num_candidates: int = 1
-    """How many were retrained beside the default: the more there are to choose from, the wider the interval."""
+    """Number of trials retrained with the default; the interval widens with the choice."""
 
     @property
     def seeds(self) -> set[int]:
@@ -107,14 +107,14 @@ class Choice:
 
     trial: TrialRecord
     mean: float
-    """On the validation split, over the seeds that all of them share and it did not fail on."""
+    """Mean on the validation split, over the seeds that all share and that it did not fail on."""
     num_seeds: int
     others: dict[str, float]
     """Means of the others by trial name, the default first; NaN where all their trainings failed."""
     wins: dict[str, int]
-    """On how many seeds it beats each of the others."""
+    """Number of seeds on which it beats each of the others."""
     failed: dict[str, int]
-    """On how many of the seeds each of them diverged or ran out of memory, by trial name."""
+    """Number of seeds on which each diverged or ran out of memory, by trial name."""
 
     @property
     def sentence(self) -> str:

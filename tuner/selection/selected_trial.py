@@ -23,7 +23,7 @@ class SelectedTrial:
     in_search: Comparison | None
     """Compared with the default on the search's one seed, on the validation split; None where one has no value."""
     choice: Choice | None
-    """How several seeds chose it on the validation split; None while it is not confirmed."""
+    """Choice by several seeds on the validation split; None while not confirmed."""
     on_test: Confirmation | None
     """Compared with the default on the test split; None for the default, and while it is not confirmed."""
     leader: TrialRecord

@@ -24,11 +24,11 @@ from tuner.records.confirm_seeds import MOST_SEEDS
 ERROR = 0.05
 """Largest share of confirmations without a true difference that ever claim one."""
 LEAST_SEEDS = 3
-"""Nothing is claimed on fewer."""
+"""Least seeds for a claim."""
 _FIRST_LEVEL, _LEVEL, _SLOWER_AFTER = 0.02, 0.007, 10
 _CANDIDATES = 3
-"""With so many, choosing the best by the same trainings claims a difference that is not there in 4.7 % (values of both
-splits fully correlated, 3 to 30 seeds); with ten it would in 7.5 %."""
+"""With this many, choosing the best by the same trainings claims a false difference in 4.7 % (values of both splits
+fully correlated, 3 to 30 seeds); with ten in 7.5 %."""
 
 
 def level(num_seeds: int, num_candidates: int = 1) -> float:

@@ -60,7 +60,7 @@ def is_training(folder: Path) -> bool:
 
 
 def read_training(folder: Path) -> Training:
-    """The training as it stands; a line that is being written is left out.
+    """Reads the current state of a training; skips a line that is still being written.
 
     Raises:
         ValueError: the configuration is of another version, no configuration, or that of a loop of the user's own; or

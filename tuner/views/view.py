@@ -13,4 +13,4 @@ class View:
         """The search has changed."""
 
     def stop(self) -> None:
-        """The last state stays as it is."""
+        """Stops updating; the last state stays visible."""

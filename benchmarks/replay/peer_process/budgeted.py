@@ -18,7 +18,7 @@ MOST_KNOWN = 1000
 class _Trial:
     number: int
     costs: dict[int, float] = field(default_factory=dict)
-    """By epoch; the lower, the better."""
+    """Costs by epoch; lower is better."""
     job: Any = None
     """The library's own record of what it asked for; None while the trial does not run."""
     until: int = 0

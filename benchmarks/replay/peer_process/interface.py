@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
 CONTINUE, PAUSE, STOP = "continue", "pause", "stop"
-"""What a peer decides about a trial that reported. One that pauses keeps its checkpoint."""
+"""Decisions of a peer about a trial that reported. A paused trial keeps its checkpoint."""
 
 
 class Condition(TypedDict):
@@ -22,7 +22,7 @@ class Parameter(TypedDict):
     """`float`, `int` or `choice`."""
     low: float
     high: float
-    """Both ends are allowed; of a choice, the first and the last place."""
+    """Upper end, included; of a choice, the last index."""
     log: bool
     condition: Condition | None
 
@@ -34,7 +34,7 @@ class PeerSetting:
     peer: str
     space: list[Parameter]
     mode: str
-    """Which values are better, `max` or `min`."""
+    """Direction of better values, `max` or `min`."""
     first_rung: int
     max_epochs: int
     reduction_factor: int

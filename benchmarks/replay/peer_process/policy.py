@@ -19,7 +19,7 @@ from tuner.policy.policy import NoWork, Policy, Promote, Start, Work
 
 
 class PeerPolicy(Policy):
-    """Asks the peer for each free slot, and tells it each result."""
+    """Asks the peer for work for each free slot, and reports each result to it."""
 
     def __init__(self, process: PeerProcess, space: DescribedSpace, *, slots: int) -> None:
         super().__init__(slots)

@@ -24,9 +24,9 @@ MODULES = {
 }
 """The peers by name, and the module that speaks to their library."""
 ANSWER_SECONDS = 900
-"""How long a peer may think; the slowest fits a Gaussian process to a thousand results."""
+"""Time limit of an answer; the slowest peer fits a Gaussian process to a thousand results."""
 PATIENCE_SECONDS = 10
-"""How long a process may take to end after its pipe is closed."""
+"""Time for a process to end after its pipe is closed."""
 LONGEST_QUOTE = 80
 """Characters of an answer that an error shows."""
 

@@ -55,5 +55,5 @@ def _num_trials(setting: PeerSetting) -> int:
 
 
 def _never(config: Any, seed: int, budget: float) -> float:
-    """The facade wants a function, and does not call it where a caller asks and tells."""
+    """Placeholder: the facade requires a function, but does not call it with ask and tell."""
     raise AssertionError("the replay tells the values")

@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         self.channels = channels
         self.num_features, self.stride_px = channels[-1], 32
         self.num_heads = math.gcd(channels[-1], MOST_HEADS)
-        """Of an attention over the coarsest map."""
+        """Heads of an attention over the coarsest map."""
         self.normalise = normalise
         self.batch_norm_frozen = False
         self.checkpointing = False

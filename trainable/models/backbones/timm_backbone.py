@@ -20,7 +20,7 @@ from trainable.models.backbones.weight_files import known_package, load_matching
 
 STRIDES = (4, 8, 16, 32)
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
-"""What lets a network take images of another size than its weights were trained on; by its constructor."""
+"""Arguments, one of which a constructor takes, that allow another image size than that of the weights."""
 _MULTIPLES = (2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128)
 
 

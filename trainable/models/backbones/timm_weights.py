@@ -14,7 +14,7 @@ from trainable.configuration.weight_places import weights_file
 from trainable.models.backbones.weight_files import known_package, load_matching_weights, read_state_dict, some_of
 
 TIMM = "timm:"
-"""How the name of a backbone begins that is one of timm's."""
+"""Prefix of the names of timm's backbones."""
 _LOADING = "timm.models._builder"
 """The logger by which timm tells what it could not load."""
 

@@ -32,7 +32,7 @@ class KnownPackage:
     """The only network that they are right for; others of its shape take them and are wrong."""
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
-    """Of the images that the weights were trained on, by channel, in [0, 1]."""
+    """Standard deviation by channel, in [0, 1], of the images that the weights were trained on."""
 
 
 KNOWN_PACKAGES = {
@@ -41,11 +41,11 @@ KNOWN_PACKAGES = {
         backbone="timm:tf_efficientnet_lite0", mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5)
     ),
 }
-"""By importable name. Their tensors are taken in their order."""
+"""Packages by importable name. Their tensors are matched by order."""
 
 
 MAX_FOREIGN_FRACTION = 0.25
-"""Of a file's tensors that a network may lack, as it lacks some buffers of other versions."""
+"""Largest share of a file's tensors that a network may lack, such as buffers of other versions."""
 
 
 def known_package(weights: str) -> KnownPackage | None:

@@ -15,7 +15,7 @@ class Preset:
 
     params: Params
     of_folder: Params = field(default_factory=dict)
-    """What it sets besides where there is a folder of images; embedded data is drawn small, in one size."""
+    """Further parameters for a folder of images; embedded data is drawn small, in one size."""
 
     def over(self, default: Config, *, has_folder: bool) -> Config:
         """The configuration of this preset; raises ValueError for a parameter that the workload does not know."""

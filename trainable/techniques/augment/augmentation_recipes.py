@@ -25,7 +25,7 @@ class AugmentationRecipe:
     p_affine: float = 0.0
     """Chance of a shift, a new size and a slant together."""
     max_shift_share: float = 0.1
-    """Of width and of height."""
+    """Largest shift as a share of width and height."""
     max_scale_change: float = 0.1
     max_shear_degrees: float = 5.0
     p_jitter: float = 0.0
@@ -34,12 +34,12 @@ class AugmentationRecipe:
     max_contrast_change: float = 0.2
     max_saturation_change: float = 0.2
     max_hue_turns: float = 0.1
-    """Of the colour circle, to either side."""
+    """Largest hue shift to either side, in turns of the colour circle."""
     p_grey: float = 0.0
     """Chance of no colours at all."""
     p_blur: float = 0.0
     blur_sigma_px: tuple[float, float] = (0.1, 2.0)
-    """For an image of BLUR_REFERENCE_PX; smaller ones are blurred less."""
+    """Range of sigma for an image of BLUR_REFERENCE_PX; smaller ones are blurred less."""
     num_operations: int = 0
     """Operations of random_operations that each image draws."""
     operation_magnitude: float = 0.3
@@ -47,11 +47,11 @@ class AugmentationRecipe:
     cutout_area: tuple[float, float] = (0.02, 0.1)
     """Share of the image that a box hides under its mean colour."""
     max_cutout_log_aspect: float = 0.0
-    """How long the box may be: the logarithm of its width over its height."""
+    """Largest logarithm of the box's width over its height."""
     p_bend: float = 0.0
     """Chance of a bent grid."""
     max_bend: float = 0.3
-    """How far a node of the grid moves, in shares of the distance between two."""
+    """Largest move of a node of the grid, as a share of the distance between nodes."""
 
 
 _LIGHT = AugmentationRecipe(kept_area=(0.75, 1.0), p_flip=0.5)

@@ -15,7 +15,7 @@ class BatchAugmentation(ABC):
     """Owns its random stream; the same state gives the same batches. Without overrides the epoch changes nothing."""
 
     generator: torch.Generator
-    """On the CPU."""
+    """Generator on the CPU."""
     current_epoch: float = 0
     """The present training epoch; fractions of one count."""
 
@@ -50,7 +50,7 @@ class RampedAugmentation(BatchAugmentation):
     transition_duration: float
     _: KW_ONLY
     generator: torch.Generator
-    """On the CPU, one for each process with a seed of its own."""
+    """Generator on the CPU, with its own seed in each process."""
     _has_seen_pixels: bool = field(default=False, init=False)
 
     @property

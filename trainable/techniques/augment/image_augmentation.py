@@ -28,7 +28,7 @@ from trainable.techniques.augment.pixel_range import check_unit_range
 from trainable.techniques.augment.random_operations import on_rows, random_operations
 
 BEND_NODES = 5
-"""Of the bent grid, along each side."""
+"""Nodes of the bent grid along each side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class ImageAugmentation(RampedAugmentation):
         self.recipe = recipe
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
-        """The changed images [B, 3, H, W] of [0, 1] and the targets as they are; the inputs are never written to."""
+        """Returns changed images [B, 3, H, W] in [0, 1] and the same targets; never writes to the inputs."""
         if not self._has_seen_pixels:
             # Once, because reading pixels waits for the device.
             check_unit_range(images)

@@ -25,7 +25,7 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -
 def jitter_colour(
     images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue_turns: Tensor
 ) -> Tensor:
-    """Images [B, 3, H, W] in [0, 1], each with its own factors (1 is none) and turn of the hue (0 is none), [B]."""
+    """Jitters images [B, 3, H, W] in [0, 1] by factors (1: unchanged) and a hue shift (0: unchanged), each [B]."""
     brightness, contrast, saturation, hue_turns = (
         sent(values, images, torch.float32) for values in (brightness, contrast, saturation, hue_turns)
     )

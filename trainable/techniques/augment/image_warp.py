@@ -17,7 +17,7 @@ from trainable.techniques.augment.batch_augmentation import sent
 
 
 def crop(share: Tensor, place: Tensor, aspect: float) -> Tensor:
-    """Keeps `share` of each side [B], at a `place` [B, 2] from -1 to 1 in the room that is left."""
+    """Keeps `share` of each side [B], at a `place` [B, 2] from -1 to 1 within the remaining range."""
     moves = _identities(len(share))
     room = 1.0 - share
     moves[:, 0, 0], moves[:, 1, 1] = share, share

@@ -27,9 +27,9 @@ class MixingConfig:
     """The kind of mixing, its shares and its probability."""
 
     mixup_alpha: float = 0.8
-    """Of the Beta distribution of MixUp's shares, >= 0; 0 is off, large ones mix evenly."""
+    """Parameter of the Beta distribution of MixUp's shares, >= 0; 0 is off, large values mix evenly."""
     cutmix_alpha: float = 1.0
-    """Of the Beta distribution of CutMix's areas, >= 0; 0 is off."""
+    """Parameter of the Beta distribution of CutMix's areas, >= 0; 0 is off."""
     mixing_probability: float = 0.5
     """Probability that a batch is mixed, in (0, 1]."""
 

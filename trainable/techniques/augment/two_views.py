@@ -62,7 +62,7 @@ class TwoViews(BatchAugmentation):
     config: TwoViewsConfig
     _: KW_ONLY
     generator: torch.Generator
-    """On the CPU."""
+    """Generator on the CPU."""
 
     def apply(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """Images [B, 3, H, W] in [0, 1] as views [B, 2, 3, H, W]; the targets are unchanged."""

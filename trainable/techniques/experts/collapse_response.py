@@ -74,7 +74,7 @@ class CollapseEvent:
     """One action of the response."""
 
     epoch: int
-    """From 0; its text counts from 1."""
+    """Epoch from 0; the text counts from 1."""
     step: int
     action: Action
     layer: int | None

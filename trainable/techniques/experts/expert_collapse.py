@@ -176,7 +176,7 @@ class ExpertCollapseDetector:
         return verdict.collapsed, list(verdict.reasons)
 
     def get_statistics(self, verdict: CollapseVerdict | None = None) -> dict[str, object]:
-        """The window under its documented names: usage layer after layer, mean confidence, the largest layer's CV.
+        """Statistics of the window under the documented names: usage by layer, mean confidence, largest CV of a layer.
 
         Beside them, of the layer that uses the fewest experts, how many it uses; and whether any router is undecided,
         which hardly tells experts apart, the opposite of collapse and no alarm, or saturated, every choice with a

@@ -43,7 +43,7 @@ class LoadBalanceConfig:
     alpha_cv: float = 0.01
     """Weight of the global batch's load term, >= 0."""
     balance_mode: Mode = "running"
-    """Which load the second term sees: "running", "previous" or "exact"."""
+    """Load that the second term uses: "running", "previous" or "exact"."""
     previous_decay: float = 0.9
     """Share of its memory that mode "previous" keeps at each update, 0 up to but not including 1."""
 

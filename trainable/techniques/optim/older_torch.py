@@ -12,7 +12,7 @@ from torch.distributions import Gamma
 IS_PUBLIC = hasattr(torch, "foreach")
 
 norms = torch.foreach.norm if IS_PUBLIC else torch._foreach_norm
-"""Of each of many tensors its 2-norm, as a tensor on the same device, in a few kernels."""
+"""2-norm of each of many tensors, as a tensor on the same device, in a few kernels."""
 lerp_ = torch.foreach.lerp_ if IS_PUBLIC else torch._foreach_lerp_
 """Moves each of many tensors in place towards its partner by a weight."""
 mul_ = torch.foreach.mul_ if IS_PUBLIC else torch._foreach_mul_

@@ -93,7 +93,7 @@ class ParameterGroup:
     """Peak rate."""
     weight_decay: float
     parameters: dict[str, nn.Parameter]
-    """By their names in the network or the loss."""
+    """Parameters by their names in the network or the loss."""
 
 
 def peak_rates(config: OptimizerConfig) -> dict[str, float]:

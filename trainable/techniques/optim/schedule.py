@@ -130,7 +130,7 @@ class Schedule(SavedState, ABC):
 
 
 class CosineAnnealingWithWarmup(Schedule):
-    """The rates of `warmup_cosine`; without a `max_lr` it is the rate of the optimizer's fastest group.
+    """The rates of `warmup_cosine`; without `max_lr` the peak is the rate of the optimizer's fastest group.
 
     Raises:
         ValueError: a rate or a length is negative, `max_lr` lies below `min_lr`, the warm-up is longer than the

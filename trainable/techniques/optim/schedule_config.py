@@ -41,7 +41,7 @@ class ScheduleConfig:
     min_lr_ratio: float = 0.01
     """Final learning rate as a share of the maximum, 0 to 1: the lowest of plateau and step, the start of constant."""
     start_lr_ratio: float = 0.04
-    """Where one_cycle starts, as a share of the maximum, above 0 to 1; the other kinds start at the final rate."""
+    """Start of one_cycle as a share of the maximum, above 0 to 1; the other kinds start at the final rate."""
     decay_fraction: float = 0.2
     """Share of the planned epochs that warmup_stable_decay spends going down at the end, above 0 to 1."""
     first_cycle_fraction: float = 0.1

@@ -52,7 +52,7 @@ class Ranks:
     """
 
     rank: int
-    """Of this process, from 0."""
+    """Rank of this process, from 0."""
     size: int
     """Processes in all."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """The same structure with `function` of each tensor, and of what stands in its place in the others.
+    """Applies `function` to each tensor and its counterparts in the others, and keeps the structure.
 
     Whatever is neither a tensor nor a tuple, list or dictionary stays as it is.
 

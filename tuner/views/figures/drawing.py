@@ -30,7 +30,7 @@ class Drawing:
     title: str
     caption: str
     description: str = ""
-    """What it shows, for a person who can't see it."""
+    """Text alternative for people who can't see it."""
     figure: go.Figure | None = None
 
 
@@ -96,7 +96,7 @@ ORDER = (
     "exported",
     "default, exported",
 )
-"""What is drawn later lies above."""
+"""Drawing order; later ones are on top."""
 
 
 def by_kind(search: SearchRecord, exported: TrialRecord | None) -> dict[str, list[TrialRecord]]:

@@ -30,9 +30,9 @@ from tuner.views.figures.importance import draw_importance
 
 MAX_SLICES, MIN_SLICES = 12, 3
 MAX_AXES = 7
-"""Of the parallel coordinates, the objective not counted."""
+"""Axes of the parallel coordinates, without the objective."""
 MAX_TICKS, FEW_TICKS = 8, 4
-"""So many values all have a label; of more about so few."""
+"""Up to this many values all have a label; of more, about this few."""
 MISSING = "not used"
 
 
@@ -215,7 +215,7 @@ def _dimension(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
 
 
 def ticks_of(values: Sequence[float]) -> list[float]:
-    """Values that were tried, from the least to the greatest, so far apart that their labels have room."""
+    """Tried values in ascending order, far enough apart for their labels."""
     tried = sorted(set(values))
     is_log = is_logarithmic(values)
     places = [math.log10(value) if is_log else value for value in tried]

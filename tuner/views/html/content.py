@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tuner.budget.time_left import TimeLeft
 
 LONG_EPOCHS = 100
-"""Of the training that is proposed, or twice those of the search."""
+"""Epochs of the proposed training, or twice those of the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
