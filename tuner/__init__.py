@@ -28,7 +28,7 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """`tuner.search` is the function, also after something has imported the command's module of that name."""
+    """Keeps `tuner.search` the function, even after the module `tuner.search` has been imported."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _MODULES and isinstance(value, ModuleType)):

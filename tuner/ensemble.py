@@ -114,7 +114,7 @@ def evaluate_ensemble(folder: Path, top: int, *, device: torch.device) -> Ensemb
 
 
 def _check_has_mean(config: RunConfig) -> None:
-    """Raises ValueError for a pre-training: what one encoder calls its first feature may be the last of another."""
+    """Raises ValueError for a pre-training: encoders order their features differently, so they have no mean."""
     task, config = task_of(config)
     if isinstance(task.build_supervision(config), ContrastiveSupervision):
         raise ValueError(

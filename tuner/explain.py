@@ -135,7 +135,7 @@ def _why_it_led(search: SearchRecord, leader: TrialRecord) -> str:
 
 
 def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
-    """The numbers of a decision at a rung, and the trial's rank among all that reached it where that differs."""
+    """Sentence on a decision at a rung, with the trial's final rank there if that differs."""
     place = f"Epoch {decision.epoch}" if decision.rung is None else f"Rung {decision.rung} (epoch {decision.epoch})"
     rank = "" if decision.rank is None else f", rank {decision.rank} of {decision.of} so far"
     cutoff = "" if decision.cutoff is None else f", cutoff {formatting.number(decision.cutoff)}"
@@ -147,7 +147,7 @@ def _rung(search: SearchRecord, trial: TrialRecord, decision: Decision) -> str:
 
 
 def _differences(search: SearchRecord, trial: TrialRecord) -> list[str]:
-    """Parameters that differ from the default's, the most important first, or the largest difference."""
+    """Parameters that differ from the default's, by importance, or else by difference."""
     if trial is search.default_trial:
         return []
     importance = measure_importance(search)

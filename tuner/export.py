@@ -60,13 +60,13 @@ class Verification:
 
     @property
     def largest_difference(self) -> float:
-        """Infinite where the second ended before the first; NaN where a value is not a number."""
+        """Largest difference of the curves; infinite if the second is shorter, NaN if a value is NaN."""
         if len(self.retrained) < len(self.searched):
             return math.inf
         return float(np.abs(np.subtract(self.searched, self.retrained)).max())
 
     def is_within(self, tolerance: float) -> bool:
-        """`tolerance` is a share of the objective's median size."""
+        """Whether the curves agree within `tolerance`, a share of the objective's median size."""
         return self.largest_difference <= tolerance * float(np.median(np.abs(self.searched)))
 
 
@@ -110,7 +110,7 @@ def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The network for another program."""
+    """A form of the network for another program."""
 
     path: Path
     largest_difference: float
@@ -118,7 +118,7 @@ class Form:
 
 
 def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:
-    """Raises ValueError when the network of this search can't be written in a form that is asked for."""
+    """Raises ValueError if the network of this search can't be written in a requested form."""
     settings = read_settings(folder)
     if onnx or torch_export:
         activate(settings.references)
@@ -128,7 +128,7 @@ def check_forms(folder: Path, *, onnx: bool, torch_export: bool) -> None:
 
 
 def write_forms(best: Path, *, onnx: bool, torch_export: bool) -> list[Form]:
-    """Writes the exported network in the forms that are asked for, beside its weights.
+    """Writes the exported network in the requested forms, next to its weights.
 
     Raises:
         ValueError: a form does not compute the same as the network; its file is not kept.
@@ -179,7 +179,7 @@ def export(folder: Path) -> Path:
 
 
 def _write_new(folder: Path, record: SearchRecord, selected: SelectedTrial, weights: dict[str, torch.Tensor]) -> None:
-    """Writes the new export beside the one it replaces."""
+    """Writes the new export next to the one it replaces."""
     write_exported_config(folder / NEW / CONFIG, exported_config_of(record, selected.trial, folder))
     if weights:
         save_whole(folder / NEW / WEIGHTS, weights)
@@ -218,9 +218,9 @@ def trial_config(record: SearchRecord, trial: TrialRecord) -> RunConfig:
 
 
 def trained_weights(folder: Path, trial: TrialRecord) -> dict[str, torch.Tensor]:
-    """The weights of a trial's last checkpoint that are exported: of its best epoch, unless it kept none.
+    """Weights of a trial to export, from its last checkpoint: those of its best epoch if kept, else the last.
 
-    Empty for a loop that names no model.
+    Empty for a user's own loop that names no model.
 
     Raises:
         ValueError: the checkpoint is gone.

@@ -13,7 +13,7 @@ duration = duration_text
 
 
 def difference(value: float) -> str:
-    """Signed; as `number`, but a small one with two significant digits.
+    """Formats a signed difference like `number`, but a small one with two significant digits.
 
     >>> difference(0.0314), difference(-0.0000047), difference(0.0)
     ('+0.031', '-4.7e-06', '+0.000')
@@ -28,7 +28,7 @@ def gain(value: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """A duration in a sentence, in whole units.
+    """Formats a duration for a sentence, in whole units.
 
     >>> about(8), about(370), about(9000)
     ('8 seconds', '6 minutes', '2.5 hours')
@@ -46,7 +46,7 @@ def metric(name: str) -> str:
 
 
 def argument(value: Path | str) -> str:
-    """Quoted for a shell command that a person copies.
+    """Quotes an argument for a shell command that people copy.
 
     >>> argument("results/moe/a run")
     "'results/moe/a run'"

@@ -57,7 +57,7 @@ def policy_of(
     *,
     first: Sequence[Candidate] = (),
 ) -> Policy:
-    """Any scheduler with any sampler; for the scheduler none `config` has no rungs."""
+    """Builds the policy of any scheduler with any sampler; for the scheduler none, `config` has no rungs."""
     if sampler == "forecast" and scheduler != "asha-stopping":
         # It also chooses who continues, and without rungs that nobody waits.
         return PromotingPolicy(SpaceSource(space), config, first=first)

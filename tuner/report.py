@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
 
 
 def _export_if_missing(folder: Path) -> None:
-    """A finished search has its export beside the report; what prevents that is a sentence, the report is written."""
+    """Exports a finished search that has no export; a failure is logged, so that the report is still written."""
     search = read_search(folder)
     is_exportable = search.leader is not None and what_is_left(folder, search) is None
     if not is_exportable or (folder / "best").exists():

@@ -186,7 +186,7 @@ def _search(
 
 
 def _keep_to_stated_time(recorder: Recorder) -> None:
-    """Confirms fewer, or on fewer seeds, than planned where the rest of a stated time is too short."""
+    """Reduces the confirmation if the rest of a stated time is too short for the planned one."""
     settings = recorder.record.settings
     top, num_seeds = affordable_confirmation(recorder.record, recorder.elapsed)
     if top < settings.confirm:

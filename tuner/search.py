@@ -67,7 +67,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def _searched(options: argparse.Namespace, settings: SearchSettings) -> int:
-    """Runs the command; after Ctrl-C says what is saved."""
+    """Runs the command; after Ctrl-C prints what is saved."""
     try:
         return _run(options, settings)
     except KeyboardInterrupt:
@@ -129,7 +129,7 @@ def _resume(options: argparse.Namespace, settings: SearchSettings) -> "SearchRes
 
 
 def _settings(options: argparse.Namespace) -> SearchSettings:
-    """The options as SearchSettings; those left out take its defaults, or the space's."""
+    """Converts the options to SearchSettings; omitted ones take its defaults, or the space's."""
     keywords = SearchOptions.__annotations__
     given = {name: value for name, value in vars(options).items() if value is not None and name in keywords}
     pinned, ranges = read_given(options.set, options.space_file)
@@ -175,7 +175,7 @@ def _list(*, as_json: bool) -> int:
 
 
 def _facts(space: Space, origin: str | None) -> dict[str, Any]:
-    """A default that leaves a part out has no value for what is in it, which is "-"."""
+    """Facts of a space as plain data; a parameter of a part that the default leaves out has the value "-"."""
     situation = Situation(num_train_images=1000, pretrained=False)
     defaults = space.defaults(situation)
     return {

@@ -137,7 +137,7 @@ class Session:
         return goes_on and self.stop_reason is None
 
     def fail(self, trial: str, error: str, *, may_recover: bool = True) -> None:
-        """A leg failed: its trial restarts from the last checkpoint, at most MAX_FAILURES times in a row.
+        """Restarts the trial of a failed leg from its last checkpoint, at most MAX_FAILURES times in a row.
 
         Args:
             may_recover: its process died. False is an error of the user's own code, which would come again.
@@ -159,8 +159,7 @@ class Session:
             self._end(trial, Outcome.FAILED, {"error": error})
 
     def move(self, trial: str, reason: str) -> None:
-        """The machine of a leg is gone: its trial continues on another one from its last checkpoint, as often as that
-        happens."""
+        """Continues a trial from its last checkpoint on another machine after its own is gone, however often."""
         if self.stop_reason is None:
             logger.info("trial %s continues on another machine: %s", trial, reason)
             self._due.append(self._search.by_name[trial])

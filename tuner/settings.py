@@ -148,7 +148,7 @@ class SearchSettings:
 
     @property
     def user_sampler(self) -> Reference | None:
-        """The user's own sampler; raises ValueError where there is none."""
+        """The user's own sampler; raises ValueError if there is none."""
         return find(self.sampler) if is_reference(self.sampler) else None
 
     @property
@@ -166,7 +166,7 @@ class SearchSettings:
 
     @property
     def found_space(self) -> FoundSpace:
-        """The space, and where it comes from; raises ValueError where there is none."""
+        """The space, and where it comes from; raises ValueError if there is none."""
         return find_space(self.space)
 
 

@@ -88,7 +88,7 @@ def settings_from(space: str, options: Mapping[str, Any]) -> SearchSettings:
 
 
 def _check_seeds_in_time(options: Mapping[str, Any]) -> None:
-    """Raises ValueError for seeds that a stated time, whose end is planned, has no place for."""
+    """Raises ValueError for a range of seeds together with a stated time, whose end must be known."""
     if options.get("duration") is None or "confirm_seeds" not in options:
         return
     seeds: ConfirmSeeds = _value_of("confirm_seeds", options["confirm_seeds"])
@@ -123,7 +123,7 @@ def _value_of(keyword: str, value: Any) -> Any:
 
 
 def path_of(value: object, keyword: str) -> Path:
-    """Raises ValueError for what is not a path."""
+    """Returns a path; raises ValueError for another type."""
     # An empty text would be the working folder.
     if not isinstance(value, str | Path) or value == "":
         raise ValueError(f"{keyword} is {value!r:.80}; give a path.")

@@ -48,7 +48,7 @@ class Baselines(Listener):
                 self.finish()
 
     def begin(self) -> None:
-        """Starts what is missing, and says what can't be measured."""
+        """Starts measuring missing baselines, and logs those that can't be measured."""
         default = self._search.default_trial
         if self._has_begun or default is None:
             return
@@ -79,7 +79,7 @@ class Baselines(Listener):
             )
 
     def finish(self) -> None:
-        """Waits for what is being measured, writes it and says what came of it."""
+        """Waits for running measurements, writes and logs their results."""
         if self._call is None:
             return
         if not self._call.is_done():

@@ -1,4 +1,4 @@
-"""Whose frozen features the linear probe reads."""
+"""Chooses the network whose frozen features the linear probe reads."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Probed(NamedTuple):
 
 
 def probed_config(default: RunConfig, pinned: Mapping[str, object]) -> Probed:
-    """The default itself, or with trained weights of this machine, where the pilot run preferred the small network.
+    """The default, or the default with trained weights of this machine if the pilot run chose the small network.
 
     Args:
         pinned: values of the search; the small network that a pilot run chose is pinned.

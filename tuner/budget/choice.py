@@ -52,7 +52,7 @@ RESERVE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Costs:
-    """The times of a space's configurations, whatever the length of a training, for many estimates."""
+    """Times of a space's configurations, independent of the length of a training, for many estimates."""
 
     measured: Measurement
     proposed: tuple[Seconds, ...]
@@ -89,7 +89,7 @@ class Bought:
 def fit_plan(
     settings: SearchSettings, opened: OpenedData, plan: Plan, measured: Measurement, *, began: float
 ) -> tuple[SearchSettings, Plan]:
-    """Settings and plan with the epochs that the learning curve asks for, and with what fits the stated time.
+    """Fits settings and plan to the epochs of the learning curve, and to the stated time.
 
     Args:
         plan: as the space has it; a length that the user gave stays.
@@ -142,9 +142,9 @@ def like_the_earlier_search(settings: SearchSettings) -> SearchSettings:
 
 
 def pilot_seconds(settings: SearchSettings, opened: OpenedData) -> float | None:
-    """The longest pilot run; None where the length of a full training is known.
+    """Longest pilot run; None if the length of a full training is known.
 
-    It is where the user gives it, for embedded data, and for a loop of the user's own.
+    It is known if the user gives it, for embedded data, and for a user's own loop.
     """
     if settings.data is None or settings.max_epochs is not None or not isinstance(opened.base, TrialConfig):
         return None
@@ -166,7 +166,7 @@ def shape_of(settings: SearchSettings, plan: Plan, resources: TrialResources) ->
 
 
 def expected_duration(settings: SearchSettings, plan: Plan, measured: Measurement) -> DurationEstimate:
-    """The estimate of a search from what was measured."""
+    """Estimates the duration of a search from its measurements."""
     return _Costs.of(plan, measured).estimate_duration(settings, plan, most_plays=MOST_PLAYS)
 
 
@@ -179,7 +179,7 @@ def _shorter_and_shorter(epochs: int) -> Iterator[int]:
 def _of_length(
     settings: SearchSettings, opened: OpenedData, plan: Plan, measured: Measurement, max_epochs: int
 ) -> tuple[SearchSettings, Plan]:
-    """The same search with full trainings of so many epochs."""
+    """The same search with full trainings of this many epochs."""
     curve, rung = measured.curve, None
     if curve is not None and curve.values and plan.rungs:
         rung = curve.first_rung(opened.space.grace_epochs / opened.space.max_epochs, max_epochs)

@@ -35,7 +35,7 @@ class StartUp:
 
 
 def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
-    """The values that preflight checks; of a loop of the user's own the rung alone is known."""
+    """Line on the values that preflight checks; of a user's own loop only the rung is known."""
     rung = f"the first rung is at epoch {plan.rungs[0]}" if plan.rungs else "no rungs"
     of_task = [config for config in configs if isinstance(config, TrialConfig)]
     if not of_task:
@@ -47,7 +47,7 @@ def checked_line(plan: Plan, configs: Sequence[RunConfig]) -> str:
 
 
 def planned_lines(plan: Plan, measured: Measurement) -> list[str]:
-    """The images, a full training in updates, and what the default reached in its pilot run."""
+    """Lines on the images, the updates of a full training, and the pilot run of the default."""
     lines = {
         "images": counts_in_words(plan.images, plan.image_size_px),
         "caution": warning_of_few(plan.images),
@@ -138,7 +138,7 @@ def expected_facts(
 
 
 def _time_lines(settings: SearchSettings, plan: Plan, expected: DurationEstimate, start_up: StartUp) -> list[str]:
-    """The parts scaled to the wall time of the search, which includes slots that wait for the last trial."""
+    """Lines of the parts, scaled to the wall time of the search, which includes slots waiting for the last trial."""
     median = expected.median
     wall, shortest, longest = (
         formatting.duration(start_up.seconds + seconds)
@@ -175,7 +175,7 @@ def _memory_line(resources: TrialResources, timings: Mapping[str, StepTiming]) -
 
 
 def _disk_line(settings: SearchSettings, resources: TrialResources, timings: Mapping[str, StepTiming]) -> str:
-    """One checkpoint per trial is kept; a new one is written before the last is removed."""
+    """Line on disk space: one checkpoint per trial, and a new one before the last is removed."""
     checkpoint_mb = max(one.checkpoint_mb for one in timings.values())
     disk_mb = (settings.num_trials + resources.concurrent) * checkpoint_mb
     # Kept beside the running trials: the default and the best to confirm, or the best alone.

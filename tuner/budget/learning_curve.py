@@ -67,7 +67,7 @@ class LearningCurve:
 
     @property
     def has_settled(self) -> bool:
-        """Twice as many updates have stopped helping; never before the default is above the trivial prediction."""
+        """Whether doubling the updates no longer helps; False until the default is above the trivial prediction."""
         if self.epochs < self.least_epochs:
             return False
         best, before = max(self.values), max(self.values[: self.epochs // 2])
@@ -76,7 +76,7 @@ class LearningCurve:
 
     @property
     def first_above(self) -> int | None:
-        """The epoch from which the default is above the trivial prediction in two of them in a row; None for never."""
+        """First of two epochs in a row in which the default is above the trivial prediction; None if there is none."""
         if self.trivial is None:
             return 1 if self.values else None
         above = [value > self.trivial for value in self.values]

@@ -131,9 +131,9 @@ def _pilot_limits(plan: Plan, pilot_seconds: float, num_runs: int, resources: Tr
 
 
 def extremes(plan: Plan) -> dict[str, RunConfig]:
-    """The default configuration and, of many drawn ones, the smallest and largest by batch size times parameters.
+    """The default, and the smallest and largest of many drawn configurations by batch size times parameters.
 
-    Of a loop of the user's own the default alone: only a task tells what is small or large.
+    For a user's own loop only the default: only a task knows what is small or large.
     """
     default = plan.first_configs[0]
     drawn = [config for config in drawn_configs(plan) if isinstance(config, TrialConfig)]
@@ -145,7 +145,7 @@ def extremes(plan: Plan) -> dict[str, RunConfig]:
 
 
 def drawn_configs(plan: Plan) -> list[RunConfig]:
-    """Configurations that the space may propose, with the ends of its ranges as often as the inside."""
+    """Draws configurations of the space, with the ends of its ranges as often as the inside."""
     return [plan.config_of(ends_or_inside(seed)) for seed in range(NUM_DRAWS)]
 
 
@@ -205,7 +205,7 @@ def _time_configs(
 def _time_steps(
     carried: CarriedConfig, cache_dir: str, device: str, limits: PilotLimits | None
 ) -> tuple[StepTiming, float, LearningCurve | None]:
-    """The timing, the seconds that all took after opening the data, and the curve of a pilot run."""
+    """Returns the timing, the total seconds after opening the data, and the curve of a pilot run."""
     torch.set_num_threads(assigned_cpus())
     config = carried.read()
     workload = get_workload(config.workload)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredPlan:
-    """A plan, and what was measured of it."""
+    """A plan and its measurement."""
 
     settings: SearchSettings
     opened: OpenedData
@@ -39,7 +39,7 @@ class MeasuredPlan:
 def choose_network(
     settings: SearchSettings, opened: OpenedData, plan: Plan, *, pilot_seconds: float | None
 ) -> MeasuredPlan:
-    """Measures the plan, or that with the small network, whichever reached more in its pilot run.
+    """Measures the plan and the one with the small network; returns the one with the better pilot run.
 
     Args:
         pilot_seconds: of each pilot run; None for none, and the plan stays.

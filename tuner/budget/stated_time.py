@@ -76,7 +76,7 @@ def confirmation_seconds(search: SearchRecord, top: int | None = None, num_seeds
 
 
 def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
-    """Seconds until what runs and one new trial have paused, and default and finalists have their full length."""
+    """Seconds until running trials and one new one have paused, and the default and the finalists have full length."""
     settings = search.settings
     # Without promotions a trial may go on to its full length.
     rungs = settings.rung_epochs if settings.scheduler == "asha" else ()

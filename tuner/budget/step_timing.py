@@ -73,7 +73,7 @@ class _First:
 
 
 def time_steps(config: TrialConfig, splits: Any, *, device: torch.device) -> StepTiming:
-    """Trains at least two updates and validates two batches; call it in a fresh process, whose peak memory it measures.
+    """Trains at least two updates and validates two batches, in a new process, whose peak memory it measures.
 
     Raises:
         DivergedError: the training diverged at once.
@@ -127,7 +127,7 @@ def _time_steps(config: TrialConfig, splits: Any, device: torch.device) -> StepT
 
 
 def time_epoch(workload: Workload[Any], config: RunConfig, data: Any, *, device: torch.device) -> StepTiming:
-    """Trains an epoch, or a second one where the first was short; call it in a fresh process, whose memory it measures.
+    """Trains an epoch, or two if the first is short, in a new process, whose peak memory it measures.
 
     Raises:
         DivergedError: the training diverged at once.
@@ -164,7 +164,7 @@ def _steady(device: torch.device, work: Callable[[], Any]) -> float:
 
 
 def _time(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
-    """The result, and the seconds until the device has finished."""
+    """Returns the result, and the seconds until the device has finished."""
     began = time.perf_counter()
     result = work()
     if device.type == "cuda":

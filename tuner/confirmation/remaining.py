@@ -57,7 +57,7 @@ class Remaining:
         self._fill_slots(self._process_seconds)
 
     def end(self, training: TrainingKey) -> None:
-        """The training has ended; another takes its slot."""
+        """Ends a training and gives its slot to the next one."""
         if training in self._begun:
             self._took += max(0.0, self._clock() - self._begun.pop(training))
             self._of += self._expected[training]
@@ -77,6 +77,6 @@ class Remaining:
         return TimeLeft(shortest=batch, likely=batch + pairs / 2, longest=batch + pairs)
 
     def _fill_slots(self, start_seconds: float) -> None:
-        """Trainings begin when their processes have started."""
+        """Gives free slots to waiting trainings, which begin after `start_seconds`."""
         while self._waiting and len(self._begun) < self._slots:
             self._begun[self._waiting.pop(0)] = self._clock() + start_seconds

@@ -102,7 +102,7 @@ def _train_batch(
     on_wait: Callable[[], None],
     unfit_nodes: Callable[[], Sequence[str]],
 ) -> bool:
-    """Trains and records; returns whether no process died."""
+    """Trains and records a batch; returns False if a process died."""
     num_before, has_all = len(confirmed_runs(folder, record)), True
     total = num_before + len(todo)
     for number, (training, run) in enumerate(_train(record, todo, on_wait, unfit_nodes), start=1):
@@ -207,7 +207,7 @@ def _train_and_test(carried: CarriedConfig, fingerprint: dict[str, str], device:
 
 
 def _tested(run: Run, metric: str) -> tuple[Mapping[str, float], str | None]:
-    """The metrics on the test split, and why a loop of the user's own gave none for the objective."""
+    """Metrics on the test split, and the reason if a user's own loop gave no objective."""
     try:
         test = run.test()
     except ReturnedError as error:

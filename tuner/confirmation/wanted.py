@@ -114,5 +114,5 @@ def _time_left(search: SearchRecord) -> "TimeLeft | None":
 
 
 def interruption(folder: Path, search: SearchRecord) -> str | None:
-    """`what_is_left`, for a reader of the folder: None also while a process is at work on it."""
+    """Like `what_is_left`, but also None while a process works on the folder."""
     return None if is_in_use(folder) else what_is_left(folder, search)

@@ -64,8 +64,8 @@ def measure_importance(search: SearchRecord) -> Importance | None:
 
 
 def usable_trials(search: SearchRecord) -> tuple[int, list[TrialRecord], list[TrialRecord]]:
-    """The first rung, before any trial is stopped, which is the epoch of the earliest decision; the trials measured
-    there; and those that count as bad."""
+    """Returns the first rung (the epoch of the earliest decision, before any trial is stopped), the trials measured
+    there, and those that count as bad."""
     rungs = [decided.decision.epoch for decided in search.decisions if decided.decision.rung is not None]
     epoch = min(rungs, default=search.comparison_epoch or 1)
     ended = [trial for trial in search.trials if trial.outcome is not None and trial.outcome.counts_as_bad]

@@ -104,9 +104,9 @@ def _with_trained_backbone(default: RunConfig, settings: SearchSettings) -> RunC
 
 
 def with_small_network(settings: SearchSettings, base: RunConfig) -> SearchSettings | None:
-    """The same search with the small network from scratch, where trained weights were taken unasked; otherwise None.
+    """The same search with the small network from scratch if trained weights were chosen by default; else None.
 
-    Also None where the user says something that is meant for trained weights.
+    Also None if the user gave a value that is meant for trained weights.
 
     Args:
         base: the configuration that the search starts from.
@@ -120,7 +120,7 @@ def with_small_network(settings: SearchSettings, base: RunConfig) -> SearchSetti
 
 
 def small_network(workload: str) -> dict[str, object]:
-    """A workload's own network, from scratch, where trained weights are at hand: the values of `--set`."""
+    """`--set` values of a workload's own network from scratch, even if trained weights are available."""
     names = flat_params(get_workload(workload).default_config(None))
     network = "encoder" if names.get("backbone") is None else "backbone"
     return {network: names[network], "weights": "scratch"}
@@ -162,7 +162,7 @@ def gpu_memory_gb(settings: SearchSettings) -> float | None:
 
 
 def check_objective(space: Space, workload: Workload[Any]) -> None:
-    """Raises ValueError where a space compares other values than its workload measures, or in the wrong direction."""
+    """Raises ValueError if the workload does not measure the space's objective, or in the other direction."""
     if (space.objective, space.mode) != (workload.objective, workload.mode):
         raise ValueError(
             f"The space {space.name} compares {space.objective} ({space.mode}), but {space.workload} measures "
@@ -172,7 +172,7 @@ def check_objective(space: Space, workload: Workload[Any]) -> None:
 
 
 def check_user_loop(settings: SearchSettings, workload: Workload[Any]) -> None:
-    """Raises ValueError for what a loop of the user's own can't be given."""
+    """Raises ValueError for settings that a user's own loop does not support."""
     if workload.can_use_ranks:
         return
     if max(settings.ranks_per_trial or 1, settings.gpus_per_trial or 1) > 1:
@@ -201,7 +201,7 @@ def check_user_network(settings: SearchSettings, base: RunConfig) -> None:
 
 
 def is_of_space(name: str, asked: Collection[str], base: RunConfig) -> bool:
-    """Whether the space asks for a parameter, or should, because the configuration knows no names of parameters."""
+    """Whether the space asks for a parameter, or must, because the configuration has no parameter names."""
     return name in asked or (base.free_params is not None and name not in flat_params(base))
 
 

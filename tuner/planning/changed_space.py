@@ -88,11 +88,11 @@ def _first_misfit(search: SearchRecord, plan: Plan) -> str | None:
 
 
 def _asks_in_another_order(search: SearchRecord, plan: Plan) -> bool:
-    """Whether the random numbers of a proposal now go to other parameters; one recorded trial is enough to tell."""
+    """Whether the space asks for its parameters in another order than in a recorded trial."""
     source = SpaceSource(plan.pinned_space)
     return any(list(source.of(trial.answers).answers) != list(trial.answers) for trial in search.trials[:1])
 
 
 def _plain(value: Any) -> Any:
-    """A tuple comes back from JSON as a list."""
+    """Converts tuples to lists, as JSON returns them."""
     return list(value) if isinstance(value, tuple) else value

@@ -55,13 +55,13 @@ def read_forms(given: Path | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def divided(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Range | OneOf]]:
-    """Single values and ranges."""
+    """Divides into single values and ranges."""
     ranges = {name: value for name, value in given.items() if isinstance(value, Range | OneOf)}
     return {name: value for name, value in given.items() if name not in ranges}, ranges
 
 
 def parse_given(name: str, text: str) -> Any:
-    """A value, a `Range` or a `OneOf`.
+    """Parses a value, a `Range` or a `OneOf`.
 
     Raises:
         ValueError: a range is empty, or choices are missing or repeated.
@@ -86,7 +86,7 @@ def parse_given(name: str, text: str) -> Any:
 
 
 def is_range(name: str, value: object) -> bool:
-    """Whether it is no single value, but a range in one of its forms."""
+    """Whether it is a range in one of its forms, not a single value."""
     if isinstance(value, str):
         return name not in FREE_TEXT and _RANGE.fullmatch(value) is not None
     return isinstance(value, Range | OneOf) or (isinstance(value, Mapping) and {"low", "high"} <= value.keys())

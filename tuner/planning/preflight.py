@@ -66,7 +66,7 @@ def _check_pins_hold(pins: Mapping[str, object], config: RunConfig) -> None:
 
 
 def _check_warmup(config: RunConfig, rungs: Sequence[int], given: Mapping[str, object]) -> None:
-    """A trial that still warms up at the first rung would be compared before it has reached its learning rate."""
+    """Raises ValueError for a warm-up past the first rung, where trials would be compared too early."""
     fraction, max_epochs = config.warmup_fraction, config.max_epochs
     if not rungs or warmup_ends_by(rungs[0], warmup_fraction=fraction, max_epochs=max_epochs):
         return

@@ -72,7 +72,7 @@ def _searched(
 
 
 def _hint_of(own: Distribution | None) -> object:
-    """The type of what the space asks for and the configuration does not have."""
+    """Type of a parameter that the space asks for and the configuration lacks."""
     if isinstance(own, Choices):
         kinds = {type(value) for value in own.values}
         return Union[tuple(kinds)]  # noqa: UP007
@@ -80,7 +80,7 @@ def _hint_of(own: Distribution | None) -> object:
 
 
 def _ends(name: str, one: Range, hint: object) -> tuple[Number, Number]:
-    """Whole numbers or fractions, as the field declares it."""
+    """Converts the ends to int or float, as the field declares."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if float in options:
         return float(one.low), float(one.high)

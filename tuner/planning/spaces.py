@@ -72,7 +72,7 @@ def _own(given: str) -> FoundSpace:
 
 
 def _as_space(reference: str) -> Space:
-    """The user's space, or that of a loop of theirs."""
+    """The user's space, or the space of the user's loop."""
     found: Space | LoopSpace = load(reference, (Space, LoopSpace))
     space = found.as_space(reference) if isinstance(found, LoopSpace) else found
     suggest, defaults, recommended = (
@@ -84,7 +84,7 @@ def _as_space(reference: str) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class _UserFunction:
-    """A function of the user's space; an error in it shows their lines alone."""
+    """A function of the user's space, whose errors show only the user's lines."""
 
     function: Callable[..., Any]
     what: str
@@ -100,6 +100,6 @@ class _UserFunction:
 
 
 def _by_module(space: Space) -> Space:
-    """A workload that the space names by its file, as other processes and machines import it."""
+    """Names the space's workload by module instead of file, so that other processes and machines can import it."""
     place, colon, name = space.workload.rpartition(":")
     return replace(space, workload=f"{Path(place).stem}:{name}") if colon and place.endswith(".py") else space

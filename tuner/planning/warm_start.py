@@ -83,7 +83,7 @@ def _earlier_searches(settings: SearchSettings) -> dict[Path, int]:
 
 
 def _place(data: str | None) -> str | None:
-    """One text for one folder: `photos`, `photos/` and `./photos` are the same."""
+    """Normalises the text of a folder: `photos`, `photos/` and `./photos` are the same."""
     return None if data is None else absolute_source(data)
 
 
@@ -173,8 +173,7 @@ def _known(
 
 
 def _answered(space: Callable[[Any], dict], past: TrialRecord, default: Mapping) -> tuple[dict, dict]:
-    """The answers of a trial that the space asks for, and the parameters that it returns for them; what was fixed for
-    the trial is answered as it was fixed.
+    """Returns a trial's answers to the space, fixed values included, and the parameters that the space gives for them.
 
     Raises:
         ValueError: an answer is outside the space, or the space asks for none of them.
@@ -190,6 +189,6 @@ def _answered(space: Callable[[Any], dict], past: TrialRecord, default: Mapping)
 
 
 def _full(params: Mapping, base: RunConfig) -> dict:
-    """The whole configuration without seed and data folder."""
+    """Complete configuration without seed and data folder."""
     whole = flat_params(from_params(params, base))
     return {name: value for name, value in whole.items() if name not in _MAY_DIFFER}

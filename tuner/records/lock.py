@@ -64,13 +64,13 @@ def is_in_use(folder: Path) -> bool:
 
 
 def taken_over(folder: Path) -> str | None:
-    """Who continues the search elsewhere, as its last owner here found out; None where nobody does."""
+    """Sentence on who continues the search elsewhere, as its last owner here noted; None if nobody does."""
     note = folder / TAKEN_OVER
     return note.read_text(encoding="utf-8", errors="replace").strip() or None if note.is_file() else None
 
 
 def note_taken_over(folder: Path, sentence: str | None) -> None:
-    """Keeps the sentence for later commands; None: the search is continued here again."""
+    """Stores the sentence for later commands; None removes it when the search continues here."""
     if sentence is None:
         (folder / TAKEN_OVER).unlink(missing_ok=True)
     else:

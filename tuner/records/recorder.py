@@ -211,11 +211,11 @@ def _fields(event: Any) -> dict[str, Any]:
 
 
 def _readable(numbers: Numbers) -> dict[str, int | float | str]:
-    """Values that JSON can hold: a number that is not finite becomes its name."""
+    """Replaces numbers that are not finite by their names, since JSON can't hold them."""
     words = {name: str(value) for name, value in numbers.items() if isinstance(value, str) or not math.isfinite(value)}
     return {name: _text(words[name]) if name in words else value for name, value in numbers.items()}
 
 
 def _text(text: str) -> str:
-    """Text that UTF-8 can hold: an error may quote a path that is not valid UTF-8."""
+    """Makes text valid UTF-8: an error may quote a path that is not."""
     return text.encode("utf-8", "backslashreplace").decode()

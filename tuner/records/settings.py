@@ -100,7 +100,7 @@ class SpaceAndData:
     """Data that was left out, and how the rest was read."""
 
     def space_and_data(self) -> dict[str, Any]:
-        """These fields by name, for another that has them."""
+        """These fields by name, for another object that has them."""
         return {one.name: getattr(self, one.name) for one in fields(SpaceAndData)}
 
 
@@ -231,7 +231,7 @@ def read_settings(folder: Path) -> RecordedSettings:
 
 
 def _check_address(folder: Path) -> None:
-    """Raises ValueError for the address of a store; as a path it has one slash where it had two."""
+    """Raises ValueError for the address of a store, which as a path has lost one of two slashes."""
     address = re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(folder), re.DOTALL)
     if address is not None:
         uri = shlex.quote(f"{address[1]}://{address[2]}")

@@ -65,7 +65,7 @@ class ScoreFile(Generic[Score]):
         return parse(path.read_bytes(), self.scores, f"{path} is damaged, restore it or delete it")
 
     def write(self, folder: Path, split: Split, score: Score) -> None:
-        """Replaces the file, with the other split's score as it was."""
+        """Replaces the file, keeping the other split's score."""
         scores = {**self.read(folder), split: score}
         content = {name: asdict(one) for name, one in scores.items()}
         with replacing(folder / self.name) as partial:

@@ -58,7 +58,7 @@ _type_adapter = cache(TypeAdapter[Any])
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first error: where, what is allowed, what was found."""
+    """Sentence on the first error: where, what is allowed, what was found."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     match first["type"]:

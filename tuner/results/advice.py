@@ -84,7 +84,7 @@ def _is_from_scratch(search: SearchRecord, trial: TrialRecord) -> bool:
 
 
 def _updates_an_epoch(search: SearchRecord, trial: TrialRecord) -> int:
-    """0 where it is not known, as of a loop of one's own."""
+    """Updates per epoch; 0 if unknown, as for a user's own loop."""
     config = search.settings.base_config | trial.params
     of_an_update = math.prod(size for name in BATCH_FIELDS if isinstance(size := config.get(name), int))
     return math.ceil(search.settings.images.get("train", 0) / of_an_update)

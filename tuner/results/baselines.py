@@ -17,7 +17,7 @@ TRIAL = "trial "
 
 
 class Row(NamedTuple):
-    """The objective of one of them; None where it was not measured."""
+    """Objective of a trial or a baseline on both splits; None where not measured."""
 
     name: str
     validation: float | None
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
     @property
     def is_trial(self) -> bool:
-        """Whether it was trained."""
+        """Whether it is a trial, not a baseline."""
         return self.name.startswith(TRIAL)
 
 
@@ -97,7 +97,7 @@ def _of_trials(rows: Sequence[Row], split: Split) -> str:
 
 
 def tested_values(search: SearchRecord, trial: TrialRecord, confirmations: Sequence[Confirmation]) -> list[float]:
-    """The objective on the test split of each of its confirmed seeds."""
+    """Objectives on the test split of the trial's confirmed seeds."""
     for one in confirmations:
         if trial is search.default_trial:
             return list(one.default_values.values())

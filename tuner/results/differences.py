@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def differences(search: SearchRecord, trial: TrialRecord, importance: Importance | None) -> list[Difference]:
-    """The most important first, where importance is not known the largest difference; empty for the default."""
+    """Differences from the default, by importance, or else by size; empty for the default."""
     default = search.default_trial
     if default is None:
         return []
@@ -52,7 +52,7 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
 
 
 def both_in_words(trial: TrialRecord, other: TrialRecord, name: str) -> tuple[str, str]:
-    """A parameter's value in each, with all digits where fewer do not tell them apart."""
+    """Formats a parameter's values in both, with all digits if fewer would look equal."""
     own, beside = value_in_words(trial, name), value_in_words(other, name)
     if own == beside and trial.params.get(name) != other.params.get(name):
         return str(trial.params[name]), str(other.params[name])

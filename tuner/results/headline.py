@@ -74,7 +74,7 @@ def headline_of(
     state: State,
     choice: Choice | None = None,
 ) -> Headline:
-    """The claim on the exported trial: on the test split where it was scored there, else on the validation split.
+    """Headline of the exported trial: on the test split if it was scored there, else on the validation split.
 
     Args:
         choice: how several seeds chose it; None where they did not.

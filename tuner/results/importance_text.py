@@ -10,7 +10,7 @@ MAX_NAMED = 5
 
 
 def what_mattered(importance: Importance | None) -> str | None:
-    """The answer in one sentence; None where it was not measured."""
+    """Sentence on which parameters mattered; None if not measured."""
     if importance is None:
         return None
     beyond = [f"{name} ({importance.shares[name]:.0%})" for name in importance.beyond_chance]
@@ -21,7 +21,7 @@ def what_mattered(importance: Importance | None) -> str | None:
 
 
 def mattered_most(importance: Importance | None) -> str | None:
-    """The first of them, in a few words; None where it was not measured."""
+    """The most important parameters in a few words; None if not measured."""
     if importance is None:
         return None
     first = [f"{name} ({importance.shares[name]:.0%})" for name in importance.beyond_chance[:2]]

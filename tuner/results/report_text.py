@@ -50,7 +50,7 @@ def result_section(
 
 
 def _on_one_seed(search: SearchRecord, selected: SelectedTrial) -> str:
-    """The exported trial beside the default, both in the search itself."""
+    """Sentence that compares the exported trial with the default within the search."""
     trial, comparison, result = selected.trial, selected.in_search, selected.trial.last_result
     value = formatting.number(result.objective)
     best = f"`{search.settings.metric}` {value} at epoch {result.epoch} on the validation split"

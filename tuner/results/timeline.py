@@ -50,7 +50,7 @@ def busy_share(search: SearchRecord) -> float | None:
 
 
 def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> dict[str, float]:
-    """Seconds by what they went to, each the mean over the slots; only parts that are known and took time.
+    """Seconds of each part of the time, as means over the slots; only known parts that took time.
 
     All but the confirmation add up to the run time of the sessions. An epoch whose validation was not timed counts as
     training.
@@ -110,7 +110,7 @@ def _slots(by_worker: dict[str, list[EpochDone]]) -> dict[str, int]:
 
 
 def _runs(epochs: Iterable[EpochDone]) -> list[list[EpochDone]]:
-    """Epochs of one trial that follow one another without a pause of half an epoch."""
+    """Groups epochs of one trial without a pause of half an epoch between them."""
     runs: list[list[EpochDone]] = []
     for result in epochs:
         last = runs[-1][-1] if runs else None

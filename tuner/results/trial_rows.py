@@ -80,7 +80,7 @@ def trial_row(search: SearchRecord, trial: TrialRecord, importance: Importance |
 
 
 def reason_of(search: SearchRecord, trial: TrialRecord) -> str:
-    """Why it ended, without its values; what it does where it has not."""
+    """Describes why a trial ended, without values, or what it is doing."""
     if trial.outcome is None:
         return "waits at a rung" if trial in progress.waiting(search) else "not finished"
     epoch = trial.last_epoch

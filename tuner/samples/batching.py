@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 def row_of(values: Any, row: int) -> Any:
-    """One image's part of a batch: of a tensor or a list, or of each in a tuple or a dict."""
+    """Returns one image's part of a batch: a row of a tensor or list, or of each in a tuple or dict."""
     if isinstance(values, dict):
         return {name: row_of(one, row) for name, one in values.items()}
     return tuple(row_of(one, row) for one in values) if isinstance(values, tuple) else values[row]
 
 
 def alone(values: Any, row: int) -> Any:
-    """The same as a batch of one image, which shares no memory with the others."""
+    """Returns one image as a batch of its own, which shares no memory with the others."""
     if isinstance(values, dict):
         return {name: alone(one, row) for name, one in values.items()}
     if isinstance(values, tuple):
@@ -25,7 +25,7 @@ def alone(values: Any, row: int) -> Any:
 
 
 def join_batches(batches: Sequence[Any]) -> Any:
-    """One batch of several that have one form."""
+    """Joins batches of one form into one."""
     first = batches[0]
     if isinstance(first, dict):
         return {name: join_batches([one[name] for one in batches]) for name in first}

@@ -25,7 +25,7 @@ def as_uri(
     colour: tuple[int, int, int] = EXPORTED_COLOUR,
     side_px: int = SIDE_PX,
 ) -> str:
-    """An image (3, H, W) in [0, 1], with a bool mask (h, w) of any size and boxes in its own pixels.
+    """Encodes an image (3, H, W) in [0, 1], with a bool mask (h, w) of any size and boxes in pixels, as a data URI.
 
     Args:
         side_px: the longer side of the result.
@@ -45,7 +45,7 @@ def as_uri(
 
 
 def _paint(picture: Image.Image, mask: Tensor, colour: tuple[int, int, int]) -> None:
-    """A mask as a tint, with an outline that is seen on any ground."""
+    """Paints a mask as a tint, with an outline that is visible on any background."""
     inside = (
         Image.fromarray((mask.numpy() * 255).astype(np.uint8))
         .resize(picture.size)

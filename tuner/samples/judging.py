@@ -36,7 +36,7 @@ MAX_SECONDS = 60.0
 
 
 def draw_samples_once(folder: Path, search: SearchRecord) -> None:
-    """Draws the samples of a confirmed search that has none; a reason why that can't be done is a warning."""
+    """Draws the samples of a confirmed search that has none; logs a warning if that fails."""
     selected = select_trial(folder, search)
     if selected is None or not selected.is_confirmed or read_samples(folder, selected.trial.name) is not None:
         return
@@ -108,9 +108,9 @@ def _spread_inputs(task: Task[Any], config: TrialConfig, data: Any, kind: Kind) 
 
 @torch.no_grad()
 def _judge(inputs: Inputs, networks: Mapping[str, Network], device: torch.device) -> Iterator[JudgedImage]:
-    """The images in order, in rounds of at least NUM_SHOWN where there are as many: a contrastive loss needs company.
+    """Judges the images in order, in rounds of at least NUM_SHOWN if possible: a contrastive loss needs other images.
 
-    Images of one round whose targets have other sizes, as masks may, are a batch of their own.
+    Images of a round whose targets differ in size, as masks may, form separate batches.
     """
     for one_round in np.array_split(list(inputs), max(1, len(inputs) // NUM_SHOWN)):
         by_form: dict[Hashable, list[int]] = {}

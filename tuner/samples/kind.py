@@ -35,7 +35,7 @@ class Kind(ABC):
         """Builds the sample of one of the images."""
 
     def counts(self, targets: Any) -> bool:
-        """Whether a batch with these targets is of the test images; the bank of a probe is not."""
+        """Whether a batch with these targets consists of test images, not of a probe's bank."""
         return True
 
     def confusions(self, images: Sequence[JudgedImage]) -> list[Confusion]:

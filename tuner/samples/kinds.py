@@ -68,7 +68,7 @@ class Crowns(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Grades(Kind):
-    """One classification for each task; a task without a name is the only one."""
+    """Samples of one classification per task; an only task has no name."""
 
     class_names: Mapping[str, Sequence[str]]
 

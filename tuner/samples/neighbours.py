@@ -1,4 +1,4 @@
-"""How an encoder is shown: by the test images that it takes for the nearest."""
+"""Shows an encoder by the nearest neighbours of test images."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Looks(NamedTuple):
 
 
 class Nearest(NamedTuple):
-    """The images that a network takes for the nearest to one of them."""
+    """The nearest neighbours of an image by one network."""
 
     places: list[int]
     """Positions of at most NUM_NEIGHBOURS neighbours, nearest first."""
@@ -64,7 +64,7 @@ class Neighbours(Kind):
 
 @dataclass(frozen=True, slots=True)
 class ClassNeighbours(Neighbours):
-    """Features (D,) of labelled images: the others of the split, of which those of its class should be near."""
+    """Neighbours by features (D,) of labelled images; those of the same class should be near."""
 
     class_names: Sequence[str]
 
@@ -87,7 +87,7 @@ class ClassNeighbours(Neighbours):
 
 
 class LookNeighbours(Neighbours):
-    """Features (2, D) of two views of each image: the second views, of which its own should be the nearest."""
+    """Neighbours among the second views by features (2, D) of two views; the image's own should be the nearest."""
 
     score = "reciprocal rank, 1 over the rank of the image's own second view"
 
@@ -109,7 +109,7 @@ def nearest_first(feature: Tensor, features: Tensor) -> list[int]:
 
 
 def strip(pictures: Sequence[Tensor], right: Sequence[bool]) -> str | None:
-    """Pictures (3, H, W) beside each other, with a box around the right ones; None without a picture."""
+    """Joins pictures (3, H, W) side by side, with a box around the right ones; None without pictures."""
     if not pictures:
         return None
     _, height, width = pictures[0].shape

@@ -69,7 +69,7 @@ class Confirmation:
 
     @property
     def is_contradicted(self) -> bool:
-        """Whether the better one failed on a seed that the other one survived: no mean of the rest makes up for it."""
+        """Whether the better one failed on a seed that the other finished, which no mean of the rest can outweigh."""
         gains, own, other = self.gains, self.failed & self.seeds, self.default_failed & self.seeds
         return bool(gains) and bool(own - other if self.mean_gain > 0 else other - own)
 
@@ -192,7 +192,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _beats(value: float, other: float, *, sign: float) -> bool:
-    """Whether it is the better one of two values; NaN is worse than any."""
+    """Whether a value is better than the other; NaN is worse than any."""
     return math.isfinite(value) and not sign * (value - other) <= 0
 
 
@@ -221,7 +221,7 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
 
 
 def _is_unscored(run: ConfirmedRun, metric: str) -> bool:
-    """Whether a loop of the user's own ended well and returned no such value of the test split."""
+    """Whether a user's own loop ended well, but returned no such value on the test split."""
     return run.objective is None and run.validation is not None and metric not in run.test
 
 

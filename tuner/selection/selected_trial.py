@@ -82,7 +82,7 @@ class SelectedTrial:
 
     @property
     def remark(self) -> str | None:
-        """Names the trial that led on one seed, where that is another."""
+        """Sentence on the trial that led on one seed, if that is another."""
         if self.choice is None or self.leader is self.trial:
             return None
         name = "the default" if self.leader.number == 0 else f"trial {self.leader.name}"
@@ -120,6 +120,6 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
 
 
 def _training_seconds(search: SearchRecord, trial: TrialRecord, runs: Sequence[ConfirmedRun]) -> float:
-    """Seconds of the trial on another seed: as confirmed so far, the final test included, else as in the search."""
+    """Seconds of the trial on another seed: mean of its confirmed ones, with the final test, else as in the search."""
     taken = [run.seconds for run in runs if run.trial == trial.name and run.seconds is not None]
     return statistics.fmean(taken) if taken else full_seconds(search, trial)

@@ -16,7 +16,7 @@ from tuner.views.view import View
 
 
 def make_view(stream: TextIO, search: SearchRecord, *, results: Path, dashboard: str | None = None) -> View:
-    """A table that stays in place on a capable terminal and in a notebook, else plain lines.
+    """Makes a table that stays in place on a capable terminal or in a notebook, else plain lines.
 
     NO_COLOR switches colours off.
     """

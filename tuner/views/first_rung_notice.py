@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class FirstRungNotice(Listener):
-    """Silent where no trivial score was measured, and after its warning."""
+    """Warns once; silent without a trivial score."""
 
     def __init__(self, results: Path) -> None:
         self._score = TRIVIAL.read(results).get("validation")

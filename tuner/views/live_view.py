@@ -108,7 +108,7 @@ class LiveView(View):
 
 
 def sparkline(values: Sequence[float | None], *, low: float, high: float, width: int = SPARKLINE_WIDTH) -> str:
-    """A curve as text, one character per value; of a longer curve every n-th value up to the last."""
+    """Draws a curve as text, one character per value; of a longer curve every n-th value up to the last."""
     blocks = "▁▂▃▄▅▆▇█"
     step = -(-len(values) // width) or 1
     text = ""

@@ -49,7 +49,7 @@ def last_metrics(search: SearchRecord, exported: TrialRecord | None) -> pd.DataF
 
 
 def clock(search: SearchRecord, folder: Path) -> str:
-    """The time so far and, while a process is at work on it, the time left: `12:04, confirming, about 3:20 left`."""
+    """Formats the time so far and, while a process runs, the time left: `12:04, confirming, about 3:20 left`."""
     so_far = formatting.duration(search.elapsed)
     if not is_in_use(folder):
         return so_far
@@ -59,7 +59,7 @@ def clock(search: SearchRecord, folder: Path) -> str:
 
 
 def baselines(rows: Sequence[Row]) -> pd.DataFrame:
-    """The objective of the best trial, the default and what needs no training, on both splits."""
+    """Objectives of the best trial, the default and the baselines on both splits."""
     columns = ["", "validation split", "test split"]
     return pd.DataFrame([row[:3] for row in rows], columns=columns).set_index("").dropna(axis="columns", how="all")
 
@@ -72,7 +72,7 @@ def others(folder: Path, search: SearchRecord) -> list[Path]:
 
 
 def _objective_of(folder: Path) -> tuple[str, str] | None:
-    """None of a folder that can't be read."""
+    """Objective of a search's folder; None if it can't be read."""
     try:
         settings = read_settings(folder)
     except (ValueError, OSError):
@@ -81,7 +81,7 @@ def _objective_of(folder: Path) -> tuple[str, str] | None:
 
 
 def side_by_side(folders: Sequence[Path], searches: Sequence[SearchRecord]) -> pd.DataFrame:
-    """What each search exports, its objective beside the default's on both splits, and what it took.
+    """Exported trial of each search, its objective and the default's on both splits, and the duration.
 
     Raises:
         ValueError: a file of a confirmation is damaged.
@@ -110,7 +110,7 @@ def _outcome(folder: Path, search: SearchRecord) -> dict[str, object]:
 
 
 def differing_settings(folders: Sequence[Path], searches: Sequence[SearchRecord]) -> pd.DataFrame:
-    """The settings that are not the same in all of them, one column for each search."""
+    """Settings that differ between the searches, one column per search."""
     columns = {
         formatting.path(folder): dict(settings_rows(search)) for folder, search in zip(folders, searches, strict=True)
     }

@@ -39,7 +39,7 @@ def show(folder: Path) -> None:
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Shows what can't be read, in place of the rest of the page."""
+    """Shows a read error in place of the rest of the page."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -91,7 +91,7 @@ def _show(drawings: Iterable[Drawing]) -> None:
 
 
 def _show_others(search: SearchRecord, folder: Path) -> None:
-    """This search beside chosen ones: what each exports, its best so far, and where their settings differ."""
+    """Compares this search with chosen ones: exported trials, best so far, and different settings."""
     chosen = st.multiselect("compare with", page_data.others(folder, search), format_func=formatting.path)
     folders = [folder, *chosen]
     searches = [search, *map(read_search, chosen)]

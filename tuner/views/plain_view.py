@@ -43,13 +43,13 @@ class PlainView(View):
             self._say(search, news)
 
     def message(self, text: str) -> None:
-        """A closed pipe, as after `head`, does not end the search."""
+        """Prints a line; a closed pipe, as after `head`, does not end the search."""
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(formatting.one_line(text) + "\n")
             self._stream.flush()
 
     def _say(self, search: SearchRecord, news: Sequence[str]) -> None:
-        """Computes the progress once per update, because it looks through all trials."""
+        """Prints the lines of an update; computes the progress once, because it looks at all trials."""
         self._spoke = search.elapsed
         left = time_left(search)
         clock = formatting.duration(search.elapsed) + ("" if left is None else f" | {left} left")
@@ -59,7 +59,7 @@ class PlainView(View):
 
 
 def heading(search: SearchRecord, *, results: Path, dashboard: str | None) -> dict[str, str]:
-    """What is searched, its budget, and where to look; the live view begins with it too."""
+    """Heading with the search, its budget and its files; the live view starts with it too."""
     settings = search.settings
     trials, lanes = formatting.count(settings.num_trials, "trial"), settings.resources.concurrent
     rows = {
@@ -89,7 +89,7 @@ def best_words(search: SearchRecord) -> str:
 
 
 def _best_alone(search: SearchRecord) -> str:
-    """Where the default has no value to compare with."""
+    """Describes the best value if the default has none to compare with."""
     best, default = search.leader, search.default_trial
     if best is None or default is None:
         return "nothing measured yet"
@@ -98,5 +98,5 @@ def _best_alone(search: SearchRecord) -> str:
 
 
 def _ended(search: SearchRecord) -> dict[str, str]:
-    """The sentences of ended trials, by name."""
+    """Sentences of ended trials by name."""
     return {trial.name: trial.sentence for trial in search.trials if trial.outcome is not None}

@@ -31,7 +31,7 @@ KEPT = "checkpoints"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a training's folder holds so far."""
+    """Content of a training's folder so far."""
 
     folder: Path
     config: TrialConfig
@@ -48,7 +48,7 @@ class Training:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The epoch with the best monitored metric, of equals the earlier; None before any."""
+        """Epoch with the best monitored metric, ties go to the earlier; None before the first."""
         measured = [epoch for epoch in self.epochs if self.monitor.name in epoch["metrics"]]
         sign = 1 if self.monitor.mode == "max" else -1
         return max(measured, key=lambda epoch: sign * epoch["metrics"][self.monitor.name], default=None)
@@ -100,7 +100,7 @@ def curves(trainings: Sequence[Training], metric: str) -> pd.DataFrame:
 
 
 def configurations(trainings: Sequence[Training]) -> pd.DataFrame:
-    """The parameters of each training beside the workload's default; `differs` where one of them is not the default."""
+    """Parameters of each training and of the workload's default; `differs` marks those that are not the default."""
     config = trainings[0].config
     default = get_task(config.workload).default_config(config.data.source)
     named = {"default": default} | {formatting.path(one.folder): one.config for one in trainings}
@@ -125,7 +125,7 @@ def checkpoints(training: Training) -> pd.DataFrame:
 
 
 def deletable(training: Training) -> list[str]:
-    """Checkpoints that may go: those that are kept beside the last, and the last once the training has ended."""
+    """Checkpoints that may be deleted: all but the last, and the last once the training has ended."""
     names = [name for name in _files(training) if name.startswith(f"{KEPT}/")]
     has_last = training.tested and (training.folder / CHECKPOINT).is_file()
     return [*names, CHECKPOINT] if has_last else names
@@ -148,7 +148,7 @@ def delete_checkpoint(training: Training, name: str) -> None:
 
 
 def _files(training: Training) -> dict[str, int]:
-    """Names below the folder with their epochs, 0 where it is not known."""
+    """Names of files below the folder with their epochs, 0 if unknown."""
     last = training.epochs[-1]["epoch"] if training.epochs else 0
     best = training.best["epoch"] if training.best is not None else 0
     found = {WEIGHTS: training.tested.get("epoch", 0), CHECKPOINT: last, f"{KEPT}/best.pt": best}
@@ -159,7 +159,7 @@ def _files(training: Training) -> dict[str, int]:
 
 
 def _workload(folder: Path) -> object:
-    """Of its configuration, without checking the rest; None where it can't be read."""
+    """Workload of a training's configuration, without checking the rest; None if it can't be read."""
     try:
         config = read_mapping(folder / CONFIG, wanted=WANTED).get("config")
     except (ValueError, OSError):

@@ -57,7 +57,7 @@ def _show_progress(training: Training) -> None:
 
 
 def _offer_deletion(training: Training) -> None:
-    """Asks once more before a file goes: the first button names it, the second removes it."""
+    """Asks before deleting: the first button names the file, the second deletes it."""
     chosen = st.selectbox("delete", training_data.deletable(training), index=None, placeholder="a checkpoint")
     if st.button("Delete", disabled=chosen is None, key="ask"):
         st.session_state[_PENDING] = chosen

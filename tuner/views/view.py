@@ -10,7 +10,7 @@ class View:
         """Called once, before anything else."""
 
     def update(self, search: SearchRecord) -> None:
-        """The search has changed."""
+        """Called when the search has changed."""
 
     def stop(self) -> None:
         """Stops updating; the last state stays visible."""

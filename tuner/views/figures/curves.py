@@ -32,7 +32,7 @@ NOTHING_MEASURED = "No trial has a value yet."
 
 
 def draw_learning_curves(search: SearchRecord, exported: TrialRecord | None, *, metric: str | None = None) -> Drawing:
-    """Every trial's metric by epoch, None its objective; a click on a curve chooses its trial."""
+    """Plots a metric of every trial by epoch, by default the objective; a click on a curve chooses its trial."""
     name, title = "learning-curves", "Learning curves"
     if search.comparison_epoch is None:
         return Drawing(name=name, title=title, caption=NOTHING_MEASURED)
@@ -67,7 +67,7 @@ def _curves(
     *,
     metric: str | None,
 ) -> go.Scatter:
-    """The curves of one kind as one trace, with a gap between two of them."""
+    """Joins the curves of one kind into one trace, with gaps between them."""
     x: list[int | None] = []
     y: list[float | None] = []
     names: list[str | None] = []
@@ -122,7 +122,7 @@ def _described(search: SearchRecord, exported: TrialRecord | None) -> str:
 
 
 def draw_best_so_far(search: SearchRecord, exported: TrialRecord | None) -> list[Drawing]:
-    """Against the time and against the epochs that were trained; none of fewer than MIN_MEASURED trials."""
+    """Plots the best value so far against time and trained epochs; empty below MIN_MEASURED trials."""
     measured = measured_in_order(search)
     if len(measured) < MIN_MEASURED:
         return []
@@ -185,7 +185,7 @@ def _measured_dots(
 
 
 def draw_searches(searches: Mapping[str, SearchRecord]) -> Drawing:
-    """The best so far of several searches of one objective, by name, against the epochs that each trained."""
+    """Plots the best value so far of several searches with one objective against their trained epochs."""
     name, title = "searches", "Best so far of each search"
     measured = {run: found for run, search in searches.items() if (found := measured_in_order(search))}
     if not measured:

@@ -53,7 +53,7 @@ def new_figure(*, x: str, y: str, height_px: int = HEIGHT_PX, **layout: Any) -> 
 
 
 def as_text(text: object) -> str:
-    """Text from data for a plotly figure, which reads HTML."""
+    """Escapes text from data for a plotly figure, which interprets HTML."""
     return html.escape(formatting.one_line(str(text)), quote=False)
 
 
@@ -68,7 +68,7 @@ def colour_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | 
 
 
 def kind_of(search: SearchRecord, trial: TrialRecord, exported: TrialRecord | None) -> str:
-    """The legend's word for a trial, the same in every figure."""
+    """Legend entry of a trial, the same in every figure."""
     if trial is exported:
         word = word_of_exported(search)
         return word if trial is not search.default_trial else f"default, {word}"
@@ -100,7 +100,7 @@ ORDER = (
 
 
 def by_kind(search: SearchRecord, exported: TrialRecord | None) -> dict[str, list[TrialRecord]]:
-    """The trials by their word in the legend, in the order in which they are drawn."""
+    """Groups the trials by legend entry, in drawing order."""
     found: dict[str, list[TrialRecord]] = {kind: [] for kind in ORDER}
     for trial in search.trials:
         found[kind_of(search, trial, exported)].append(trial)
@@ -117,7 +117,7 @@ def epochs_between_ticks(max_epochs: int) -> int:
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
-    """Seconds of the unit that suits an axis of this length, and its name."""
+    """Returns the unit in seconds that suits an axis of this length, and its name."""
     if seconds < 180:
         return 1.0, "seconds"
     return (60.0, "minutes") if seconds < 3 * 3600 else (3600.0, "hours")

@@ -10,7 +10,7 @@ from tuner.views.figures.drawing import DEFAULT, Drawing, by_kind, colour_of, ho
 
 
 def draw_limits(search: SearchRecord, exported: TrialRecord | None) -> list[Drawing]:
-    """One figure for each limit; the caption names the trials that broke it."""
+    """Plots a figure for each limit; the caption names the trials that broke it."""
     limits = enumerate(search.settings.limits.items(), start=1)
     return [_draw(search, exported, quantity, limit, number=number) for number, (quantity, limit) in limits]
 

@@ -37,7 +37,7 @@ MISSING = "not used"
 
 
 def draw_parameters(search: SearchRecord, exported: TrialRecord | None, importance: Importance | None) -> list[Drawing]:
-    """All figures on parameters, the importance first; one with a reason where there are too few trials."""
+    """Plots all figures on parameters, importance first; with too few trials, one that gives the reason."""
     bars = draw_importance(search, importance)
     if importance is None:
         return [bars]
@@ -56,7 +56,7 @@ def draw_parameters(search: SearchRecord, exported: TrialRecord | None, importan
 def draw_slice(
     search: SearchRecord, exported: TrialRecord | None, parameter: str, epoch: int, *, number: int
 ) -> Drawing:
-    """The objective at an epoch against one parameter."""
+    """Plots the objective at an epoch against one parameter."""
     figure = new_figure(x=parameter, y=f"{search.settings.metric} at epoch {epoch}", height_px=300, showlegend=False)
     values = [trial.params[parameter] for trial in search.trials if parameter in trial.params]
     are_numbers = all(type(value) in (int, float) for value in values)
@@ -159,13 +159,13 @@ def _dots_on_contour(
 
 
 def _is_number(name: str, trials: Sequence[TrialRecord]) -> bool:
-    """Whether every trial has a number there, and more than two differ."""
+    """Whether all trials have numbers for this parameter, with more than two values."""
     values = [trial.params.get(name) for trial in trials]
     return all(type(value) in (int, float) for value in values) and len(set(values)) > 2
 
 
 def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing:
-    """A line for each trial through its values of the most important parameters."""
+    """Plots each trial as a line through its values of the most important parameters."""
     trials = search.measured_at(epoch)
     shown = names[:MAX_AXES]
     values = [trial.measured(epoch).objective for trial in trials]
@@ -196,7 +196,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
 
 
 def _dimension(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
-    """An axis: numbers on their scale, words in alphabetical order; what a trial does not have is below."""
+    """Builds an axis: numbers on their scale, words in alphabetical order, missing values below."""
     given = [trial.params.get(name, MISSING) for trial in trials]
     numbers = [float(value) for value in given if type(value) in (int, float)]
     ticks: dict[float, str]

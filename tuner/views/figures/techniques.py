@@ -1,4 +1,4 @@
-"""What the exported trial's techniques did: experts, augmentation strength, learning rate."""
+"""Plots the exported trial's techniques: use of experts, augmentation strength, learning rate."""
 
 import re
 

@@ -10,7 +10,7 @@ from tuner.views.figures.drawing import Drawing, by_kind, colour_of, hover_of, n
 
 
 def draw_timeline(search: SearchRecord, exported: TrialRecord | None) -> Drawing:
-    """Trainings as bars, promotions and bad endings as marks."""
+    """Plots trainings as bars, promotions and bad endings as marks."""
     name, title = "timeline", "Timeline of the slots"
     found = stretches(search)
     if not found:

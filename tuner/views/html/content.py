@@ -1,4 +1,4 @@
-"""What report.html says, as plain data for its template."""
+"""The content of report.html as plain data for its template."""
 
 import statistics
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ LONG_EPOCHS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A search with what was confirmed of it and what is exported."""
+    """A search with its confirmation and its exported trial."""
 
     folder: Path
     search: SearchRecord
@@ -121,7 +121,7 @@ def claims(result: Result) -> list[str]:
 
 
 def baselines(result: Result) -> list[Row]:
-    """The exported trial and the default beside what needs no training; empty where nothing of that was measured."""
+    """Rows of the exported trial, the default and the baselines; empty without measured baselines."""
     rows = rows_of(
         result.search,
         result.exported,
@@ -189,7 +189,7 @@ def commands(result: Result) -> dict[str, str]:
 
 
 def more_trials_for_importance(result: Result) -> str | None:
-    """The command that continues a search until importance can be measured; None where it is, or can't be."""
+    """Command that continues a search until importance can be measured; None if it is measured, or can't be."""
     if result.importance is not None or result.state is not State.OVER or result.search.taken_over is not None:
         return None
     _, measured, ended_badly = usable_trials(result.search)

@@ -59,7 +59,7 @@ def write_page(result: Result, output: Path) -> Path:
 
 
 def render(result: Result) -> str:
-    """The page as HTML."""
+    """Renders the page as HTML."""
     search, exported = result.search, result.exported
     is_live = result.state in (State.RUNNING, State.CONFIRMING)
     drawings = _drawings(result, is_live=is_live)
@@ -98,7 +98,7 @@ def render(result: Result) -> str:
 
 
 def _drawings(result: Result, *, is_live: bool) -> Mapping[str, Sequence[Drawing]]:
-    """By section."""
+    """Figures by section."""
     search, exported = result.search, result.exported
     return {
         "seeds": [draw_seeds(search, exported, result.confirmations)],
@@ -115,7 +115,7 @@ def _drawings(result: Result, *, is_live: bool) -> Mapping[str, Sequence[Drawing
 
 @cache
 def _template() -> jinja2.Template:
-    """With what is the same for every page; plotly.js is compressed to a third, as base64, and the page unpacks it."""
+    """Template with the parts common to all pages; plotly.js is compressed to a third; the page unpacks it."""
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
