@@ -30,9 +30,9 @@ def build_trainer(
     algorithm: Algorithm | None = None,
     ranks: Ranks | None = None,
 ) -> Trainer:
-    """The trainer of a configuration: averaging, unfreezing and clipping are made here, other techniques by the task.
+    """Builds the trainer of a configuration: averaging, unfreezing and clipping here, other techniques by the task.
 
-    The optimizer's algorithm is the configuration's own unless given.
+    Without `algorithm`, the optimizer's is that of the configuration.
     """
     device = torch.device(device)
     model, supervision = build_network(task, config).to(device), task.build_supervision(config).to(device)
@@ -69,7 +69,7 @@ def monitor_of(task: Task[Any], config: TrialConfig) -> Monitor:
 
 @shortages_named()
 def build_network(task: Task[Any], config: TrialConfig) -> nn.Module:
-    """The task's network, compiled or saving activations where the configuration says so."""
+    """Builds the task's network, compiled or with gradient checkpointing if the configuration says so."""
     model = task.build_model(config)
     if config.init_weights is not None:
         load_fitting_parts(model, config.init_weights)

@@ -92,7 +92,7 @@ class TrialConfig(RunConfig):
 
     @property
     def has_trained_weights(self) -> bool:
-        """The network starts from trained weights; one without the field `weights` starts from scratch."""
+        """Whether the network starts from trained weights; without a field `weights` it starts from scratch."""
         return self.init_weights is not None or getattr(self.model, "weights", SCRATCH) != SCRATCH
 
     @property
@@ -101,7 +101,7 @@ class TrialConfig(RunConfig):
 
     @property
     def num_tasks(self) -> int:
-        """Tasks that one network learns side by side, each with a loss of its own to be weighed."""
+        """Number of tasks that one network learns, each with its own weighted loss."""
         return 1
 
     def __post_init__(self) -> None:
@@ -159,7 +159,7 @@ class Parameter(NamedTuple):
 
 
 def parameters_of(base: RunConfig) -> dict[str, Parameter]:
-    """Everything that `from_params` takes, also of parts that are off in `base`."""
+    """All parameters that `from_params` takes, including those of parts that are off in `base`."""
     sections, hints = sections_of(base), types_of(type(base))
     found = {
         outer.name: Parameter(None, bool, is_switch=True)
@@ -180,7 +180,7 @@ def unknown_parameter(name: str, known: Iterable[str]) -> str:
 
 
 def _with_network_params(params: Mapping[str, object], base: RunConfig) -> Mapping[str, object]:
-    """`network.width` and the like, collected over those of `base`: arguments of a network of the user's own."""
+    """Merges arguments of a user's own network, such as `network.width`, into those of `base`."""
     own = {name: value for name, value in params.items() if name.startswith(NETWORK_PARAM)}
     if not own:
         return params

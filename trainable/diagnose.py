@@ -50,7 +50,7 @@ logger = logging.getLogger("trainable.diagnose")
 
 
 def check_images(images: Tensor) -> list[Finding]:
-    """Images (B, 3, H, W) must be finite and in [0, 1]."""
+    """Finds images (B, 3, H, W) that are not finite or outside [0, 1]."""
     low, high = float(images.min()), float(images.max())
     shown = f"shape {tuple(images.shape)}, {images.dtype}, values {low:.3f} to {high:.3f}"
     if not images.isfinite().all() or low < 0 or high > 1:
@@ -59,7 +59,7 @@ def check_images(images: Tensor) -> list[Finding]:
 
 
 def check_outputs(output: ModelOutput, loss: Tensor) -> list[Finding]:
-    """Predictions and loss must be finite."""
+    """Finds predictions or losses that are not finite."""
     predictions = output.predictions.detach()
     low, high = float(predictions.min()), float(predictions.max())
     shown = f"shape {tuple(predictions.shape)}, values {low:.3f} to {high:.3f}, loss {float(loss.detach()):.4f}"
@@ -97,7 +97,7 @@ def check_size(model: nn.Module) -> list[Finding]:
 
 
 def check_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
-    """The class distribution of labels (N,), and whether it is too uneven."""
+    """Describes the class distribution of labels (N,), and whether it is too uneven."""
     counts = np.bincount(labels[labels >= 0], minlength=len(class_names))
     shown = ", ".join(f"{name} {number}" for name, number in zip(class_names, counts, strict=True))
     if counts.min() * IMBALANCE < counts.max():
@@ -123,7 +123,7 @@ def check_batches(batches: Iterable[tuple[Any, Tensor]], class_names: Sequence[s
 
 
 def check_curve(last: Mapping[str, float]) -> list[Finding]:
-    """Whether the last epoch of a training, given as metrics by name, answers every image alike, or overfits."""
+    """Finds constant predictions or overfitting in the metrics of a training's last epoch."""
     findings = [
         _found(name, f"is {share:.2f}: predictions are constant", f"{ADVICE.capitalize()}.", Severity.WARNING)
         for name, share in constant_shares(last).items()

@@ -93,7 +93,7 @@ def check_exchangeable(workload: str) -> None:
 
 
 def input_size(model: TrainedModel) -> tuple[int, int]:
-    """(height, width) in pixels at which the network is shown a picture."""
+    """Height and width in pixels of the network's input."""
     seen: list[Tensor] = []
 
     def look(images: Tensor) -> ModelOutput:
@@ -106,7 +106,7 @@ def input_size(model: TrainedModel) -> tuple[int, int]:
 
 
 class _Logits(nn.Module):
-    """A network that returns the logits of its predictions alone."""
+    """Wraps a network to return only the logits of its predictions."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def _traced(model: TrainedModel) -> torch.export.ExportedProgram:
 
 @contextmanager
 def _whole_or_not_at_all(path: Path) -> Iterator[None]:
-    """Removes what an error leaves of the file, which the error names."""
+    """Removes a partial file after an error, and names the file in the error."""
     try:
         with unnamed_errors_name(path):
             yield
@@ -139,7 +139,7 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
 
 @torch.no_grad()
 def _checked(model: TrainedModel, written: Callable[[Tensor], Tensor], path: Path) -> float:
-    """The largest difference over the batches of the check; removes a file that computes something else."""
+    """Returns the largest difference over the batches of the check; removes a file whose result differs."""
     network, largest, scale = _Logits(model.network.cpu()), 0.0, 1.0
     for number in BATCHES:
         images = _fresh_images(number, input_size(model))

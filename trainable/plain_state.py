@@ -1,4 +1,4 @@
-"""What a checkpoint can hold, which is read without running code: tensors, numbers, text, lists and dicts."""
+"""Types that a checkpoint can hold and that are read without running code: tensors, numbers, text, lists and dicts."""
 
 import io
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ PLAIN = "a checkpoint holds tensors, numbers, text, lists and dicts alone"
 
 
 def not_plain(state: Mapping[str, object]) -> list[str]:
-    """Names of what else a state holds, such as a class; empty where all of it is plain."""
+    """Names of other types in a state, such as a class; empty if all of it is plain."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)

@@ -222,29 +222,29 @@ def _pictures_directly_in(folder: Path) -> list[Path]:
 
 @dataclass(slots=True)
 class _Progress:
-    """Tells of each picture, and how long the others will take."""
+    """Prints each picture's prediction, and the time left."""
 
     total: int
     started: float
     done: int = 0
-    told: float = 0.0
+    logged_at: float = 0.0
 
     def picture(self, path: Path, message: str) -> None:
         self.done += 1
-        self.told = time.monotonic()
-        left = round((self.told - self.started) / self.done * (self.total - self.done))
+        self.logged_at = time.monotonic()
+        left = round((self.logged_at - self.started) / self.done * (self.total - self.done))
         logger.info(
             "[%d/%d | ~%d:%02d left] %s: %s", self.done, self.total, left // 60, left % 60, plain_name(path), message
         )
 
     def part(self, path: Path, done: int, total: int) -> None:
-        if done < total and time.monotonic() - max(self.started, self.told) > _PART_SECONDS:
-            self.told = time.monotonic()
+        if done < total and time.monotonic() - max(self.started, self.logged_at) > _PART_SECONDS:
+            self.logged_at = time.monotonic()
             logger.info("%s: tile %d of %d", plain_name(path), done, total)
 
 
 def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Path], folder: PredictionFolder) -> int:
-    """Returns how many could not be read."""
+    """Predicts each picture; returns the number that could not be read."""
     num_unreadable, progress = 0, _Progress(len(pictures), started=time.monotonic())
     for path in pictures:
         try:

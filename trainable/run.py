@@ -78,7 +78,7 @@ class EpochRun(Protocol):
 
 
 class Run(EpochRun, Protocol):
-    """One that is also tested and handed over."""
+    """A run that can also be tested and exported."""
 
     objective: str
     """The metric that is compared, such as `val/accuracy`."""
@@ -110,7 +110,7 @@ class Run(EpochRun, Protocol):
 
 
 def run_epochs(run: Run, on_epoch: Callable[[EpochResult], None]) -> list[EpochResult]:
-    """Trains what is left of the budget."""
+    """Trains the rest of the budget."""
     results = []
     while run.ending is None:
         results.append(run.run_epoch())

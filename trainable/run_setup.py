@@ -110,7 +110,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def _differing(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """The names of the splits that differ; none for an empty fingerprint."""
+    """Names of the splits that differ; none for an empty fingerprint."""
     return ", ".join(name for name in found if expected and expected.get(name) != found[name])
 
 

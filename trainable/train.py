@@ -151,7 +151,7 @@ def train(exported: ExportedConfig, output: Path, options: TrainOptions) -> dict
 
 
 def _keep_config(exported: ExportedConfig, output: Path, *, epoch: int) -> None:
-    """Keeps what is trained beside what comes of it; a run that is resumed with other values says so in the file.
+    """Writes the configuration next to the results; a resume with other values is noted in the file.
 
     Raises:
         ValueError: the folder holds another configuration, of which nothing was trained here.
@@ -196,7 +196,7 @@ def _record_epochs(
 
 
 def _write_results(run: Run, metrics: dict[str, dict[str, float]], output: Path) -> None:
-    """The weights that are handed over, and what they scored."""
+    """Writes the exported weights and their test metrics."""
     handed_over = run.handed_over
     if handed_over.weights:
         save_whole(output / WEIGHTS, handed_over.weights)
@@ -218,7 +218,7 @@ def _epochs(run: Run, validate_every: int) -> Iterator[TrainedEpoch]:
 
 
 def _of_task(run: Run, option: str) -> TrainingRun:
-    """The same run; raises ValueError where its loop is the user's own, for an option that reaches into ours."""
+    """Returns the run; raises ValueError for a user's own loop, which does not support the option."""
     if not isinstance(run, TrainingRun):
         raise ValueError(f"{option} needs a loop of this project, and {run.config.workload} is your own; leave it out.")
     return run

@@ -210,7 +210,7 @@ class Trainer(Resumable):
         return metrics
 
     def _losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
-        """Every term of a micro-batch's mean loss; "loss" is all that is lowered."""
+        """All terms of a micro-batch's mean loss; "loss" is the one that is minimised."""
         supervised = self.supervision.losses(self._forward, images, targets)
         added = routing_terms(
             supervised.output.routing,
@@ -228,7 +228,7 @@ class Trainer(Resumable):
             return as_model_output(self.model(*inputs))
 
     def _to_device(self, batch: Batch) -> Batch:
-        """Batches of two tensors, the usual ones, are spared the walk through a tree."""
+        """Moves a batch to the device, with a short cut for the usual two tensors."""
         images, targets = batch
         if isinstance(images, Tensor) and isinstance(targets, Tensor):
             return images.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
@@ -236,7 +236,7 @@ class Trainer(Resumable):
 
     @contextmanager
     def _evaluating(self, *, averaged: bool = True, weights: Mapping[str, Any] | None = None) -> Iterator[None]:
-        """Every module gets its own mode back: a frozen one may evaluate while the others train."""
+        """Evaluation mode in a context; restores each module's mode, since frozen ones evaluate during training."""
         modes = [(module, module.training) for module in self.model.modules()]
         replaced: AbstractContextManager[None] = nullcontext()
         if weights is not None:
@@ -253,5 +253,5 @@ class Trainer(Resumable):
 
 
 def _weight(value: Tensor, weight: float) -> Tensor:
-    """A window of one micro-batch is its own mean: no product, and none in the backward pass."""
+    """Weights a loss; skips the product for a window of a single micro-batch."""
     return value if weight == 1.0 else value * weight

@@ -97,7 +97,7 @@ class TrainingRun:
         return None
 
     def run_epoch(self, *, span_epochs: int = 1) -> EpochResult:
-        """Trains and validates one epoch; out of memory, what fails of both is tried again in smaller batches.
+        """Trains and validates one epoch; if memory runs out, repeats the failed part in smaller batches.
 
         Args:
             span_epochs: epochs since the last validation, this one included.
@@ -278,9 +278,9 @@ class TrainingRun:
         return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}
 
     def _validated(self) -> dict[str, float]:
-        """The epoch's validation; where weights are averaged, also what the raw ones would give.
+        """Validates the epoch; with averaged weights, also the raw ones.
 
-        In every epoch, not only the last: it is at the first rung that too long an average misleads a search.
+        It does so in every epoch, not only the last, since too long an average misleads a search at the first rung.
         """
 
         def measured(*, averaged: bool) -> dict[str, float]:

@@ -81,7 +81,7 @@ def with_params(config: Config, params: Mapping[str, object]) -> Config:
 
 
 def _parts(params: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
-    """Parts of a section, such as `scenes`, with the fields changed that `scenes.num_train` and the like name."""
+    """Changes fields in parts of a section, such as `scenes`, that are named like `scenes.num_train`."""
     values: dict[str, dict[str, object]] = {}
     parts = {name: part for name, part in known.items() if is_dataclass(part)}
     for name, value in params.items():

@@ -60,9 +60,9 @@ def convert(value: object, hint: object, name: str) -> object:
 
 
 def built(kind: type, data: object, where: str) -> Any:
-    """The dataclass `kind` from a mapping with its fields; one that may be None may be missing.
+    """Builds the dataclass `kind` from a mapping with its fields; those that may be None may be missing.
 
-    None is off, which is what a file says that was written before the field existed.
+    None is off, the right value for a file that was written before the field existed.
 
     Raises:
         ValueError: a field is missing, unknown (the nearest is given), or of another type.
@@ -134,7 +134,7 @@ def check_size(values: Mapping[str, object]) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """JSON, one of Python's constants or a number such as .5 as a value, anything else as text."""
+    """Parses JSON, a Python constant or a number such as .5; anything else is text."""
     if text in _PYTHON_CONSTANTS:
         return _PYTHON_CONSTANTS[text]
     if _POINT_AT_AN_END.fullmatch(text):
@@ -153,7 +153,7 @@ def _describe(option: Any) -> str:
 
 
 def _items_typed(values: Sequence[object], hints: tuple[object, ...], name: str) -> tuple[object, ...]:
-    """Each item as `tuple[item, ...]`, or `tuple[first, second]`, declares it."""
+    """Converts each item to its type in `tuple[item, ...]` or `tuple[first, second]`."""
     hints = (hints[0],) * len(values) if hints[1:] == (...,) else hints
     if len(values) != len(hints):
         raise ValueError(f"{name} is {values!r}; it must have {len(hints)} items.")

@@ -1,4 +1,4 @@
-"""Parameters that name a file of the user's: every process finds it, whatever its working folder is."""
+"""Parameters that name a user's file, made independent of the working folder."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -35,7 +35,7 @@ def imported_files(module: str, file: Path, folder: Path) -> tuple[Path, ...]:
 
 
 def _imported_names(source: Path, folder: Path) -> Iterator[str]:
-    """Full names of what a file imports: modules, and what may be one of a package's."""
+    """Full names that a file imports: modules, and names that may be modules of a package."""
     try:
         tree = ast.parse(source.read_bytes())
     except (SyntaxError, ValueError):
@@ -51,7 +51,7 @@ def _imported_names(source: Path, folder: Path) -> Iterator[str]:
 
 
 def _files_of(name: str, folder: Path) -> Iterator[Path]:
-    """The sources of a module and of the packages around it, where they lie in the folder."""
+    """Source files in the folder of a module and of its parent packages."""
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         place = folder.joinpath(*parts[:depth])

@@ -12,7 +12,7 @@ _SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
 class _TwiceError(ValueError):
-    """A name with two values, of which a reader would silently drop the first."""
+    """A name has two values, of which a parser would silently drop the first."""
 
 
 class _YamlLoader(yaml.SafeLoader):

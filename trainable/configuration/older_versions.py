@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class LaterField(NamedTuple):
-    """A field of a configuration that the version `after` and those before it did not have."""
+    """A field that configurations of the version `after` and of earlier ones do not have."""
 
     after: str
     value: object
@@ -43,7 +43,7 @@ def as_written_now(data: Mapping[str, Any], known: Collection[str]) -> Mapping[s
         if name in known and name not in data and (field.workloads is None or workload in field.workloads)
     }
     if later:
-        _tell(str(workload), ", ".join(f"{name}={json.dumps(value)}" for name, value in later.items()))
+        _log_once(str(workload), ", ".join(f"{name}={json.dumps(value)}" for name, value in later.items()))
     if isinstance(model, Mapping) and "checkpoint_gradients" in model:
         former = {name: value for name, value in model.items() if name != "checkpoint_gradients"}
         is_on = bool(model["checkpoint_gradients"] or data.get("gradient_checkpointing"))
@@ -52,6 +52,6 @@ def as_written_now(data: Mapping[str, Any], known: Collection[str]) -> Mapping[s
 
 
 @cache
-def _tell(workload: str, told: str) -> None:
-    """Once a process: an export and a confirmation read the configuration of a search for each of its trainings."""
-    logger.warning("the configuration of %s is of an older version, and goes on as there: %s", workload, told)
+def _log_once(workload: str, values: str) -> None:
+    """Logs once per process: exports and confirmations read a search's configuration for each training."""
+    logger.warning("the configuration of %s is of an older version, and goes on as there: %s", workload, values)

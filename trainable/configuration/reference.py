@@ -23,7 +23,7 @@ from trainable.configuration.user_frames import in_words, user_frames
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file of the user's as it was."""
+    """A user's file and its hash when it was recorded."""
 
     path: str
     """Absolute."""
@@ -32,7 +32,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """An object of a user's, and what finds it again."""
+    """A user's object, and how to find it again."""
 
     text: str
     """`module:NAME`; a file is named by its module."""
@@ -47,7 +47,7 @@ class Reference:
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text names an object of the user's, not one of this package by its name."""
+    """Whether the text references a user's object, instead of naming one of this package."""
     return ":" in text
 
 
@@ -117,7 +117,7 @@ def load(text: str, kind: type | tuple[type, ...] = object) -> Any:
 
 
 def _came_with_the_search(reference: Reference) -> bool:
-    """Whether the same module is on `sys.path` of a machine that has not its file."""
+    """Whether the same module is on `sys.path` of a machine without the file."""
     if Path(reference.file).exists():
         return False
     try:
@@ -202,7 +202,7 @@ def _import_module(text: str, module: str) -> ModuleType:
 
 
 def _place(error: BaseException) -> str:
-    """The file and line of the user's code that raised it."""
+    """File and line of the user's code that raised the error."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: "
     own = user_frames(error)

@@ -22,7 +22,7 @@ def in_words(error: BaseException) -> str:
 
 
 def is_our_sentence(error: BaseException) -> bool:
-    """Whether this package raised it, for people."""
+    """Whether this package raised the error, with a message for people."""
     frames = traceback.extract_tb(error.__traceback__)
     return isinstance(error, ValueError) and bool(frames) and _is_below(frames[-1], _OURS)
 

@@ -12,7 +12,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def check_weights(weights: str) -> None:
-    """Raises ValueError where `weights` is neither one of `WORDS` nor leads to a file."""
+    """Raises ValueError unless `weights` is one of `WORDS` or leads to a file."""
     if weights not in WORDS:
         weights_file(Path(weights).expanduser() if not weights.startswith(PACKAGE) else weights)
 

@@ -60,7 +60,7 @@ def error_with_next_step(error: Exception, next_step: str) -> str:
 
 @contextmanager
 def unnamed_errors_name(place: Path) -> Iterator[None]:
-    """An error of the system that names no file, as of a write to a full disk, names this place."""
+    """Adds this place to OSErrors that name no file, such as of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -74,7 +74,7 @@ _READER_GONE = frozenset({errno.EPIPE, errno.EIO})
 
 
 class _LossyFile(io.FileIO):
-    """A descriptor that becomes the null device with its first error, also for processes that inherit it later."""
+    """A descriptor that becomes the null device at its first error, also for processes that inherit it later."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -90,7 +90,7 @@ class _LossyFile(io.FileIO):
 
 
 def _text_on(raw: _LossyFile, *, like: TextIO | None) -> TextIO:
-    """A text stream on a descriptor with the encoding and buffering of the former one."""
+    """Opens a text stream on a descriptor with the encoding and buffering of the former one."""
     encoding, errors = ("utf-8", "replace") if like is None else (like.encoding, like.errors)
     by_line = raw.fileno() == 2 or raw.isatty()
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=errors, line_buffering=by_line)

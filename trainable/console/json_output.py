@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 def write_json(content: object) -> None:
-    """Writes plain data; a number that is not finite, which JSON does not have, is null."""
+    """Writes plain data; numbers that are not finite, which JSON does not have, become null."""
     sys.stdout.write(f"{json.dumps(_as_json(content), indent=2)}\n")
 
 

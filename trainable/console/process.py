@@ -41,14 +41,14 @@ def freeze_imports() -> None:
 
 
 class VisibleFormatter(logging.Formatter):
-    """Messages without what a terminal would obey."""
+    """Escapes control characters in messages."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
 
 
 class StderrHandler(logging.StreamHandler):
-    """Writes to what standard error is at that moment: a live display takes its place, to stay below the messages."""
+    """Writes to the current `sys.stderr`, which a live display replaces to stay below the messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)

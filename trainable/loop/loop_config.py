@@ -1,4 +1,4 @@
-"""The configuration of a loop of the user's own: parameters by name, of which this project knows no more."""
+"""The configuration of a user's own loop: parameters by name, with no known fields."""
 
 import math
 from dataclasses import dataclass, field

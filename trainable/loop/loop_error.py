@@ -15,7 +15,7 @@ class ReturnedError(LoopError):
 
 
 def as_loop_error(error: BaseException, *, what: str = "your loop") -> LoopError:
-    """The same error with the user's frames alone, and its sentence and place in the last line.
+    """Converts an error to one with only the user's frames, and with message and place in the last line.
 
     Args:
         what: failed.

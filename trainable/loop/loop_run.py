@@ -37,7 +37,7 @@ MODEL = "model"
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """The function has returned this, perhaps before the end of its last epoch."""
+    """The return value of the function, perhaps from before the end of its last epoch."""
 
     value: Any
     unfinished: EpochEnd | None
@@ -82,13 +82,13 @@ class LoopRun:
 
     @property
     def ending(self) -> Ending | None:
-        """Completed after the last epoch, or where the loop has ended by itself; None while there is a next epoch."""
+        """Completed after the last epoch, or if the loop ended by itself; None while there is a next epoch."""
         has_returned = self._finished is not None or (self._checkpoint or {}).get("has_returned", False)
         return Ending(outcome="completed") if has_returned or self.epoch >= self.config.max_epochs else None
 
     @property
     def handed_over(self) -> HandedOver:
-        """The last epoch, with the weights of `model` where the loop names one."""
+        """The last epoch, with the weights of `model` if the loop names one."""
         if self._end is None:
             return HandedOver(self.epoch, dict((self._checkpoint or {}).get("handed_over", {})), None)
         weights = state_of(self._end.states[MODEL]) if MODEL in self._end.states else {}
@@ -111,7 +111,7 @@ class LoopRun:
         return handle.states
 
     def run_epoch(self) -> EpochResult:
-        """Lets the loop run until its epoch is over.
+        """Runs the loop to the end of its epoch.
 
         Raises:
             DivergedError: a reported number is not finite.
@@ -168,7 +168,7 @@ class LoopRun:
         return metrics
 
     def save(self, path: Path) -> None:
-        """Writes what the loop named, and the random generators, as they stood at the end of the epoch.
+        """Writes the states that the loop named, and of the random generators, as of the end of the epoch.
 
         Raises:
             LoopError: a state can't be held by a file without pickled code.
@@ -181,7 +181,7 @@ class LoopRun:
         write_checkpoint(path, checkpoint | {"handed_over": states.get(MODEL, {}), "random": self._random})
 
     def restore(self, path: Path) -> None:
-        """The loop will go on where `save` left off.
+        """Restores the state that `save` wrote; the loop continues from there.
 
         Raises:
             CheckpointError: the file is not a checkpoint of a loop.
@@ -193,7 +193,7 @@ class LoopRun:
         self._checkpoint, self.epoch = checkpoint, checkpoint["epoch"]
 
     def _advanced(self) -> Any:
-        """The end of the loop's next epoch, or of the function; whatever else draws random numbers in between."""
+        """Advances to the end of the loop's next epoch, or of the function, with the loop's own random state."""
         if self._function is None:
             seed_everything(self.config.seed)
             # Its thread holds no reference to this run: when that goes, the loop is unwound.
@@ -236,7 +236,7 @@ def _without_epochs(train: Train) -> LoopError:
 
 
 def _name(train: Train) -> str:
-    """An object that is called has no name of its own."""
+    """Name of a function; of a callable object, that of its class."""
     return getattr(train, "__name__", type(train).__name__)
 
 
@@ -245,7 +245,7 @@ def _never(end: EpochEnd) -> None:
 
 
 def _named(error: BaseException) -> Exception:
-    """Divergence and a shortage of memory as such, anything else as the user's own failure."""
+    """Returns divergence and memory shortages as such, and converts any other error to a LoopError."""
     if isinstance(error, DivergedError):
         return error
     shortage = as_shortage(error) if isinstance(error, RuntimeError | MemoryError) else None

@@ -61,7 +61,7 @@ class LoopTrial:
 
     @property
     def has_begun(self) -> bool:
-        """`epochs` was called."""
+        """Whether `epochs` was called."""
         return self._states is not None
 
     def epochs(self, **states: Any) -> Iterator[int]:
@@ -126,7 +126,7 @@ class LoopTrial:
 
 
 class UntrainedTrial(LoopTrial):
-    """One that ends its loop where the first epoch would begin."""
+    """A trial that ends its loop before the first epoch."""
 
     states: Mapping[str, Any]
     """States that the loop named."""

@@ -20,14 +20,14 @@ class Unwound(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The function has come to its end."""
+    """The function returned."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The function has failed."""
+    """The function raised an error."""
 
     error: BaseException
 
@@ -50,7 +50,7 @@ class SteppedFunction:
         self._unwinding = threading.Lock()
 
     def advance(self) -> Any:
-        """Lets it run until its next pause: returns what that was given, or `Returned`, or `Raised`."""
+        """Runs the function to its next pause; returns the value given there, or `Returned`, or `Raised`."""
         if not self._thread.ident:
             self._thread.start()
         else:
@@ -58,7 +58,7 @@ class SteppedFunction:
         return self._news.get()
 
     def pause(self, news: Any) -> None:
-        """Called inside the function: gives this to whoever advances it, and waits until they do so again.
+        """Called inside the function: hands the value to the caller of `advance`, and waits for the next call.
 
         Raises:
             Unwound: nobody will.
@@ -73,7 +73,7 @@ class SteppedFunction:
             raise Unwound
 
     def close(self) -> None:
-        """Unwinds the function: at its pause, or where it is after an interruption."""
+        """Unwinds the function at its pause, or wherever it is after an interruption."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -104,5 +104,5 @@ class SteppedFunction:
             return Returned(self._function(self.pause))
         except Unwound:
             raise
-        except BaseException as error:  # noqa: BLE001 - whoever advances the function is told
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller of `advance`
             return Raised(error)

@@ -101,7 +101,7 @@ class LossWeighting(nn.Module, ABC):
 
     @abstractmethod
     def effective(self) -> Tensor:
-        """The present weight of each task's loss, shape (T,), detached."""
+        """Current weight of each task's loss, shape (T,), detached."""
 
     def end_update(self, losses: Sequence[float], norms: Sequence[float]) -> None:
         """Receives each task's loss in an optimizer update, and its gradient norm at the last shared layer."""
@@ -142,7 +142,7 @@ class UncertaintyWeighting(LossWeighting):
 
     @property
     def log_variances(self) -> Tensor:
-        """Bounded by a tanh: a hard clamp has no gradient outside, so that a variance could never come back."""
+        """Log-variances, bounded by a tanh: outside a hard clamp there is no gradient to bring a variance back."""
         return LARGEST_LOG_VARIANCE * torch.tanh(self.raw_log_variances.float() / LARGEST_LOG_VARIANCE)
 
     def forward(self, losses: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class CamouflageMetrics:
         return {"sums": self._sums, "reach": self._reach, "num_images": self._num_images}
 
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes the sums of all `states` in place of its own: those of the parts of a split."""
+        """Replaces its sums by those of all `states`, the parts of a split."""
         given = [state for state in states if state["num_images"]]
         names = given[0]["sums"] if given else {}
         self._sums = {name: sum(state["sums"][name] for state in given) for name in names}
@@ -150,7 +150,7 @@ def _per_image(histogram: LevelHistogram) -> dict[str, Tensor]:
 
 
 def _is_constant(counted: Tensor, pixels: Tensor) -> Tensor:
-    """Whether at one half none or all of an image's pixels are counted, bool (B,)."""
+    """Whether none or all of an image's pixels are above 0.5, bool (B,)."""
     counted, pixels = counted[:, ONE_HALF], pixels[:, ONE_HALF]
     return (counted == 0) | (counted == pixels)
 

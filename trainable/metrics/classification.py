@@ -92,7 +92,7 @@ class SeveralClassifications:
         return {name: metrics.state_dict() for name, metrics in self.parts.items()}
 
     def merge(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Takes the sums of all `states` in place of its own."""
+        """Replaces its sums by those of all `states`."""
         for name, metrics in self.parts.items():
             metrics.merge([state[name] for state in states])
 

@@ -16,7 +16,7 @@ class SummedBatches:
         return {name: getattr(self, f"_{name}") for name in self.sums}
 
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes the sums of all `states` in place of its own: the parts of a split."""
+        """Replaces its sums by those of all `states`, the parts of a split."""
         for name in self.sums:
             first, *others = (state[name] for state in states)
             setattr(self, f"_{name}", sum(others, start=first))
@@ -32,7 +32,7 @@ class CollectedBatches:
         self._parts: dict[str, list[Tensor]] = {name: [] for name in self.collects}
 
     def collect(self, *tensors: Tensor) -> None:
-        """Takes those of a batch, in the order of `collects`."""
+        """Adds the tensors of a batch, in the order of `collects`."""
         for parts, tensor in zip(self._parts.values(), tensors, strict=True):
             parts.append(tensor)
 
@@ -40,9 +40,9 @@ class CollectedBatches:
         return self._parts
 
     def merge(self, states: Sequence[dict[str, list[Tensor]]]) -> None:
-        """Takes what all `states` hold in place of its own: the parts of a split."""
+        """Replaces its tensors by those of all `states`, the parts of a split."""
         self._parts = {name: [part for state in states for part in state[name]] for name in self.collects}
 
     def collected(self) -> list[Tensor]:
-        """Each of the tensors over all batches, in the order of `collects`."""
+        """The tensors of all batches, concatenated, in the order of `collects`."""
         return [torch.cat(parts) for parts in self._parts.values()]

@@ -104,7 +104,7 @@ class CrownMetrics(SummedBatches):
 
 
 def mean_average_precision(found: Sequence[dict[str, Tensor]], truth: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-    """COCO's, of masks, one entry per image; 0 where no image has a crown."""
+    """COCO's mean average precision of masks, given one entry per image; 0 if no image has a crown."""
     precision = MeanAveragePrecision(
         iou_type="segm", iou_thresholds=_OVERLAPS, rec_thresholds=_RECALLS, backend="pycocotools"
     )

@@ -151,7 +151,7 @@ def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
 
 
 def _offsets(objects: Tensor) -> tuple[Tensor, Tensor]:
-    """Per row (B, 1, H, 1) and column (B, 1, 1, W), what leads to the first bin of a pixel's set and quadrant."""
+    """Offsets per row (B, 1, H, 1) and column (B, 1, 1, W) to the first bin of a pixel's set and quadrant."""
     per_row, per_column = objects.sum(3).double(), objects.sum(2).double()
     total = per_row.sum(2, keepdim=True).clamp(min=1)
     past_centroid = []
@@ -177,7 +177,7 @@ def _first_bins(images: int, width: int, device: torch.device) -> Tensor:
 
 
 def _stretch(used: Tensor, levels: Tensor, min_max_normalise: bool) -> tuple[Tensor, Tensor]:
-    """The level that becomes 0 and the one that becomes 1, (B, 1) each, given which an image has, (B, 256)."""
+    """Levels that become 0 and 1, (B, 1) each, from the levels that an image uses, (B, 256)."""
     lowest, highest = levels.new_zeros(len(used), 1), levels.new_full((len(used), 1), 255)
     if not min_max_normalise:
         return lowest, highest

@@ -57,7 +57,7 @@ def standardise(bank: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
 def knn_calls(
     bank: Tensor, labels: Tensor, queries: Tensor, *, num_classes: int, num_neighbours: int = NUM_NEIGHBOURS
 ) -> Tensor:
-    """The class of each query (Q, D), by the vote of its nearest in the bank (N, D) with labels (N,)."""
+    """Predicts the class of each query (Q, D) by the vote of its nearest neighbours in the bank (N, D), labels (N,)."""
     cosine = F.normalize(queries, dim=1) @ F.normalize(bank, dim=1).T
     nearest, rows = cosine.topk(min(num_neighbours, len(bank)), dim=1)
     votes = queries.new_zeros(len(queries), num_classes)
@@ -65,7 +65,7 @@ def knn_calls(
 
 
 def linear_calls(bank: Tensor, labels: Tensor, queries: Tensor, *, num_classes: int) -> Tensor:
-    """The class of each query (Q, D), by a softmax regression on the bank."""
+    """Predicts the class of each query (Q, D) by a softmax regression on the bank."""
     targets = F.one_hot(labels, num_classes).to(bank)
     weights, bias = bank.new_zeros(bank.shape[1], num_classes), bank.new_zeros(num_classes)
     for _ in range(LINEAR_STEPS):

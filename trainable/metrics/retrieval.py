@@ -36,7 +36,7 @@ class RetrievalMetrics(CollectedBatches):
 
 
 def partner_ranks(first: Tensor, second: Tensor) -> Tensor:
-    """The place of each view's partner among the N views of the other kind, 1 is the nearest; shape (2 N,).
+    """Rank of each view's partner among the N views of the other kind, 1 is the nearest; shape (2 N,).
 
     Args:
         first: features (N, D); row by row those of the same images as `second`.

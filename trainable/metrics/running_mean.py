@@ -24,7 +24,7 @@ class RunningMeans:
         return {"sums": self._sums, "counts": self._counts}
 
     def merge(self, states: Sequence[dict]) -> None:
-        """Takes the sums of all `states` in place of its own."""
+        """Replaces its sums by those of all `states`."""
         names = dict.fromkeys(name for state in states for name in state["sums"])
         self._sums = {name: sum(state["sums"].get(name, 0.0) for state in states) for name in names}
         self._counts = {name: sum(state["counts"].get(name, 0) for state in states) for name in names}

@@ -1,4 +1,4 @@
-"""What every network on a backbone lets choose of it, and has of it; each adds its own."""
+"""Configuration and methods that all networks on a backbone share."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ class PooledBackboneNetwork(BackboneNetwork):
     """A network that reads the mean of its backbone's coarsest map."""
 
     def features(self, images: Tensor) -> Tensor:
-        """What the head reads, (B, D). Raises ValueError when a side is below 32 px."""
+        """Input of the head, (B, D). Raises ValueError when a side is below 32 px."""
         check_sides(images)
         return self.backbone(images)[-1].mean(dim=(2, 3))
 

@@ -55,7 +55,7 @@ class CamouflageNetConfig(BackboneConfig):
 
     @property
     def num_routed_experts(self) -> int:
-        """1, which is no routing, of a network of the user's own."""
+        """Number of experts; 1, without routing, for a user's own network."""
         return 1 if self.network is not None else self.num_experts
 
 

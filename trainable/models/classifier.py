@@ -55,5 +55,5 @@ class Classifier(PooledBackboneNetwork):
         return ModelOutput(predictions=self.head(self.dropout(features)), embeddings=features)
 
     def last_shared_weights(self) -> nn.Parameter:
-        """The weights of the last layer before the head, on which the rows of every task rest."""
+        """Weights of the last layer before the head, which all tasks share."""
         return [parameter for parameter in self.backbone.parameters() if parameter.dim() > 1][-1]

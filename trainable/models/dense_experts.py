@@ -16,7 +16,7 @@ from trainable.models.moe import ConvExperts, MixtureOfExperts, TokenExperts
 
 
 def with_dense_experts(network: nn.Module) -> nn.Module:
-    """A copy of the network in which every mixture of experts has its dense form."""
+    """Copies the network with all mixtures of experts in dense form."""
     dense = copy.deepcopy(network)
     for module in dense.modules():
         if isinstance(module, MixtureOfExperts):
@@ -63,5 +63,5 @@ _DENSE = {ConvExperts: DenseConvExperts, TokenExperts: DenseTokenExperts}
 
 
 def _share_of_each(experts: Tensor, gates: Tensor, num_experts: int) -> Tensor:
-    """The gate of every expert, zero where it was not chosen: (rows, N)."""
+    """Gates of all experts, zero if not chosen: (rows, N)."""
     return (F.one_hot(experts, num_experts) * gates[:, :, None]).sum(dim=1)

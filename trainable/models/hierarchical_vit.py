@@ -139,7 +139,7 @@ class HierarchicalEncoder(nn.Module):
 
 
 def load_encoder(encoder: nn.Module, path: str) -> None:
-    """Loads the encoder out of exported weights; every tensor has to be there, and none too many.
+    """Loads the encoder from exported weights, which must have exactly its tensors.
 
     Raises:
         ValueError: no such file, no encoder in it, or that of another architecture.

@@ -68,7 +68,7 @@ class _EncoderNetwork(BackboneNetwork):
         return found[-1].permute(0, 2, 3, 1) if isinstance(self.backbone, Backbone) else found
 
     def features(self, images: Tensor) -> Tensor:
-        """The encoder's, before any attention to the spectrum, (B, D)."""
+        """Features of the encoder, before any attention to the spectrum, (B, D)."""
         return self.tokens(images).mean(dim=(1, 2))
 
 

@@ -1,4 +1,4 @@
-"""What a model hands to the trainer: one typed value, whatever documented form the model itself returns."""
+"""The output of a model as one typed value, whichever documented form the model returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ _FAINT = 0.05
 
 
 def spectral_planes(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] to five planes (B, 5, H, W) that a change of brightness hardly changes."""
+    """Computes from images (B, 3, H, W) in [0, 1] five planes (B, 5, H, W) that hardly depend on brightness."""
     red, green, blue = images.float().unbind(dim=1)
     total = red + green + blue + _FAINT
     r, g, b = red / total, green / total, blue / total
@@ -34,7 +34,7 @@ def spectral_planes(images: Tensor) -> Tensor:
 
 
 class SpectralAttention(nn.Module):
-    """Adds to the tokens of images what they find in the spectrum.
+    """Adds to image tokens their attention over the spectral planes.
 
     Args:
         channels: D of the tokens.

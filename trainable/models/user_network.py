@@ -28,7 +28,7 @@ CHECKED_IMAGES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserNetworkConfig:
-    """Which network of the user's takes the place of the workload's, and its parameters."""
+    """The user's own network that replaces the workload's, and its parameters."""
 
     network: str | None = None
     """`module:NAME` of a network of the user's; None: the workload's own, which the other fields describe."""
@@ -112,7 +112,7 @@ def build_user_network(
 
 
 def _check_state(name: str, network: nn.Module) -> None:
-    """Extra state of a module, which may be anything, must fit into a checkpoint and be taken back from it."""
+    """Raises ValueError for extra state of a module that a checkpoint can't hold or restore."""
     try:
         state = network.state_dict()
         extra = {key: value for key, value in state.items() if not isinstance(value, Tensor)}

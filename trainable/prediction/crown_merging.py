@@ -36,7 +36,7 @@ class FoundCrown:
     """bool, in the frame of the extent."""
 
     def within(self, box: Box) -> np.ndarray:
-        """The mask in the frame of a box, bool."""
+        """The mask within a box, bool."""
         left, top, right, bottom = intersection(self.extent, box)
         part = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
         if right > left and bottom > top:

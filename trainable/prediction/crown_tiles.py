@@ -55,7 +55,7 @@ class TilePrediction:
 def predict_tiles(
     forward: Forward, pixels: np.ndarray, cut: TileCut, *, batch_size: int, on_progress: Progress | None = None
 ) -> Iterator[TilePrediction]:
-    """Every tile of a picture (H, W, 3); beyond the picture a tile is black, as in training."""
+    """Predicts all tiles of a picture (H, W, 3); a tile is black beyond the picture, as in training."""
     side, owned, corners = cut.tile_px, cut.owned, tile_corners(cut.size, cut.tile_px, cut.overlap_px)
     for start in range(0, len(corners), batch_size):
         some = slice(start, start + batch_size)

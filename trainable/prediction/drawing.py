@@ -29,7 +29,7 @@ def canvas(picture: Image.Image) -> Tensor:
 
 
 def draw_masks(picture: Tensor, masks: Tensor, colours: Sequence[int]) -> Tensor:
-    """Bool masks (n, h, w), no pixel in two of them, each in the colour of its number.
+    """Draws disjoint bool masks (n, h, w), each in the colour of its number.
 
     The picture (3, H, W) is a whole multiple of their size.
     """
@@ -42,7 +42,7 @@ def draw_masks(picture: Tensor, masks: Tensor, colours: Sequence[int]) -> Tensor
 
 
 def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colours: Sequence[int]) -> Tensor:
-    """Boxes (n, 4) as left, top, right, bottom in pixels of the picture, each with a caption; none draws nothing."""
+    """Draws boxes (n, 4) as left, top, right, bottom in pixels of the picture, each with a caption."""
     if len(boxes) == 0:
         return picture
     import matplotlib
@@ -61,7 +61,7 @@ def draw_boxes(picture: Tensor, boxes: np.ndarray, captions: Sequence[str], colo
 
 
 def draw_captions(picture: Tensor, captions: Mapping[int, str]) -> Tensor:
-    """Captions by the number of their colour, each on a white strip of its own above the picture."""
+    """Draws captions, by the number of their colour, each on a white strip above the picture."""
     strip_px = round(1.5 * _font_px(picture))
     strips = torch.full((3, strip_px * len(captions), picture.shape[2]), 255, dtype=torch.uint8)
     corners = np.array([[2, row * strip_px, 2, row * strip_px] for row in range(len(captions))])

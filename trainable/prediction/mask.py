@@ -40,7 +40,7 @@ class MaskPrediction(Prediction):
         return {"height_px": height, "width_px": width, "object_share": round(self.object_share, 6)}
 
     def write(self, path: Path) -> None:
-        """Grey levels: 255 for a probability of 1, 0 for 0."""
+        """Writes grey levels from 0 to 255 for probabilities from 0 to 1."""
         Image.fromarray((self.probabilities * 255).round().astype(np.uint8)).save(path)
 
     def draw(self, picture: Tensor) -> Tensor:

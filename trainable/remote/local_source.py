@@ -1,4 +1,4 @@
-"""Where the data of a configuration is on this machine."""
+"""The location of a configuration's data on this machine."""
 
 from pathlib import Path
 

@@ -127,7 +127,7 @@ def _with_retry_limit(uri: str) -> str:
 
 
 def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """pyarrow's own where it has one, else fsspec's."""
+    """Opens a filesystem of pyarrow, or else of fsspec."""
     try:
         return fs.FileSystem.from_uri(_with_retry_limit(uri))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:

@@ -63,7 +63,7 @@ class TrialCheckpoints:
 
     @contextmanager
     def found(self, name: str) -> Iterator[Path]:
-        """The path of a checkpoint, fetched where it is not on this machine; of no file where it is lost.
+        """Returns the path of a checkpoint, fetched if it is not on this machine; without a file if it is lost.
 
         Raises:
             OSError: the store can't be reached.

@@ -71,7 +71,7 @@ def _draw(axes: Axes, epochs: Sequence[Epoch], metric: str, *, title: str | None
 
 
 def _in_words(epochs: Sequence[Epoch]) -> str:
-    """The last epoch and both extremes, because the plot does not know which is better."""
+    """Describes the last epoch and both extremes, because the plot does not know which is better."""
     length = f"{counted(len(epochs), 'epoch')}, {sum(epoch.get('seconds', 0) for epoch in epochs):.0f} s"
     validated = [epoch for epoch in epochs if "objective" in epoch]
     if not validated:

@@ -30,7 +30,7 @@ def epoch_line(result: TrainedEpoch, *, objective: str, max_epochs: int) -> str:
 
 
 def why_ended(run: Run) -> str:
-    """Why a finished training ended, with its numbers, and which epoch's weights are exported."""
+    """Describes why a finished training ended, with its numbers, and which epoch's weights are exported."""
     ending = run.ending
     assert ending is not None, "the training is over"
     numbers = ending.numbers
@@ -53,7 +53,7 @@ def why_ended(run: Run) -> str:
 
 
 def changes_line(before: RunConfig, after: RunConfig) -> str:
-    """Parameters that differ, `max_epochs 12 -> 20, seed 0 -> 1`; empty where none does."""
+    """Lists parameters that differ, such as `max_epochs 12 -> 20, seed 0 -> 1`; empty if none does."""
     old, new = flat_params(before), flat_params(after)
     names = [*new, *(name for name in old if name not in new)]
     return ", ".join(

@@ -87,7 +87,7 @@ def read_tested(metrics: Path) -> dict[str, Any]:
 
 
 def _record(text: bytes, kinds: Mapping[str, type], *, numbers: str, damaged: str) -> dict[str, Any]:
-    """A JSON object with values of these kinds by name, of which `numbers` holds numbers; ValueError for any other."""
+    """Parses a JSON object with values of these kinds by name, `numbers` holding numbers; else raises ValueError."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):

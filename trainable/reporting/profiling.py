@@ -17,7 +17,7 @@ _WARMUP_UPDATES = 1
 
 
 def parse_updates(text: str) -> range:
-    """ "10-20" as the updates 10 to 20, the first of the run being 1.
+    """Parses "10-20" as the updates 10 to 20, counted from 1.
 
     Raises:
         ValueError: it is no such range, or starts at the first update, which the profiler needs to warm up.
@@ -31,7 +31,7 @@ def parse_updates(text: str) -> range:
 
 @contextmanager
 def profile_updates(optimizer: torch.optim.Optimizer, updates: range, folder: Path) -> Iterator[None]:
-    """Traces these updates of the work inside, into the folder."""
+    """Writes a trace of these updates in the context to the folder."""
     plan = profiler.schedule(
         wait=updates[0] - 1 - _WARMUP_UPDATES, warmup=_WARMUP_UPDATES, active=len(updates), repeat=1
     )

@@ -48,7 +48,7 @@ WANDB_SETTINGS = {
 
 
 class Tracker(Protocol):
-    """Shows one run."""
+    """Logs one run."""
 
     last_epoch: int
     """Last epoch of the run that it already has; 0 for none."""
@@ -187,7 +187,7 @@ class _MlflowRun:
 
 
 def _in_mlflow(name: str) -> str:
-    """A name that MLflow takes."""
+    """Converts a name to one that MLflow accepts."""
     return _REFUSED_BY_MLFLOW.sub("_", name)[:_LONGEST_IN_MLFLOW]
 
 

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class Waiting(AbstractContextManager):
     """A step that may take seconds, such as an import: `Starting Ray ...`, later `Starting Ray ... 5 s`.
 
-    One that counts says how far it is: `Opening the data ... 200 of 1000, 5 s, about 0:20 left`. It ends with its
+    A counted step shows its progress: `Opening the data ... 200 of 1000, 5 s, about 0:20 left`. It ends with its
     context, or with `end`.
 
     Args:

@@ -93,7 +93,7 @@ class DeepSupervision(Supervision):
 
 
 def resize_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Logits [B, 1, H, W] resized to the height and width of evaluation."""
+    """Resizes logits [B, 1, H, W] to the height and width of evaluation."""
     if logits.shape[-2:] == size:
         return logits
     return nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)

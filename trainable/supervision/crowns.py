@@ -58,7 +58,7 @@ def crown_scores(output: CrownOutput) -> CrownScores:
 
 
 def as_crown_output(output: ModelOutput) -> CrownOutput:
-    """Raises TypeError where the network is not one of crowns."""
+    """Returns the output as CrownOutput; raises TypeError for another network."""
     if not isinstance(output, CrownOutput):
         raise TypeError(f"The model returned {type(output).__name__}; crown mapping needs a CrownOutput.")
     return output

@@ -152,7 +152,7 @@ def measure_probe(
 
 
 def thin(batches: Batches, num_images: int, most: int = MOST_IMAGES) -> Iterator[tuple[Tensor, Any]]:
-    """Every n-th image, so that at most `most` are left; the order may be that of classes."""
+    """Keeps every n-th image, at most `most`, since images may be sorted by class."""
     step, passed = math.ceil(num_images / most), 0
     for images, targets in batches:
         rows = slice(-passed % step, None, step)
@@ -196,9 +196,9 @@ def _scikit_learn() -> tuple[Any, Any]:
 
 
 def _fit_quietly(regression: Any, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
-    """A regression that stops at its last step is close enough: it is not a result of its own.
+    """Fits without a warning if the last step is reached, which is close enough.
 
-    On one thread, so that it is the same to the bit in every process.
+    Runs on one thread, so that the result is the same to the bit in every process.
     """
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
@@ -209,7 +209,7 @@ def _fit_quietly(regression: Any, features: np.ndarray, labels: np.ndarray, weig
 
 
 def _as_head(regression: Any, scaler: Any, present: np.ndarray, num_classes: int) -> LinearHead:
-    """The regression on features that are not standardised, with a row for every class."""
+    """Converts the regression to raw features, with a row for every class."""
     coefficients, intercepts = regression.coef_, regression.intercept_
     if len(present) == 2:
         # scikit-learn keeps the difference of two classes alone.

@@ -19,7 +19,7 @@ class MultiTaskLossConfig(ClassificationLossConfig):
     """Share of the training images that have a label, of each task, in (0, 1]; set from the opened data, none is 1."""
 
     def criteria(self, num_classes: Sequence[int]) -> list[nn.Module]:
-        """Each task's own loss, weighted by its own classes.
+        """Builds each task's loss, weighted by its own classes.
 
         Raises:
             ValueError: classes are weighted and their counts are not those of these tasks.
@@ -93,7 +93,7 @@ class MultiTaskSupervision(Supervision):
         return EvaluatedBatch(logits, scores, {"loss": torch.stack(self._means(logits, targets)).sum()})
 
     def end_update(self, terms: Mapping[str, float]) -> None:
-        """While the shared layer is frozen there are no gradient norms, and the weights stay."""
+        """Updates the weights; without gradient norms, while the shared layer is frozen, they stay the same."""
         norms = [terms[name] for task in self.num_classes if (name := f"{task}_gradient_norm") in terms]
         if norms:
             self.weighting.end_update([terms[f"{task}_loss"] for task in self.num_classes], norms)

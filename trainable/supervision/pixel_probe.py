@@ -44,7 +44,7 @@ class PixelProbe(LinearProbe):
             raise ValueError(f"No linear probe: {type(model).__name__} has no backbone with maps of four strides.")
 
         def joined_maps(images: Tensor) -> Tensor:
-            """All maps at the size of the finest, (B, sum of their channels, h, w)."""
+            """Joins all maps at the size of the finest, (B, sum of their channels, h, w)."""
             finest, *coarse = backbone(images)
             size = finest.shape[2:]
             resized_maps = (F.interpolate(one, size=size, mode="bilinear", align_corners=False) for one in coarse)

@@ -55,7 +55,7 @@ def measured_floors(
     *,
     objective: str,
 ) -> list[TrivialFloor]:
-    """The floor of each predictor, in one pass over the split."""
+    """Measures the floor of each predictor in one pass over the split."""
     accumulators = [[new_metrics() for _ in range(one.draws)] for one in predictors]
     for _, targets in batches:
         for predictor, draws in zip(predictors, accumulators, strict=True):
@@ -114,7 +114,7 @@ def class_predictors(counts: Sequence[int], class_names: Sequence[str]) -> tuple
 
 
 def grade_predictors(counts: Mapping[str, Sequence[int]]) -> tuple[TrivialPredictor, ...]:
-    """The same, task by task."""
+    """Like `class_predictors`, for each task."""
     generator = torch.Generator().manual_seed(0)
     return (
         TrivialPredictor(
@@ -143,7 +143,7 @@ def feature_predictors() -> tuple[TrivialPredictor, ...]:
 
 
 def view_predictors() -> tuple[TrivialPredictor, ...]:
-    """The same, of both views."""
+    """Like `feature_predictors`, for both views."""
     generator = torch.Generator().manual_seed(0)
     return (
         TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1)),
@@ -154,7 +154,7 @@ def view_predictors() -> tuple[TrivialPredictor, ...]:
 
 
 def _drawn(counts: Sequence[int], number: int, generator: torch.Generator) -> Tensor:
-    """One class for each of so many images, as probabilities (B, K)."""
+    """Draws one class per image, as probabilities (B, K)."""
     classes = torch.multinomial(torch.tensor(counts).double(), number, replacement=True, generator=generator)
     return torch.nn.functional.one_hot(classes, len(counts)).float()
 

@@ -120,7 +120,7 @@ class ClassificationTask(Task[Config]):
 
 
 def user_classifier(config: TrialConfig) -> nn.Module:
-    """The user's network in place of the workload's: images to logits (B, K) of `class_names`.
+    """Builds the user's own network, from images to logits (B, K) of `class_names`.
 
     Raises:
         ValueError: it cannot be built, or returns another form.

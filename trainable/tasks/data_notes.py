@@ -1,4 +1,4 @@
-"""What the check of the data found: logged, and kept with the splits for the report of a search."""
+"""Findings of the data check: logged, and kept with the splits for the report of a search."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ AnySplits = TypeVar("AnySplits", bound=Splits)
 
 
 def of_folders_alone(data: Any, names: Sequence[str], *, drawn: str) -> list[Finding]:
-    """Notes of what is set for nothing: the fields `names`, which say how a folder is read, where data is `drawn`."""
+    """Notes on fields `names` that have no effect: they say how to read a folder, but the data is `drawn`."""
     defaults = {field.name: field.default for field in fields(data)}
     given = {name: getattr(data, name) for name in names if getattr(data, name) != defaults[name]}
     action = "Has no effect here, since it says how a folder is read; give --data with it, or leave it out."
@@ -22,9 +22,9 @@ def of_folders_alone(data: Any, names: Sequence[str], *, drawn: str) -> list[Fin
 
 
 def with_findings(splits: AnySplits, added: Sequence[Finding] = ()) -> AnySplits:
-    """The splits with more findings beside their own, all of which are logged in a few lines.
+    """Adds findings to those of the splits, and logs them all in a few lines.
 
-    Where they are too many, fewer files of each kind are shown, then the first kinds alone.
+    If they are too many, fewer files of each kind are shown, then only the first kinds.
     """
     findings = (*splits.findings, *added)
     lines: list[str] = []

@@ -127,7 +127,7 @@ class DishesTask(ClassificationTask[DishesConfig]):
         return with_findings(splits, findings)
 
     def adapt_to_data(self, config: DishesConfig, splits: Splits) -> DishesConfig:
-        """The classes, and no dirty variants where they are others than clean and dirty."""
+        """Sets the classes; turns dirty variants off unless they are clean and dirty."""
         config = super().adapt_to_data(config, splits)
         has_both = clean_and_dirty(splits.train.class_names) is not None
         return config if has_both else replace(config, dirty_variants=None)

@@ -1,4 +1,4 @@
-"""What both leaf workloads train on: the embedded leaves, or a folder of class folders."""
+"""Data of both leaf workloads: the embedded leaves, or a folder of class folders."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,7 +68,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
 
 
 def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -> LabelledImages:
-    """The images with a label, or the first few of each class; they are copied unless all of them are meant."""
+    """Returns the images with a label, or copies the first few of each class."""
     rows = np.flatnonzero(images.labels != MISSING)
     if labels_per_class is not None:
         labels, classes = images.labels[rows], range(len(images.class_names))

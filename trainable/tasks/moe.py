@@ -267,7 +267,7 @@ def _check_views(config: MoeConfig) -> None:
 def _with_watched_experts(
     techniques: Techniques, config: MoeConfig, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> Techniques:
-    """Usage is counted wherever there are experts; what is done about a collapse is what the configuration says."""
+    """Adds a collapse detector, which also counts usage, to any network with experts, and the configured response."""
     watched, top_k = config.collapse or CollapseConfig(), config.model.top_k
     response = None
     if watched.collapse_response != "none":

@@ -179,7 +179,7 @@ class RetinaTask(Task[RetinaConfig]):
         )
 
     def predictor(self, config: RetinaConfig) -> GradesPredictor:
-        """Photographs are cropped as those of a folder are; embedded ones fill their pictures already."""
+        """Crops photographs as those of a folder; embedded ones fill the picture already."""
         side_px = config.data.side_px
         if config.data.source == EMBEDDED:
             prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
@@ -224,5 +224,5 @@ class RetinaTask(Task[RetinaConfig]):
 
 
 def rows_of_the_head(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The heads are one linear layer: the rows of the first task, then those of the second."""
+    """Names the rows of the head, one linear layer: those of the first task, then of the second."""
     return tuple(f"{task}_{name}" for task, names in classes.items() for name in names)

@@ -117,7 +117,7 @@ class Task(ABC, Generic[Config]):
         return trainer.evaluate(batches, metrics=metrics, supervision=supervision, weights=weights).flat
 
     def test_supervision(self, supervision: Supervision, config: Config) -> Supervision:
-        """The supervision of a final test: it averages several views of an image, where there are several."""
+        """Supervision of a final test, which averages views of an image if there are several."""
         return AveragedViews(supervision, self.view_averaging(config))
 
     def view_averaging(self, config: Config) -> ViewAveraging:
@@ -163,11 +163,11 @@ class Task(ABC, Generic[Config]):
         return max(measured, key=lambda one: sign * one.objective + one.spread)
 
     def start(self, config: Config, model: nn.Module, train: Any) -> bool:
-        """Gives a fresh network, before its first epoch, what only the training split can tell; whether it did."""
+        """Initialises a new network from the training split before the first epoch; returns whether it did."""
         return False
 
     def no_linear_probe(self, config: Config) -> str | None:
-        """Why a linear probe can't be measured, as a clause; None that it can."""
+        """Clause on why a linear probe can't be measured; None if it can."""
         if type(self).linear_probe is Task.linear_probe:
             return f"{self.name} defines none"
         if getattr(config.model, "network", None) is not None:

@@ -90,7 +90,7 @@ class BestEpoch(SavedState):
         return self._sign * self._best
 
     def observe(self, value: float, *, epoch: int, weights: Callable[[], dict[str, Any]]) -> None:
-        """Takes the finite metric of an epoch; `weights` is called for an improvement only."""
+        """Takes the finite metric of an epoch; calls `weights` only for an improvement."""
         assert math.isfinite(value), value
         if self._sign * value > self._best:
             self._best, self.epoch, self.weights = self._sign * value, epoch, weights()

@@ -50,7 +50,7 @@ def write_checkpoint(path: str | Path, state: dict) -> None:
 
 
 def save_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """`torch.save`, so that `path` is always a complete file.
+    """Like `torch.save`, but `path` is always a complete file.
 
     Raises:
         OSError: the disk is full, or can't be written to; a former file at `path` is unchanged.
@@ -251,7 +251,7 @@ class Resumable:
         restore_random_state(state["random"], self.device)
 
     def _parts(self) -> dict[str, Any]:
-        """Whatever has a state of its own beside the model and its optimizer, by name; of the techniques those on."""
+        """Parts with state other than the model and its optimizer, by name; only active techniques."""
         parts = {"scheduler": self.scheduler, "gradient_step": self.gradient_step}
         for field in fields(self.techniques):
             technique = getattr(self.techniques, field.name)

@@ -42,7 +42,7 @@ class ConstantPredictions(SavedState):
 
     @property
     def began(self) -> int | None:
-        """The epoch since which predictions have been constant; None while they differ, or the first time."""
+        """Epoch since which predictions have been constant; None while they differ, or after a single time."""
         lasting = [epoch for name, epoch in self._began.items() if self._validations[name] >= _PATIENCE]
         return min(lasting, default=None)
 
@@ -54,5 +54,5 @@ class ConstantPredictions(SavedState):
         for name, share in shares.items():
             if self._validations[name] == _PATIENCE:
                 since = self._began[name]
-                told = "epoch %d: %s is %.2f, predictions are constant since epoch %d; %s"
-                logger.warning(told, epoch, name, share, since, ADVICE)
+                message = "epoch %d: %s is %.2f, predictions are constant since epoch %d; %s"
+                logger.warning(message, epoch, name, share, since, ADVICE)

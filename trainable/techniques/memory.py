@@ -82,13 +82,13 @@ class MemoryShortage(torch.OutOfMemoryError):
         """The known ones, by name."""
 
     def __reduce__(self) -> tuple:
-        """Picklable, to be raised in another process."""
+        """Makes the error picklable, to raise it in another process."""
         numbers = {"asked_bytes": self.asked_bytes, "available_bytes": self.available_bytes}
         return partial(type(self), self.message, **numbers), ()
 
 
 def as_shortage(error: RuntimeError | MemoryError) -> MemoryShortage | None:
-    """The same error with its numbers; None when it is not about memory."""
+    """Converts an out-of-memory error to a MemoryShortage; None for another error."""
     if isinstance(error, MemoryShortage):
         return error
     message, is_of_host = str(error) or "out of memory", isinstance(error, MemoryError)
@@ -213,7 +213,7 @@ class MicroBatches:
 
 @dataclass(frozen=True, slots=True)
 class DividedBatches:
-    """Batches (images, targets) in parts of at most `batch_size` samples, for a split with larger ones."""
+    """Divides batches (images, targets) into parts of at most `batch_size` samples."""
 
     batches: Iterable[tuple[Tensor, Any]]
     batch_size: int
@@ -225,5 +225,5 @@ class DividedBatches:
 
 
 def copy_to_cpu(state: dict[str, Any]) -> dict[str, Any]:
-    """The same state in tensors of its own on the CPU, where no further training reaches them."""
+    """Copies a state to the CPU, where further training does not change it."""
     return copied(state, "cpu")

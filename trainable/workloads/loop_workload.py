@@ -76,7 +76,7 @@ class LoopWorkload(Workload[LoopConfig]):
     def measure(
         self, config: LoopConfig, data: LoopFiles, device: torch.device, quantities: Iterable[str]
     ) -> dict[str, float]:
-        """The parameters of what `epochs` names as model; the loop is called up to there.
+        """Counts the parameters of the model that the loop names in `epochs`, running the loop up to there.
 
         Raises:
             ValueError: another quantity than params_m.
@@ -113,7 +113,7 @@ class LoopWorkload(Workload[LoopConfig]):
         return LoopRun(config, self._loop.train, params, data=data.path, monitor=monitor, device=device)
 
     def _params(self, config: LoopConfig) -> Any:
-        """The parameters as the function takes them: a dict, or the dataclass that its annotation names."""
+        """Converts the parameters to the type that the function takes: a dict, or its annotated dataclass."""
         kind = _annotation(self._loop.train)
         return _built(kind, config.params) if isinstance(kind, type) and is_dataclass(kind) else dict(config.params)
 

@@ -39,9 +39,7 @@ def task_of(config: RunConfig) -> tuple[Task[Any], TrialConfig]:
 
 
 class CarriedConfig:
-    """A configuration on its way to another process, as plain data: it may pass through processes that know nothing of
-    the user's own classes in it.
-    """
+    """A configuration for another process as plain data, since processes on the way may not know the user's classes."""
 
     def __init__(self, config: RunConfig, references: Iterable[Reference]) -> None:
         self._data, self._references = to_dict(config), tuple(references)
@@ -57,7 +55,7 @@ class CarriedConfig:
 
 
 def read_config(data: object) -> RunConfig:
-    """A configuration from what `to_dict` wrote of it.
+    """Reads a configuration that `to_dict` wrote.
 
     Raises:
         ValueError: a field is missing, unknown (the nearest is given), of another type or out of its range.

@@ -79,7 +79,7 @@ class Workload(ABC, Generic[Config]):
         return None
 
     def no_linear_probe(self, config: Config) -> str | None:
-        """Why no linear probe can be measured of a configuration; None where one can."""
+        """Clause on why a linear probe can't be measured for a configuration; None if it can."""
         return f"{self.name} is a loop of your own, whose network is not known here"
 
     def linear_probe(self, config: Config, data: Any, split: str) -> dict[str, float]:

@@ -100,7 +100,7 @@ class PeerPolicy(Policy):
 def peer_policy(peer: str, setting: Setting, *, trainings: int) -> Iterator[PeerPolicy]:
     """The peer of this name, whose process runs meanwhile."""
     problem, space = setting.problem, DescribedSpace(setting.problem.space)
-    told = PeerSetting(
+    peer_setting = PeerSetting(
         peer=peer,
         space=space.parameters,
         mode=problem.mode,
@@ -110,5 +110,5 @@ def peer_policy(peer: str, setting: Setting, *, trainings: int) -> Iterator[Peer
         trainings=trainings,
         seed=setting.seed,
     )
-    with PeerProcess(told, module=MODULES[peer]) as process:
+    with PeerProcess(peer_setting, module=MODULES[peer]) as process:
         yield PeerPolicy(process, space, slots=setting.slots)

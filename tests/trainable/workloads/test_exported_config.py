@@ -66,7 +66,7 @@ def test_what_came_after_a_file_was_written_is_as_it_was_then_and_is_told(worklo
     write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))
     rewrite(tmp_path / "config.json", lambda content: [content["config"].pop(name) for name in (*then, *OFF_BY_NULL)])
     caplog.set_level("INFO")
-    older_versions._tell.cache_clear()
+    older_versions._log_once.cache_clear()
     for _ in range(2):
         assert read_exported_config(tmp_path / "config.json").config == replace(config, engine=None, **then)
     told = ", ".join(f"{name}={json.dumps(value)}" for name, value in then.items())

@@ -59,7 +59,7 @@ class Backbone(nn.Module):
 
 
 class Normalisation(nn.Module):
-    """Images by the mean and deviation, by channel, of those that the weights were trained on.
+    """Normalises images by the channel means and deviations of those that the weights were trained on.
 
     Args:
         is_saved: whether state dicts hold both; they must where both depend on the weights, not on the network alone.
@@ -74,7 +74,7 @@ class Normalisation(nn.Module):
         self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=is_saved)
 
     def forward(self, images: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """The moments of the images themselves change nothing."""
+        """Ignores the images' own moments."""
         return (images - self.mean) / self.deviation
 
 
@@ -83,7 +83,7 @@ def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def _kept_once(stage: nn.Module) -> dict[str, Any]:
-    """Options of a checkpoint whose BatchNorm counts a batch once.
+    """Checkpointing options with which BatchNorm counts a batch once.
 
     A compiled graph updates the statistics in its forward part alone, and takes no such contexts.
     """
@@ -97,9 +97,9 @@ def _contexts(stage: nn.Module) -> tuple[AbstractContextManager, AbstractContext
 
 @dataclass(eq=False)
 class _StatisticsKept(AbstractContextManager):
-    """A recomputed forward pass sees the same batch again; BatchNorm must not count it twice.
+    """Context in which BatchNorm does not count the batch of a recomputed forward pass again.
 
-    May be entered several times: a graph that is walked for each task is recomputed for each.
+    It may be entered several times, because each task's backward pass recomputes the graph.
     """
 
     stage: nn.Module

@@ -67,7 +67,7 @@ def has_batch_norm(name: str) -> bool:
 
 
 def check_pretrained_batch_norm(name: str, weights: str) -> None:
-    """Raises ValueError where there are no statistics of pre-trained weights to keep."""
+    """Raises ValueError if there are no statistics of pre-trained weights to keep."""
     if weights == "scratch" or not has_batch_norm(name):
         raise ValueError(
             f"freeze_batch_norm needs pre-trained BatchNorm layers, and {name} with weights {weights} has none; "
@@ -76,7 +76,7 @@ def check_pretrained_batch_norm(name: str, weights: str) -> None:
 
 
 def has_drop_path(name: str) -> bool:
-    """Whether a backbone can leave residual branches out."""
+    """Whether a backbone supports drop path."""
     if name.startswith(TIMM):
         return timm_backbone.has_drop_path(name)
     return name in WITH_DROP_PATH

@@ -80,7 +80,7 @@ class TimmBackbone(Backbone):
 
     @property
     def checkpointing(self) -> bool:
-        """Whether activations inside the network are computed again in the backward pass, by timm's own means."""
+        """Whether timm recomputes activations in the backward pass."""
         return self._checkpointing
 
     @checkpointing.setter
@@ -97,7 +97,7 @@ class TimmBackbone(Backbone):
 
 
 def build_timm(name: str, weights: str, *, drop_path: float = 0.0) -> TimmBackbone:
-    """The network `timm:NAME` with its weights.
+    """Builds the network `timm:NAME` with its weights.
 
     Raises:
         ValueError: no such network, or weights that cannot be loaded or do not fit.
@@ -157,12 +157,12 @@ def _create(name: str, **options: Any) -> nn.Module:
 
 
 def _nearest(stride: int, strides: list[int]) -> int:
-    """The deepest map of the stride that is nearest, in octaves."""
+    """Index of the deepest map whose stride is nearest, in octaves."""
     return min(reversed(range(len(strides))), key=lambda index: abs(math.log2(strides[index] / stride)))
 
 
 def _takes(trunk: nn.Module, height: int, width: int) -> bool:
-    """Whether images of this size pass through, by shapes alone: nothing is computed."""
+    """Whether the network accepts images of this size, tested with shapes only."""
     tensors = {**dict(trunk.named_parameters()), **dict(trunk.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     try:
@@ -173,7 +173,7 @@ def _takes(trunk: nn.Module, height: int, width: int) -> bool:
 
 
 def _allowed(trunk: nn.Module) -> str:
-    """The sizes that the network takes, in words; found by trying."""
+    """Describes the image sizes that the network accepts, found by trying."""
     for multiple in _MULTIPLES:
         first = math.ceil(64 / multiple)
         if all(_takes(trunk, multiple * factor, multiple * factor) for factor in (first, first + 1, first + 2)):

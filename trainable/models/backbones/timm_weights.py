@@ -20,7 +20,7 @@ _LOADING = "timm.models._builder"
 
 
 def timm_package() -> ModuleType:
-    """Imported when a network of it is asked for: it takes seconds."""
+    """Imports timm on first use, since it takes seconds."""
     try:
         import timm
     except ImportError as error:
@@ -31,7 +31,7 @@ def timm_package() -> ModuleType:
 
 
 def whole_with(name: str, weights: str) -> nn.Module:
-    """The network with its other layers, by whose names files of weights are written."""
+    """Builds the network with all its layers, as weight files name them, and loads the weights."""
     known, bare = known_package(weights), name.removeprefix(TIMM)
     if known is None:
         whole = timm_package().create_model(bare, num_classes=0)
@@ -52,7 +52,7 @@ def whole_with(name: str, weights: str) -> nn.Module:
 
 @contextmanager
 def checked_tensors(name: str) -> Iterator[None]:
-    """Takes what timm logs of weights that it loads, which a user can't judge.
+    """Checks the tensors that timm loads in this context, and drops its messages, which users can't judge.
 
     Left-over tensors of the whole network, its classifier's, are expected.
 
@@ -87,7 +87,7 @@ def checked_tensors(name: str) -> Iterator[None]:
 
 @lru_cache
 def _names_of_whole(name: str) -> frozenset[str]:
-    """The tensors of the network with the layers that a backbone leaves out."""
+    """Names of the network's tensors, including the layers that a backbone leaves out."""
     with torch.device("meta"):
         return frozenset(timm_package().create_model(name.removeprefix(TIMM)).state_dict())
 

@@ -15,7 +15,7 @@ from trainable.models.backbones.weight_files import load_matching_weights, read_
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """The four stages of a classifier: the last layer of each, by its index, and the channels of its map."""
+    """The four stages of a classifier: index of the last layer of each, and the channels of its map."""
 
     ends: tuple[int, int, int, int]
     channels: tuple[int, int, int, int]
@@ -32,7 +32,7 @@ CUTS = {
 
 
 def build_torchvision(name: str, weights: str, options: Mapping[str, float]) -> Backbone:
-    """One of CUTS.
+    """Builds one of CUTS.
 
     Args:
         weights: "scratch", "imagenet", or what `weights_file` finds.
@@ -61,7 +61,7 @@ def build_torchvision(name: str, weights: str, options: Mapping[str, float]) -> 
 
 
 def _layers_without_head(classifier: nn.Module, end: int) -> list[nn.Module]:
-    """Takes the head off, so that a weights file need not hold one; resnet has no feature sequence of its own."""
+    """Removes the head, so that a weights file needs none; resnet has no feature sequence of its own."""
     if hasattr(classifier, "fc"):
         del classifier.fc
         return list(classifier.children())

@@ -54,9 +54,9 @@ def known_package(weights: str) -> KnownPackage | None:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of the state dict that `weights_file` finds, without the prefixes that wrappers add.
+    """Reads the state dict that `weights_file` finds, without the prefixes that wrappers add.
 
-    Of a checkpoint of a training here those that its last epoch was validated with: averaged where averaging is on.
+    From a checkpoint of this project, reads the weights validated in its last epoch: averaged if averaging is on.
 
     Raises:
         ValueError: no such file, or no state dict.
@@ -168,7 +168,7 @@ def load_fitting_parts(module: nn.Module, path: str) -> None:
 
 
 def by_part(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Values of a state dict by the child that they belong to; whole names inside."""
+    """Groups values of a state dict by the child module; keeps their full names."""
     parts: dict[str, dict[str, Any]] = {}
     for name, value in state.items():
         parts.setdefault(name.partition(".")[0], {})[name] = value
@@ -180,7 +180,7 @@ def _shapes(part: Mapping[str, Any]) -> dict[str, torch.Size]:
 
 
 def some_of(names: Iterable[str]) -> str:
-    """The first few of many names, for a message."""
+    """Lists the first few of many names for a message."""
     return first_of(sorted(names), 5) or "none"
 
 

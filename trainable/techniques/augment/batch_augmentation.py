@@ -36,7 +36,7 @@ class BatchAugmentation(ABC):
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from there with this object's own settings."""
+        """Restores the generator; the settings stay those of this object."""
         self.generator.set_state(state["generator"].cpu())
 
 
@@ -55,7 +55,7 @@ class RampedAugmentation(BatchAugmentation):
 
     @property
     def current_strength(self) -> float:
-        """The strength that goes with `current_epoch`, whole or in between."""
+        """Strength at `current_epoch`, which may be fractional."""
         since = self.current_epoch - self.transition_epoch
         if since < 0:
             return self.initial_strength
@@ -72,7 +72,7 @@ class RampedAugmentation(BatchAugmentation):
 
 
 class Compose(BatchAugmentation):
-    """Several augmentations in turn; it reports the strength of the first."""
+    """Applies several augmentations in turn; its strength is that of the first."""
 
     def __init__(self, parts: Sequence[BatchAugmentation]) -> None:
         assert parts, "no augmentation to compose"
@@ -114,7 +114,7 @@ def sent(values: Tensor, images: Tensor, dtype: torch.dtype | None = None) -> Te
 
 
 def per_image(values: Tensor) -> Tensor:
-    """Values [B] as [B, 1, 1, 1], for images [B, C, H, W]."""
+    """Reshapes values [B] to [B, 1, 1, 1], for images [B, C, H, W]."""
     return values[:, None, None, None]
 
 

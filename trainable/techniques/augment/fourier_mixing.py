@@ -72,7 +72,7 @@ def low_pass(height: int, width: int, *, sigma: float, device: torch.device | st
 
 
 def derangement(count: int, generator: torch.Generator) -> Tensor:
-    """A partner for each of `count` images, never itself: all indices moved on by one random step, [count]."""
+    """Draws a partner for each of `count` images, never itself, by one random shift of the indices, [count]."""
     step = int(torch.randint(1, max(count, 2), (), generator=generator))
     return torch.arange(count).roll(step)
 

@@ -43,13 +43,13 @@ def jitter_colour(
 
 
 def posterise(images: Tensor, levels: Tensor) -> Tensor:
-    """Each channel cut to so many levels, [B]."""
+    """Reduces each channel to this many levels, [B]."""
     steps = per_image(sent(levels, images, images.dtype))
     return (images * steps).floor().minimum(steps - 1) / (steps - 1)
 
 
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
-    """Values from the threshold [B] on are inverted."""
+    """Inverts values from the threshold [B] on."""
     return torch.where(images >= per_image(sent(threshold, images, images.dtype)), 1.0 - images, images)
 
 
@@ -61,7 +61,7 @@ def spread_tones(images: Tensor, share: Tensor) -> Tensor:
 
 
 def sharpen(images: Tensor, amount: Tensor) -> Tensor:
-    """Adds `amount` [B] of what a blur takes away; below 0 it is blurred."""
+    """Adds `amount` [B] of the difference from a blurred copy; negative amounts blur."""
     soft = gaussian_blur(images, torch.full((len(images),), SHARPENING_SIGMA_PX))
     return (images + per_image(sent(amount, images, images.dtype)) * (images - soft)).clamp(0.0, 1.0)
 

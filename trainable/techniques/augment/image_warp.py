@@ -63,12 +63,12 @@ def flip(flipped: Tensor) -> Tensor:
 
 
 def bent_grid(nodes: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Shifts [B, H, W, 2] of every place, smooth between those of a few nodes [B, 2, h, w]."""
+    """Interpolates the shifts of a few nodes [B, 2, h, w] smoothly to every position, [B, H, W, 2]."""
     return F.interpolate(nodes, size=size, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
 
 def warp(images: Tensor, moves: Tensor, bends: Tensor | None = None) -> Tensor:
-    """Images [B, C, H, W] after their moves [B, 3, 3] and bends [B, h, w, 2]; the others are unchanged to the bit."""
+    """Warps images [B, C, H, W] by moves [B, 3, 3] and bends [B, h, w, 2]; images without any stay equal to the bit."""
     moving = (moves != torch.eye(3)).flatten(1).any(1)
     if bends is not None:
         moving |= (bends != 0).flatten(1).any(1)

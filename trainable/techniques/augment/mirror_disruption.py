@@ -66,7 +66,7 @@ def neighbours_of(places: Tensor, *, channels: int = 1) -> list[Neighbours]:
 
 
 def stretch(image: Tensor, ys: Neighbours, xs: Neighbours) -> Tensor:
-    """Image [C, H, W] between the lines `ys` [H], and in each line between the values `xs` [W * C]: bilinear."""
+    """Resamples an image [C, H, W] bilinearly at lines `ys` [H] and, within each line, at values `xs` [W * C]."""
     lines = image.permute(1, 2, 0).flatten(1)
     share_y, share_x = ys.share.to(image.dtype)[:, None], xs.share.to(image.dtype)
     lines = lines.index_select(0, ys.before).lerp_(lines.index_select(0, ys.after), share_y)
@@ -75,7 +75,7 @@ def stretch(image: Tensor, ys: Neighbours, xs: Neighbours) -> Tensor:
 
 
 def stretch_mask(mask: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-    """The pixels of a mask [1, H, W] that are nearest to places [H] and [W]."""
+    """Resamples a mask [1, H, W] at the pixels nearest to positions [H] and [W]."""
     return mask[0].index_select(0, ys.round().long()).index_select(1, xs.round().long())[None]
 
 
@@ -128,7 +128,7 @@ def first_crop_with_the_object(masks: Tensor, crops: Tensor) -> Tensor:
 def _draw_rows(
     count: int, size: tuple[int, int], *, probability: float | Tensor, generator: torch.Generator
 ) -> tuple[dict[int, Change], Tensor]:
-    """The mirror of each row that has one, and which of these rows are cropped, [R]."""
+    """Draws the mirror of each selected row, and which of these rows are cropped, [R]."""
     chance_of_mirror, chance_of_crop = torch.rand(2, count, generator=generator)
     mirrored = chance_of_mirror < probability
     cropped = mirrored & (chance_of_crop < CROP_SHARE * probability)

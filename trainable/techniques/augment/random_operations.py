@@ -69,7 +69,7 @@ def random_operations(
 
 
 def on_rows(images: Tensor, rows: Tensor, change: Callable[..., Tensor], *values: Tensor) -> Tensor:
-    """The images with those of some rows changed; the input is never written to."""
+    """Changes the images of some rows in a copy; never writes to the input."""
     if len(rows) == 0:
         return images
     on_device = sent(rows, images)

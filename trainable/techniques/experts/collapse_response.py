@@ -53,7 +53,7 @@ class ResponseConfig:
 
     @property
     def ladder_checks(self) -> int:
-        """Checks of a lasting collapse until each step was taken and had its cooldown."""
+        """Number of checks of a lasting collapse until each step was taken and had its cooldown."""
         return len(get_args(Action)) * (self.patience_checks + self.cooldown_checks)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class ExpertLayer(Protocol):
 
 
 def zero_moments(optimizer: torch.optim.Optimizer, rows: Iterable[tuple[nn.Parameter, int]]) -> None:
-    """Zeroes what the optimizer remembers of the given rows: averages of gradients and of their squares, momentum."""
+    """Zeroes the optimizer's moments of the given rows: averages of gradients and of their squares, momentum."""
     for parameter, index in rows:
         for moment in optimizer.state.get(parameter, {}).values():
             if torch.is_tensor(moment) and moment.shape == parameter.shape:

@@ -37,7 +37,7 @@ class LastingCollapse(SavedState):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The layer that was lost for longest, its busiest expert, that one's share, and for how many epochs."""
+        """The layer that was lost for longest, its busiest expert and its share, and the number of epochs."""
         layer = max(range(len(self._epochs_lost)), key=self._epochs_lost.__getitem__)
         expert, usage = self._busiest[layer]
         return {"layer": layer, "expert": expert, "usage": usage, "lost_epochs": self._epochs_lost[layer]}

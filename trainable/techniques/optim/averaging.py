@@ -61,13 +61,13 @@ class WeightAverage(SavedState):
         self._own: dict[str, Any] | None = None
 
     def restart(self) -> None:
-        """The average is the model's present weights, as before the first update."""
+        """Resets the average to the model's current weights, as before the first update."""
         self._require(is_applied=False)
         self.num_updates, self._average = 0, copied(self._model.state_dict())
 
     @torch.no_grad()
     def update(self) -> None:
-        """Moves the average towards the model's present weights; call it once per real optimizer update."""
+        """Moves the average towards the model's current weights; call it once per real optimizer update."""
         self._require(is_applied=False)
         decay = min(self.decay, (1.0 + self.num_updates) / (10.0 + self.num_updates))
         averaged, current = [], []

@@ -50,7 +50,7 @@ class DivergedError(ArithmeticError):
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
 
     def __reduce__(self) -> tuple:
-        """Picklable, to be raised in another process."""
+        """Makes the error picklable, to raise it in another process."""
         return partial(type(self), term=self.term, value=self.value, epoch=self.epoch, step=self.step), ()
 
 

@@ -20,7 +20,7 @@ mul_ = torch.foreach.mul_ if IS_PUBLIC else torch._foreach_mul_
 
 
 def gamma_draws(concentrations: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw of a gamma distribution of rate 1 for each concentration."""
+    """Draws from gamma distributions of rate 1, one for each concentration."""
     if IS_PUBLIC:
         return Gamma(concentrations, torch.ones_like(concentrations)).sample(generator=generator)
     return torch._standard_gamma(concentrations, generator=generator)

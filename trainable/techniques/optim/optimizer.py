@@ -103,7 +103,7 @@ def peak_rates(config: OptimizerConfig) -> dict[str, float]:
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig, loss: nn.Module | None = None) -> list[ParameterGroup]:
-    """Every trainable parameter of `model` and `loss` in one group.
+    """Divides the trainable parameters of `model` and `loss` into groups.
 
     Raises:
         ValueError: a custom layer is not in the model.
@@ -148,7 +148,7 @@ def build_optimizer(
 
 
 def check_all_trained(optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
-    """Every trainable parameter of the modules must be in exactly one group of the optimizer.
+    """Checks that each trainable parameter of the modules is in exactly one group of the optimizer.
 
     Raises:
         ValueError: a parameter is missing, so it would never be trained, or is in two groups.
@@ -169,7 +169,7 @@ def _lies_in(name: str, layer: str) -> bool:
 
 
 def _fused(groups: list[dict], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Fused where torch has it: one pass over each parameter, on a CPU a tenth of the time of its other ways."""
+    """Builds a fused optimizer if torch has one: on a CPU it takes a tenth of the time."""
     if config.algorithm in ("adamw", "adam"):
         kind = torch.optim.AdamW if config.algorithm == "adamw" else torch.optim.Adam
         return kind(groups, lr=config.max_lr, betas=(config.beta1, config.beta2), fused=True)

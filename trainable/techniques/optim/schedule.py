@@ -98,10 +98,10 @@ class Schedule(SavedState, ABC):
         """
 
     def forget_best(self) -> None:
-        """Drops the best value: what was observed until now was another metric."""
+        """Drops the best value, which was of another metric."""
 
     def step(self, epoch: float | None = None) -> None:
-        """Moves to the time after `epoch` epochs, or one epoch on."""
+        """Sets the rates after `epoch` epochs, by default one epoch later."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
             group["lr"] = lr
@@ -168,7 +168,7 @@ class CosineAnnealingWithWarmup(Schedule):
 
 
 def _peak_lrs(optimizer: Optimizer) -> list[float]:
-    """The rate that each group was made with, which a former schedule may have changed since."""
+    """Returns each group's initial rate, which an earlier schedule may have changed since."""
     peaks = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     if max(peaks) <= 0:
         raise ValueError("Every parameter group has learning rate 0; give at least one group a positive rate.")

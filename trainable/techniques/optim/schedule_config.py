@@ -94,7 +94,7 @@ class ScheduleConfig:
         return ShapedSchedule(optimizer, **lengths, max_lr=max_lr, rise=warmup, shape=self._shape)
 
     def _shape(self, fraction: float) -> float:
-        """The share of the highest rate after the warm-up, at a fraction of what is left of the budget."""
+        """Share of the highest rate, at a fraction of the budget after the warm-up."""
         floor, left = self.min_lr_ratio, 1.0 - self.warmup_fraction
         match self.schedule_kind:
             case "one_cycle":

@@ -92,7 +92,7 @@ class Ranks:
         return taken, own_weights
 
     def sum_update(self, parameters: Iterable[nn.Parameter], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Sums over ranks what an update rests on: the gradients in place, and each named scalar.
+        """Sums over ranks the gradients of an update, in place, and each named scalar.
 
         A parameter that no rank has a gradient for keeps none.
         """
@@ -115,7 +115,7 @@ class Ranks:
         return dict(zip(terms, total.unbind(), strict=True))
 
     def merge(self, *accumulators: object) -> None:
-        """Leaves in each accumulator, on every rank, what all ranks have accumulated.
+        """Merges each accumulator over all ranks, on every rank.
 
         Raises:
             ValueError: an accumulator can't be merged.
@@ -171,7 +171,7 @@ def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks | None]:
 
 
 def taken_of(batch: Any, part: slice) -> Any:
-    """The samples of a batch: along the first axis of tensors and along lists, inside tuples and dicts."""
+    """Selects samples of a batch: along the first axis of tensors and along lists, inside tuples and dicts."""
     if isinstance(batch, Tensor):
         return batch[part] if batch.dim() else batch
     if isinstance(batch, list):
@@ -185,7 +185,7 @@ def taken_of(batch: Any, part: slice) -> Any:
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Consecutive gradients of one dtype, together about BUCKET_NUMBERS."""
+    """Groups consecutive gradients of one dtype into buckets of about BUCKET_NUMBERS."""
     bucket: list[Tensor] = []
     held = 0
     for gradient in gradients:

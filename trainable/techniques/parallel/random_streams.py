@@ -9,7 +9,7 @@ import torch
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """A seed of its own for each random stream of a run, so that no two draw the same numbers."""
+    """Derives a seed for each random stream of a run, so that no two draw the same numbers."""
     return int(np.random.SeedSequence([seed, *stream.encode()]).generate_state(1)[0])
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The gradient of a sum over ranks is the sum of their gradients."""
+    """Sum over ranks; its gradient is the sum of the ranks' gradients."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 class _OverRanks(nn.Module):
-    """The layer that it replaces, with the same parameters and buffers; comes before that layer's class."""
+    """Mixin that takes over parameters and buffers of the layer it replaces; list it before that layer's class."""
 
     dimensions: tuple[int, ...]
     """Allowed numbers of dimensions of the input."""

@@ -33,7 +33,7 @@ def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def copied(tree: Any, device: torch.device | str | None = None) -> Any:
-    """The same in tensors of its own on `device`, by default where they are; what is no tensor is copied, too."""
+    """Copies tensors to `device`, by default the one they are on; also copies everything else."""
     copies: dict[int, Any] = {}
 
     def copy_once(tensor: Tensor) -> Tensor:
