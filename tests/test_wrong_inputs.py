@@ -51,12 +51,12 @@ def rows(*, needs_ray: bool) -> list:
 
 
 @pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=False))
-def test_a_wrong_input_is_told_before_ray_starts_and_nothing_is_lost(call, forbidden_ray, command, sentence):
+def test_a_wrong_input_is_reported_before_ray_starts_and_nothing_is_lost(call, forbidden_ray, command, sentence):
     assert_told(*call(command), sentence)
 
 
 @pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=True))
-def test_more_than_there_is_is_told_and_not_waited_for(call, ray_of_two_cpus, command, sentence):
+def test_a_request_for_more_than_the_cluster_has_is_reported_without_waiting(call, ray_of_two_cpus, command, sentence):
     assert_told(*call(command), sentence)
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_another_process_writes_into_is_refused_by_every_command_t
         assert call("tuner.report results/moe/running --output elsewhere")[0] == 0
 
 
-def test_a_place_without_the_right_to_write_is_told(call, monkeypatch):
+def test_a_place_without_the_right_to_write_is_reported(call, monkeypatch):
     monkeypatch.setattr("trainable.reporting.output_folder.os.access", lambda *_: False)
     assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
 
@@ -90,7 +90,7 @@ def test_the_last_gpu_is_named_when_a_later_one_is_asked_for(call, monkeypatch):
     assert_told(*call(asked), "device is 'cuda:2', but the last CUDA device of this machine is cuda:1; use that.")
 
 
-def test_a_full_disk_is_told_with_what_to_do(call, ray_of_two_cpus, monkeypatch):
+def test_a_full_disk_is_reported_with_what_to_do(call, ray_of_two_cpus, monkeypatch):
     def fill_up(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "settings.json")
 

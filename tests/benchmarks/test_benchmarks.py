@@ -52,7 +52,7 @@ def test_ours_is_measured_in_every_claim_and_can_be_reported(name, no_peers):
     assert len(picture(claims).axes) >= len(claims)
 
 
-def test_a_peer_that_is_missing_is_said_in_the_table(no_peers):
+def test_a_peer_that_is_missing_is_reported_in_the_table(no_peers):
     console = Console(width=160, file=StringIO(), record=True)
     claims = training_step.measure(TINY)[:1] + metrics.measure(TINY)
     assert {claim.reached for claim in claims} == {None}

@@ -115,7 +115,7 @@ def test_without_a_device_the_command_says_so(capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_with_the_next_piece(tmp_path):
+def test_an_interrupted_run_continues_with_the_next_piece(tmp_path):
     file = tmp_path / "gpu.json"
     assert run(file, "kernels small") == DONE
     assert list(result.read(file)) == ["kernels small"]

@@ -84,7 +84,7 @@ def test_the_share_of_training_counts_what_lies_between_two_trials():
     assert overall_share(spans, num_slots=2) == pytest.approx(9 / 12)
 
 
-def test_a_run_that_sleeps_goes_on_from_its_checkpoint_to_its_end(tmp_path):
+def test_a_run_that_sleeps_continues_from_its_checkpoint_to_its_end(tmp_path):
     sleep = Sleep(folder=tmp_path, num_trials=1, num_epochs=2, seconds=0.0)
     begun, resumed = SleepingRun(sleep, "a"), SleepingRun(sleep, "a")
     assert begun.run_epoch().epoch == 1

@@ -29,7 +29,7 @@ def interrupted(size) -> list[Claim]:
     raise KeyboardInterrupt
 
 
-def test_an_interrupted_run_keeps_what_was_measured_and_goes_on_with_the_rest(results, monkeypatch, capsys):
+def test_an_interrupted_run_keeps_what_was_measured_and_continues_with_the_rest(results, monkeypatch, capsys):
     monkeypatch.setattr(command, "SECONDS", {"first": 1.0, "second": 1.0})
     monkeypatch.setattr(command, "BENCHMARKS", {"first": lambda size: [claim("a")], "second": interrupted})
     assert command.main([]) == command.INTERRUPTED

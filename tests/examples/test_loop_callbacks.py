@@ -49,7 +49,7 @@ def test_its_epochs_are_a_trials_and_it_is_tested_after_them(exported):
     assert run.handed_over.weights
 
 
-def test_it_goes_on_from_a_checkpoint_and_with_lightning_to_the_same_curve(exported, tmp_path):
+def test_it_continues_from_a_checkpoint_and_with_lightning_to_the_same_curve(exported, tmp_path):
     """The Trainer of transformers shuffles anew after a resume."""
     undisturbed = [result.metrics for result in results_of(open_run(exported, "cpu"))]
     run = open_run(exported, "cpu")

@@ -40,7 +40,7 @@ def test_the_plain_script_trains(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_script_of_optuna_searches_and_goes_on_with_its_study(tmp_path):
+def test_the_script_of_optuna_searches_and_continues_with_its_study(tmp_path):
     code = "import optuna_loop; print(len(optuna_loop.main(trials=2).trials))"
     assert run(tmp_path, code).split()[-1] == "2"
     assert run(tmp_path, code).split()[-1] == "4"

@@ -27,7 +27,7 @@ def test_a_small_set_lies_on_the_device_and_gives_the_batches_of_the_cpu(opened,
         assert torch.equal(masks.cpu(), expected_masks)
 
 
-def test_a_checkpoint_of_a_device_goes_on_on_a_cpu(opened, device, tmp_path):
+def test_a_checkpoint_of_a_device_continues_on_a_cpu(opened, device, tmp_path):
     config, splits = opened("moe", **PLAIN)
     run = TrainingRun(config, splits, device=device)
     run.run_epoch()
@@ -42,7 +42,7 @@ def test_a_checkpoint_of_a_device_goes_on_on_a_cpu(opened, device, tmp_path):
     assert here["loss"] == pytest.approx(there["loss"], rel=0.01)
 
 
-def test_a_checkpoint_of_a_cpu_goes_on_on_a_device(opened, device, tmp_path):
+def test_a_checkpoint_of_a_cpu_continues_on_a_device(opened, device, tmp_path):
     config, splits = opened("moe", **PLAIN)
     run = TrainingRun(config, splits, device=CPU)
     run.run_epoch()

@@ -107,7 +107,7 @@ def test_the_documented_loop_trains_saves_the_best_and_resumes(loader, tmp_path)
     assert trainer.get_training_summary()["global_step"] == 6 * 2
 
 
-def test_multi_stage_training_starts_its_second_schedule_anew(loader):
+def test_multi_stage_training_restarts_the_schedule_in_its_second_stage(loader):
     model = MyCODModel()
     first = trainer_for(model, torch.optim.AdamW(model.parameters(), lr=1e-4), enable_progressive_aug=False)
     first.train_epoch(loader, 0)
@@ -144,7 +144,7 @@ def test_every_technique_may_be_assigned_by_its_name(loader):
     assert 0.0 < moved <= 1e-3
 
 
-def test_the_pages_script_goes_on_after_the_last_epoch_to_the_same_weights(loader, tmp_path, monkeypatch):
+def test_the_pages_script_continues_after_the_last_epoch_to_the_same_weights(loader, tmp_path, monkeypatch):
     def weights_after(*epochs_of_each_process):
         (tmp_path / "last.pt").unlink(missing_ok=True)
         for epochs in epochs_of_each_process:

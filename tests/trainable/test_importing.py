@@ -37,13 +37,13 @@ def test_what_is_frozen_is_not_looked_through_again_and_what_comes_later_is():
     assert any(one is later for one in gc.get_objects())
 
 
-def test_a_process_that_froze_a_library_which_counts_leaks_ends_without_a_word():
+def test_a_process_that_froze_a_library_which_counts_leaks_ends_silently():
     code = "from trainable.console.process import freeze_imports\nimport torchvision\nfreeze_imports()"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout + ended.stderr == ""
 
 
-def test_what_was_imported_is_not_looked_through_when_the_collector_goes_on():
+def test_the_resumed_collector_skips_what_was_imported():
     with collector_paused():
         imported = [{"number": number} for number in range(10)]
     assert any(one is imported for one in gc.get_objects(generation=2))

@@ -181,7 +181,7 @@ def test_the_command_judges_what_it_can_read_and_counts_the_rest(tmp_path, caplo
     assert [row["picture"].rsplit("/")[-1] for row in rows(tmp_path)] == ["plate.png", "broken.jpg"]
 
 
-def test_as_json_a_name_is_as_it_is_and_not_as_a_spreadsheet_needs_it(tmp_path, monkeypatch, capsys):
+def test_json_holds_the_name_itself_and_not_its_escaped_form_for_spreadsheets(tmp_path, monkeypatch, capsys):
     export(tmp_path, "dishes", class_names=["+ve", "-ve"])
     save_picture(tmp_path / "+a.png", (64, 64))
     monkeypatch.chdir(tmp_path)
@@ -193,7 +193,7 @@ def test_as_json_a_name_is_as_it_is_and_not_as_a_spreadsheet_needs_it(tmp_path, 
 
 # An interrupted reader leaves its file to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-def test_an_interruption_keeps_what_is_predicted_and_the_same_command_goes_on(tmp_path, caplog):
+def test_an_interruption_keeps_predictions_and_the_same_command_continues(tmp_path, caplog):
     caplog.set_level("INFO", "trainable")
     export(tmp_path, "agroforestry")
     save_picture(tmp_path / "pictures" / "a.png", (64, 64))
@@ -246,7 +246,7 @@ def test_weights_of_another_network_are_refused(tmp_path, caplog):
         ("leaf_pretrain", "pictures", ["--overlay"], "leaf_pretrain has nothing to draw; leave it out."),
     ],
 )
-def test_what_cannot_be_done_is_told_before_anything_is_written(
+def test_what_cannot_be_done_is_reported_before_anything_is_written(
     tmp_path, caplog, workload, images, arguments, sentence
 ):
     export(tmp_path, workload)

@@ -55,7 +55,7 @@ def test_pictures_of_every_mode_and_name_are_predicted(folder, pictures, caplog)
     assert predicted(pictures) == expected
 
 
-def test_each_file_that_is_no_picture_is_told_and_counted(folder, pictures, caplog):
+def test_each_file_that_is_no_picture_is_reported_and_counted(folder, pictures, caplog):
     Image.fromarray(np.zeros((20, 24), np.uint16)).save(pictures / "deep.png")
     (pictures / "dead.png").symlink_to("nowhere.png")
     (pictures / "text.jpg").write_text("no picture")

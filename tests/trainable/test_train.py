@@ -178,7 +178,7 @@ def test_epochs_and_seed_of_the_command_line_replace_those_of_the_file(train, cu
     assert curve("other")[0]["objective"] != curve()[0]["objective"]
 
 
-def test_resumed_with_more_epochs_the_configuration_beside_the_curve_says_so(train, curve, tmp_path):
+def test_a_resume_with_more_epochs_is_noted_in_the_configuration_file(train, curve, tmp_path):
     train()
     assert train("out", "--epochs", "5", "--resume") == 0
     assert [epoch["epoch"] for epoch in curve()] == [1, 2, 3, 4, 5]
@@ -272,7 +272,7 @@ def test_other_data_than_the_configuration_was_found_on_is_refused_with_what_dif
     assert "--data" in caplog.text
 
 
-def test_data_that_was_moved_away_since_is_told_with_what_to_do(config_file, train, caplog):
+def test_data_that_was_moved_away_since_is_reported_with_what_to_do(config_file, train, caplog):
     exported = read_exported_config(config_file)
     moved = replace(exported.config.data, source="/moved/away")
     write_exported_config(config_file, replace(exported, config=replace(exported.config, data=moved)))
@@ -306,7 +306,7 @@ def test_a_damaged_checkpoint_is_a_sentence(train, tmp_path, caplog):
     assert "checkpoint.pt can't be read as a checkpoint" in caplog.text
 
 
-def test_without_room_for_the_weights_a_sentence_says_where_and_a_resume_writes_them(train, tmp_path, caplog):
+def test_without_space_for_the_weights_a_sentence_says_where_and_a_resume_writes_them(train, tmp_path, caplog):
     assert train() == 0
     weights = tmp_path / "out" / "weights.pt"
     before = weights.read_bytes()
@@ -367,7 +367,7 @@ def test_a_device_that_is_not_there_is_a_sentence(device, sentence, monkeypatch)
         chosen_device(device)
 
 
-def test_it_trains_where_ray_and_optuna_are_not_installed_and_says_how_it_goes(config_file, tmp_path):
+def test_it_trains_and_logs_where_ray_and_optuna_are_not_installed(config_file, tmp_path):
     code = """
 import sys
 sys.modules.update(ray=None, optuna=None, tuner=None, search_spaces=None)

@@ -512,7 +512,7 @@ def rebalancing(trainer):
     )
 
 
-def test_a_response_to_collapse_is_said_and_counted(caplog):
+def test_a_response_to_collapse_is_logged_and_counted(caplog):
     trainer = trainer_of(
         lambda: RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True
     )
@@ -535,7 +535,7 @@ def test_an_epoch_judges_the_experts_once_for_metrics_verdict_and_response(monke
     assert (metrics["collapse_collapsed"], metrics["collapse_acts"]) == (True, 1)
 
 
-def test_images_that_a_loader_normalised_are_refused_until_their_range_is_said():
+def test_images_that_a_loader_normalised_are_refused_until_their_range_is_given():
     normalised = [(images * 4 - 2, masks) for images, masks in batches()]
     with pytest.raises(ValueError, match=r"reach from -2.* to .*, but augmentation works in \[0, 1\]"):
         trainer_of(enable_progressive_aug=True).train_epoch(normalised, 0)

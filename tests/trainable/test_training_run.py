@@ -131,7 +131,7 @@ def test_the_test_split_leaves_no_trace_in_the_training(begin, tmp_path):
     assert (tmp_path / "after.pt").read_bytes() == (tmp_path / "before.pt").read_bytes()
 
 
-def test_saved_and_restored_in_a_new_process_a_run_goes_on_as_if_never_interrupted(begin, tmp_path):
+def test_saved_and_restored_in_a_new_process_a_run_continues_as_if_never_interrupted(begin, tmp_path):
     whole = begin(EVERYTHING)
     first = whole.run_epoch()
     whole.save(tmp_path / "checkpoint.pt")
@@ -404,11 +404,11 @@ def test_early_stopping_and_the_best_epoch_continue_after_a_resume(begin, tmp_pa
     )
 
 
-def test_keeping_the_best_epoch_leaves_the_curve_as_it_is(begin):
+def test_keeping_the_best_epoch_does_not_change_the_curve(begin):
     assert same_to_the_bit(curve(begin(EVERYTHING)), curve(begin(EVERYTHING | {"best_epoch": False})))
 
 
-def test_masks_that_are_all_0_are_told_in_the_log_and_in_the_last_line(begin, caplog):
+def test_masks_that_are_all_0_are_reported_in_the_log_and_in_the_last_line(begin, caplog):
     run = begin(max_epochs=3)
     run.trainer.model.register_forward_hook(
         lambda model, inputs, output: replace(output, predictions=output.predictions - 50)

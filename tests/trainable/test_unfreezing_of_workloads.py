@@ -77,7 +77,7 @@ def test_a_block_that_joins_starts_with_fresh_moments_at_the_rate_of_the_moment(
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2])
-def test_a_resumed_training_goes_on_to_the_bit(opened, stopped_after, tmp_path):
+def test_a_resumed_training_continues_to_the_bit(opened, stopped_after, tmp_path):
     whole = TrainingRun(*opened)
     curve = [whole.run_epoch().metrics for _ in range(3)]
     first = TrainingRun(*opened)

@@ -91,7 +91,7 @@ def test_each_member_looks_as_its_configuration_says(trained_search, tmp_path, m
         assert found["accuracy"] == pytest.approx((expected.argmax(axis=1) == test.labels).mean())
 
 
-def test_the_command_says_each_member_and_all_together_and_keeps_the_numbers(folder, capsys):
+def test_the_command_prints_each_member_and_the_ensemble_and_saves_the_numbers(folder, capsys):
     assert main([str(folder), "--top", "2", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     kept = json.loads((folder / "ensemble.json").read_text())

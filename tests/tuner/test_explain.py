@@ -53,7 +53,7 @@ def told_of(folder, number):
     return "\n".join(explain_trial(search, search.trials[number]))
 
 
-def test_a_stopped_trial_is_told_with_the_rung_its_value_the_cutoff_and_its_rank_then_and_in_the_end(folder):
+def test_a_stopped_trial_is_explained_with_its_rung_value_cutoff_and_rank_then_and_in_the_end(folder):
     told = told_of(folder, 1)
     assert f"Trial {NAMES[1]} stopped at epoch 1 (rung 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in told
     assert "Rung 1 (epoch 1): 0.400, rank 2 of 2 so far, cutoff 0.500: stopped; final rank 3 of 3." in told
@@ -61,7 +61,7 @@ def test_a_stopped_trial_is_told_with_the_rung_its_value_the_cutoff_and_its_rank
     assert "max_lr 3e-05 (0.001)" in told
 
 
-def test_a_diverged_trial_is_told_with_the_term_the_epoch_and_the_step(folder):
+def test_a_diverged_trial_is_explained_with_term_epoch_and_step(folder):
     told = told_of(folder, 3)
     assert f"Trial {NAMES[3]} diverged in epoch 1 at step 17: loss was nan." in told
     assert "avoids similar ones" in told
@@ -73,7 +73,7 @@ def test_the_default_is_not_compared_with_itself(folder):
     assert "default 0." not in told
 
 
-def test_the_search_tells_how_trials_ended_why_one_is_exported_and_by_how_much(folder):
+def test_the_search_explains_how_trials_ended_why_one_is_exported_and_by_how_much(folder):
     told = "\n".join(explain_search(read_search(folder), folder))
     assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
     led = (
@@ -87,7 +87,7 @@ def test_the_search_tells_how_trials_ended_why_one_is_exported_and_by_how_much(f
     )
 
 
-def test_a_leader_that_plateaued_is_told_with_its_own_epoch(folder):
+def test_a_leader_that_plateaued_is_explained_with_its_own_epoch(folder):
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
     cut = [line for line in lines if not ((NAMES[2] in line or NAMES[0] in line) and '"epoch": 3' in line)]
     (folder / "trials.jsonl").write_text("".join(cut))
@@ -170,7 +170,7 @@ def test_a_folder_without_a_search_is_a_sentence(tmp_path, capsys):
     assert "holds no search" in capsys.readouterr().err
 
 
-def test_a_file_that_can_not_be_read_is_told(folder, capsys):
+def test_a_file_that_cannot_be_read_is_reported(folder, capsys):
     (folder / "confirm.jsonl").mkdir()
     assert main([str(folder)]) == 2
     assert capsys.readouterr().err.startswith("error: ")

@@ -169,7 +169,7 @@ def test_a_checkpoint_that_only_the_store_has_is_fetched(folder, tmp_path):
     assert trained_weights(folder, record.leader).keys() == torch.load(folder / "best/weights.pt").keys()
 
 
-def test_a_checkpoint_that_the_store_has_not_or_that_can_not_be_fetched_is_told_with_the_store(
+def test_a_checkpoint_that_the_store_has_not_or_that_cannot_be_fetched_is_reported_with_the_store(
     folder, tmp_path, caplog
 ):
     to_a_store(folder, tmp_path / "store")
@@ -270,7 +270,7 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
     assert "epoch" not in said.out
 
 
-def test_a_verification_that_can_not_be_done_leaves_a_script_nothing_to_read(folder, capsys):
+def test_a_verification_that_cannot_be_done_leaves_a_script_nothing_to_read(folder, capsys):
     settings = json.loads((folder / "settings.json").read_text())
     settings["data_fingerprint"] |= {"test": "00" * 32}
     (folder / "settings.json").write_text(json.dumps(settings))

@@ -34,7 +34,7 @@ def test_a_duration_in_a_sentence_has_its_unit(seconds, words):
     assert formatting.about(seconds) == words
 
 
-def test_a_gain_is_said_in_words():
+def test_a_gain_is_formatted_as_better_or_worse():
     assert (formatting.gain(0.0314), formatting.gain(-0.2)) == ("0.031 better", "0.200 worse")
     assert formatting.gain(0.0) == "no better"
     assert (formatting.gain(0.00062), formatting.gain(-4.7e-6)) == ("0.00062 better", "4.7e-06 worse")

@@ -39,7 +39,7 @@ def test_the_time_left_is_that_of_what_runs(finished_folder, tmp_path):
         assert said(confirm=0) == so_far
 
 
-def test_a_configuration_is_told_beside_the_default(trained_folder):
+def test_a_configuration_is_shown_with_the_default(trained_folder):
     search = read_search(trained_folder)
     table = page_data.configuration(search, search.leader)
     different = table[table["differs"]]
@@ -59,11 +59,11 @@ def test_checkpoints_are_those_on_disk_with_their_sizes(trained_folder):
     assert elsewhere.empty
 
 
-def test_the_load_of_the_machine_is_told():
+def test_the_load_of_the_machine_is_shown():
     assert page_data.machine()["CPUs busy"].endswith(f"of {os.cpu_count()}")
 
 
-def test_the_gpus_are_told_as_the_driver_knows_them(tmp_path, monkeypatch):
+def test_the_gpus_are_shown_as_the_driver_reports_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert page_data.gpus().empty
     driver = tmp_path / "nvidia-smi"
@@ -192,7 +192,7 @@ def test_a_configuration_of_another_version_leaves_the_rest_of_the_page(finished
 
 @needs_streamlit
 @pytest.mark.parametrize("name", ["settings.json", "trials.jsonl", "confirm.jsonl", "trivial.json"])
-def test_a_file_that_is_damaged_while_the_page_is_open_is_told_on_it(finished_folder, tmp_path, name):
+def test_a_file_that_is_damaged_while_the_page_is_open_is_reported_on_it(finished_folder, tmp_path, name):
     from streamlit.testing.v1 import AppTest
 
     folder = shutil.copytree(finished_folder, tmp_path / "run")

@@ -36,7 +36,7 @@ def report_of(recorder) -> str:
     return write_report(recorder.folder).read_text()
 
 
-def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(reported):
+def test_the_report_compares_the_winner_with_the_default_at_the_same_epoch(reported):
     search, text = read_search(reported), (reported / "report.md").read_text()
     best, default = (trial.objective_at(12) for trial in (search.leader, search.default_trial))
     assert f"**Trial {search.leader.name} is {best - default:.3f} better than the default configuration: " in text
@@ -44,7 +44,7 @@ def test_the_report_tells_the_winner_beside_the_default_at_the_same_epoch(report
     assert f"| `max_lr` | 0.003 | {search.leader.params['max_lr']:.3g} |" in text
 
 
-def test_the_page_lies_beside_the_report_and_every_trial_has_its_line(reported):
+def test_the_page_is_written_next_to_the_report_with_a_row_for_every_trial(reported):
     text = (reported / "report.md").read_text()
     assert "their curves in `report.html`" in text
     assert (reported / "report.html").is_file()
@@ -80,7 +80,7 @@ def test_the_table_has_each_parameter_in_its_column_and_reads_back(reported):
     assert diverged["objective"].tolist() == pytest.approx(measured)
 
 
-def test_a_confirmation_is_told_with_its_spread_and_its_doubt(copied):
+def test_a_confirmation_is_reported_with_its_interval_and_its_doubt(copied):
     search = read_search(copied)
     default, winner = search.default_trial.name, search.leader.name
     values = {(default, 1): 0.70, (default, 2): 0.75, (winner, 1): 0.80, (winner, 2): 0.74}
@@ -105,7 +105,7 @@ def test_above_its_sections_a_report_claims_only_what_holds_for_what_is_exported
     assert any(f"On the test split, trial {other} is" in section for section in sections)
 
 
-def test_an_interrupted_search_says_how_to_go_on(synthetic_search):
+def test_an_interrupted_search_says_how_to_continue(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=40)
     text = report_of(synthetic.recorder)

@@ -96,7 +96,7 @@ def test_a_search_runs_to_its_end_and_every_trial_ends_once(tmp_path, pair):
 
 
 @EACH_LINE_OR_SOME
-def test_killed_after_any_line_a_search_in_one_slot_goes_on_as_an_undisturbed_one(tmp_path, every, pair):
+def test_killed_after_any_line_a_search_in_one_slot_continues_as_an_undisturbed_one(tmp_path, every, pair):
     """The promise that makes the records the only truth: nothing else is needed to go on."""
     undisturbed = new_search(tmp_path / "undisturbed", **pair)
     play(undisturbed)
@@ -148,7 +148,7 @@ def folder(tmp_path):
     return new_search(tmp_path / "run", scheduler="none", num_trials=2)
 
 
-def test_a_leg_whose_process_died_goes_on_from_the_last_checkpoint_until_it_failed_too_often_in_a_row(folder):
+def test_a_leg_whose_process_died_continues_from_the_last_checkpoint_until_it_failed_too_often_in_a_row(folder):
     with opened(folder) as session:
         leg = session.next_leg()
         assert session.take(leg.trial, report_of(leg, 1))
@@ -166,7 +166,7 @@ def test_a_leg_whose_process_died_goes_on_from_the_last_checkpoint_until_it_fail
     assert (trial.outcome, trial.sentence) == (Outcome.FAILED, "failed after epoch 2: RuntimeError: no such device")
 
 
-def test_a_trial_whose_machine_is_gone_goes_on_elsewhere_as_often_as_that_happens(folder):
+def test_a_trial_whose_machine_is_gone_continues_elsewhere_as_often_as_that_happens(folder):
     with opened(folder) as session:
         leg = session.next_leg()
         session.take(leg.trial, report_of(leg, 1))
@@ -336,7 +336,7 @@ def test_a_trial_whose_checkpoint_was_lost_starts_over_and_counts_each_epoch_onc
     assert list(search.by_name[leg.trial].results) == list(range(1, len(search.by_name[leg.trial].results) + 1))
 
 
-def test_a_trial_that_starts_over_and_dies_goes_on_from_where_it_is_and_fails_in_the_end(tmp_path):
+def test_a_trial_that_starts_over_and_dies_continues_from_where_it_is_and_fails_in_the_end(tmp_path):
     folder = new_search(tmp_path / "run", scheduler="none", num_trials=1)
     play(folder, max_epochs=3)
     with opened(folder) as session:

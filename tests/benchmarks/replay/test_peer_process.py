@@ -98,7 +98,7 @@ def stand_ins(monkeypatch):
         ("leaves-the-range", "(rate is -1, but must be from 0.0001 to 1): a library prints what it likes"),
     ],
 )
-def test_how_a_peer_failed_is_told_with_its_last_words(peer, what, stand_ins, monkeypatch):
+def test_how_a_peer_failed_is_reported_with_its_last_words(peer, what, stand_ins, monkeypatch):
     if peer == "hangs-up":
         monkeypatch.setattr("benchmarks.replay.peer_process.process.PATIENCE_SECONDS", 0.1)
     if peer == "thinks-for-ever":

@@ -175,7 +175,7 @@ def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_othe
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("policy", ["ours-told", "stock-told"])
-def test_who_is_told_its_row_gets_each_row_once_and_the_nearest_that_is_left(policy):
+def test_who_is_reported_its_row_gets_each_row_once_and_the_nearest_that_is_left(policy):
     rows = np.random.default_rng(0).uniform(0.1, 1.0, size=(12, 2))
     problem = TableProblem("t", ["rate", "width"], rows, rows[:, :1] + np.zeros((12, 3)), mode="min")
     setting = Setting(problem=problem, slots=1, seed=0, grace_epochs=1)
@@ -247,7 +247,7 @@ def test_what_diverged_in_a_past_search_has_no_value_from_then_on_and_is_never_t
     assert problem.curve({"lr": 0.3}).times.tolist() == [2.0, 4.0, 6.0]
 
 
-def test_the_command_writes_a_table_and_a_picture_and_goes_on_where_it_stood(tmp_path, monkeypatch):
+def test_the_command_writes_a_table_and_a_picture_and_continues_where_it_stood(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.replay.__main__._results", lambda jobs, processes: map(run_job, jobs))
     options = ["--policies", "ours", "random+asha", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
     assert main(options) == 0
@@ -295,7 +295,7 @@ def measured(x, *, noise, seed):
     return values
 
 
-def test_wrong_options_are_told(tmp_path, capsys):
+def test_wrong_options_are_reported(tmp_path, capsys):
     assert main(["--noise", "-1"]) == 2
     assert "--noise is -1; it must be 0 or more" in capsys.readouterr().err
     assert main(["--table", str(tmp_path / "none.npz")]) == 2

@@ -28,7 +28,7 @@ def in_this_process(monkeypatch):
     return run
 
 
-def test_each_command_runs_on_the_records_and_is_told_apart_from_a_slow_machine(in_this_process, capsys):
+def test_each_command_runs_on_the_records_and_is_reported_apart_from_a_slow_machine(in_this_process, capsys):
     claims = report_and_resume.measure(TINY)
     assert sorted(in_this_process) == [
         "benchmarks.searches.first_decision",
@@ -66,7 +66,7 @@ def test_after_an_interrupted_search_the_first_decision_is_about_no_trial_that_w
     assert decided in [trial.name for trial in read_search(tmp_path / "search").trials]
 
 
-def test_a_command_that_fails_is_said_with_what_it_wrote():
+def test_a_command_that_fails_is_reported_with_what_it_wrote():
     assert report_and_resume.cpu_seconds("-c", "sum(range(10**6))") > 0
     with pytest.raises(RuntimeError, match=r"ended \(1\): no such folder"):
         report_and_resume.cpu_seconds("-c", "raise SystemExit('no such folder')")

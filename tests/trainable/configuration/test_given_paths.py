@@ -16,7 +16,7 @@ def test_weights_have_their_absolute_path(tmp_path, monkeypatch, name, given):
 
 
 @pytest.mark.parametrize("word", ["scratch", "imagenet", "package:some", "gone.pt", None])
-def test_a_word_stays_one(tmp_path, monkeypatch, word):
+def test_a_word_stays_unchanged(tmp_path, monkeypatch, word):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scratch").touch()
     assert with_found_files({"weights": word}) == {"weights": word}

@@ -192,7 +192,7 @@ def test_what_is_not_found_is_a_sentence(name, text, sentence):
         ("NET = 5\n", r":NET is of type int; it must be a str or float"),
     ],
 )
-def test_a_module_that_cannot_be_used_is_told_by_file_and_line(file, source, sentence):
+def test_a_module_that_cannot_be_used_is_reported_by_file_and_line(file, source, sentence):
     file.write_text(source)
     with pytest.raises(ValueError, match=sentence):
         loaded(f"{file}:NET", (str, float))
@@ -207,6 +207,6 @@ def test_a_workload_of_the_users_is_the_task_of_its_reference(file):
     assert get_task(find(f"{file}:Mine").text).name == "mine"
 
 
-def test_a_class_that_is_no_task_is_told(file):
+def test_a_class_that_is_no_task_is_reported(file):
     with pytest.raises(ValueError, match=r":Net is the class Net; it must derive from trainable\.tasks\.task\.Task"):
         get_task(find(f"{file}:Net").text)

@@ -75,7 +75,7 @@ def test_every_command_runs_this_way():
     assert {path.name for path in commands if "run_main(main)" not in sources[path]} <= {"page_view.py"}
 
 
-def test_an_error_of_the_system_is_said_with_its_file_and_without_its_number():
+def test_an_os_error_is_printed_with_its_file_and_without_its_number():
     assert error_line(OSError(28, "No space left on device", "a/b")) == (
         "error: a/b: No space left on device; make room there, and run the command again.\n"
     )

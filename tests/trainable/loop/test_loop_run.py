@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_curve_whatever_else_draws_in_between():
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_a_loop_goes_on_from_a_checkpoint_to_the_same_curve(tmp_path, epoch):
+def test_a_loop_continues_from_a_checkpoint_to_the_same_curve(tmp_path, epoch):
     undisturbed, run = curve(run_of(noisy)), run_of(noisy)
     for _ in range(epoch):
         run.run_epoch()
@@ -138,7 +138,7 @@ def test_one_number_that_is_returned_twice_is_an_error():
         run.test()
 
 
-def test_weights_that_were_handed_over_stay_while_the_code_after_the_loop_goes_on_with_the_model():
+def test_weights_that_were_handed_over_stay_while_the_code_after_the_loop_continues_with_the_model():
     def train(params, trial):
         model = nn.Linear(1, 1)
         nn.init.constant_(model.weight, 1.0)

@@ -227,7 +227,7 @@ def test_without_auxiliary_heads_or_weight_only_the_prediction_counts() -> None:
         assert (supervised.total.item(), supervised.aux.item()) == (plain.item(), 0)
 
 
-def test_a_criterion_of_pytorch_works_as_it_is_on_half_precision_outputs() -> None:
+def test_a_criterion_of_pytorch_works_unchanged_on_half_precision_outputs() -> None:
     logits, masks = _batch(2)
     output = _output(logits.half(), (F.avg_pool2d(logits, 2).half(),))
     supervised = deep_supervision(output, masks, nn.BCEWithLogitsLoss())

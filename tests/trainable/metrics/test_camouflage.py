@@ -127,7 +127,7 @@ def test_an_empty_mask_is_counted_and_agrees_with_an_empty_decision() -> None:
     assert values["f_measure_max"] == 0.0
 
 
-def test_on_an_image_without_an_object_each_metric_says_what_the_documents_say() -> None:
+def test_each_metric_of_an_image_without_an_object_is_as_documented() -> None:
     mask = torch.zeros(1, 1, 8, 8)
     quarter = mask.clone()
     quarter[..., :2] = 1

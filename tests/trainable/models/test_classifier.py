@@ -47,7 +47,7 @@ def test_what_was_exported_starts_another_training_of_its_backbone(tmp_path):
         assert torch.equal(second.backbone.state_dict()[name], tensor), name
 
 
-def test_gradient_checkpointing_leaves_the_gradient_as_it_is():
+def test_gradient_checkpointing_does_not_change_the_gradient():
     gradients = []
     for checkpointing in (False, True):
         model = classifier()

@@ -57,7 +57,7 @@ def test_a_crown_over_three_tiles_is_held_together_by_the_middle_one():
     assert (crown.extent, crown.score) == (box, 0.9)
 
 
-def test_crowns_come_the_surest_first_and_none_is_lost():
+def test_crowns_are_sorted_by_score_and_none_is_lost():
     rng = np.random.default_rng(0)
     finds = [found(LEFT, (x, 10, x + 4, 14), score=float(rng.uniform(0.1, 1))) for x in range(0, 32, 5)]
     crowns = merge_crowns(finds)

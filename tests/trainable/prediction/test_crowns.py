@@ -37,7 +37,7 @@ def net(task, config):
 
 
 @torch.no_grad()
-def test_of_a_picture_of_one_tile_it_says_what_the_evaluation_is_given(task, config, net, tmp_path):
+def test_a_picture_of_one_tile_is_predicted_as_in_the_evaluation(task, config, net, tmp_path):
     data = task.open_data(config, cache_dir=tmp_path).test
     ((images, targets),) = task.evaluation_batches(config, data, torch.device("cpu"))
     scores = task.build_supervision(config).evaluate(net, images, targets).scores
@@ -140,7 +140,7 @@ def test_a_picture_without_a_sure_crown_says_what_was_found_below():
     )
 
 
-def test_a_kind_that_is_called_as_a_column_has_one_of_its_own():
+def test_a_kind_with_the_name_of_a_column_gets_a_column_of_its_own():
     mask = np.ones((2, 2), bool)
     crowns = tuple(
         FoundCrown(label=label, score=0.9, box=(0.0, 0.0, 2.0, 2.0), extent=(0, 0, 2, 2), mask=mask)

@@ -61,7 +61,7 @@ def test_a_row_names_the_files_of_its_picture_and_they_hold_it(opened, pictures)
     assert (drawn[-1] != 100).any()
 
 
-def test_a_later_call_goes_on_with_the_pictures_that_have_no_row(opened, pictures):
+def test_a_later_call_continues_with_the_pictures_that_have_no_row(opened, pictures):
     predict(opened(), pictures[:2])
     first = opened()
     before = (first.path / "predictions.csv").read_text()
@@ -84,7 +84,7 @@ def test_a_row_that_was_cut_off_and_one_whose_file_is_gone_are_predicted_again(o
     assert {row["picture"] for row in rows(opened())} == {str(picture) for picture in pictures}
 
 
-def test_a_folder_of_other_weights_is_refused_and_stays_as_it_is(opened, pictures, tmp_path):
+def test_a_folder_of_other_weights_is_refused_and_not_changed(opened, pictures, tmp_path):
     predict(opened(), pictures[:1])
     before = (tmp_path / "out" / "predictions.csv").read_bytes()
     with pytest.raises(ValueError, match="another --overlay; give another --output"):

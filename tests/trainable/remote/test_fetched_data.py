@@ -39,7 +39,7 @@ def test_a_folder_is_fetched_once(there, tmp_path):
     assert contents(local_source(f"file://{there}/set", tmp_path / "cache")) == contents(first)
 
 
-def test_what_has_changed_there_is_fetched_anew(there, tmp_path):
+def test_what_has_changed_there_is_fetched_again(there, tmp_path):
     first = local_source(f"file://{there}/set", tmp_path / "cache")
     (there / "set/images/b.png").write_text("b")
     second = local_source(f"file://{there}/set", tmp_path / "cache")
@@ -60,7 +60,7 @@ def test_an_archive_is_found_without_a_list_of_its_folder(there, tmp_path, monke
     assert contents(local_source(f"file://{archive}", tmp_path / "cache")) == contents(str(there / "set"))
 
 
-def test_a_file_that_does_not_arrive_is_told_and_leaves_nothing(there, tmp_path, monkeypatch):
+def test_a_file_that_does_not_arrive_is_reported_and_leaves_nothing(there, tmp_path, monkeypatch):
     listed = RemoteFolder(f"file://{there}/set").names()
     monkeypatch.setattr(RemoteFolder, "names", lambda remote: listed | {"images/b.png": 3})
     with pytest.raises(ValueError, match=r"can't be fetched: images/b.png was removed while it was fetched\."):
@@ -68,14 +68,14 @@ def test_a_file_that_does_not_arrive_is_told_and_leaves_nothing(there, tmp_path,
     assert not [path for path in (tmp_path / "cache/fetched").iterdir() if path.is_dir()]
 
 
-def test_a_damaged_archive_is_told_and_leaves_nothing(there, tmp_path):
+def test_a_damaged_archive_is_reported_and_leaves_nothing(there, tmp_path):
     (there / "set.zip").write_text("no archive")
     with pytest.raises(ValueError, match=r"--data file://.*/set.zip can't be unpacked: .*\. Make the archive again\."):
         local_source(f"file://{there}/set.zip", tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache/fetched").iterdir() if path.is_dir()]
 
 
-def test_where_nothing_is_is_told(tmp_path):
+def test_an_address_without_data_is_reported(tmp_path):
     with pytest.raises(ValueError, match=r"--data is file://.*, where there is no file"):
         local_source(f"file://{tmp_path}/set", tmp_path / "cache")
 

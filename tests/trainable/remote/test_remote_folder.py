@@ -56,7 +56,7 @@ def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):
     assert remote.names() == {}
 
 
-def test_what_arrives_is_told(remote, tmp_path):
+def test_what_arrives_is_reported(remote, tmp_path):
     (tmp_path / "here").write_bytes(b"weights")
     remote.put(tmp_path / "here", "name")
     arrived: list[int] = []
@@ -75,7 +75,7 @@ def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path, monkeypatch, nam
         remote.names()
 
 
-def test_an_address_that_no_library_knows_is_told():
+def test_an_address_that_no_library_knows_is_reported():
     with pytest.raises(ValueError, match="No library here opens nowhere:// addresses"):
         RemoteFolder("nowhere://bucket/results")
 

@@ -16,7 +16,7 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path):
     assert finished_epochs(curve) == [EPOCH]
 
 
-def test_a_curve_without_an_epoch_is_told(tmp_path):
+def test_a_curve_without_an_epoch_is_reported(tmp_path):
     (tmp_path / "curve.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"curve\.jsonl holds no epoch"):
         read_curve(tmp_path / "curve.jsonl")

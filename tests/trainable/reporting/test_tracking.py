@@ -30,7 +30,7 @@ def _environment_afterwards_as_before():
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_tracker_that_is_not_installed_is_told_with_the_extra_that_installs_it(name, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_reported_with_the_extra_that_installs_it(name, monkeypatch):
     monkeypatch.setattr(tracking, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"--track {name} needs its package; .* 'vision-tuner\[{name}\]'"):
         check_trackers([name])
@@ -47,7 +47,7 @@ def test_what_keeps_a_tracker_quiet_and_offline_is_set_before_it_is_imported(mon
 
 
 @pytest.mark.parametrize("fault", ["from google import gone", "raise TypeError('Descriptors cannot be created')"])
-def test_a_tracker_that_is_installed_and_can_not_be_imported_is_told_with_the_reason(fault, tmp_path, monkeypatch):
+def test_a_tracker_that_is_installed_and_cannot_be_imported_is_reported_with_the_reason(fault, tmp_path, monkeypatch):
     package = tmp_path / "mlflow"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -35,7 +35,7 @@ def lines(caplog):
     logging.getLogger("trainable").removeHandler(handler)
 
 
-def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
+def test_a_step_is_announced_at_once_and_again_until_it_ends(lines):
     with Waiting("Starting Ray", pauses_seconds=repeat(0.001)):
         assert lines.messages[0] == "Starting Ray ..."
         assert lines.are_enough.wait(timeout=60)
@@ -44,7 +44,7 @@ def test_a_step_is_said_at_once_and_again_until_it_ends(lines):
     assert not [thread for thread in threading.enumerate() if thread.name == "Starting Ray"]
 
 
-def test_a_step_that_counts_says_how_far_it_is(lines):
+def test_a_counted_step_shows_its_progress(lines):
     is_counted = threading.Event()
 
     def pauses():

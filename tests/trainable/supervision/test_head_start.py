@@ -71,7 +71,7 @@ def test_a_class_without_an_image_starts_low_but_within_reach(opened):
     assert model.head.bias.tolist() == [0.0, *[LEAST_LOGIT] * 4, 0.0, *[LEAST_LOGIT] * 2]
 
 
-def test_a_training_starts_there_its_average_too_and_goes_on_from_a_checkpoint_without_another_start(opened, tmp_path):
+def test_training_and_average_start_there_and_a_checkpoint_continues_without_another_start(opened, tmp_path):
     run, random = run_of(opened, **STILL), run_of(opened, **STILL | {"head_start": "random"})
     first = run.run_epoch()
     assert first.metrics["val/raw_loss"] == pytest.approx(first.metrics["val/loss"], abs=0.05)

@@ -225,7 +225,7 @@ def test_the_probe_of_masks_is_on_the_backbone_of_the_network():
     assert features.shape == (2, sum(model.backbone.channels), 16, 24)
 
 
-def test_where_there_is_none_a_clause_says_why():
+def test_without_a_probe_a_clause_says_why():
     def why(name, **changes):
         config = default_config(name)
         return get_workload(name).no_linear_probe(replace(config, **changes))

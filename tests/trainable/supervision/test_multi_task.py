@@ -83,7 +83,7 @@ def test_a_batch_without_any_label_of_a_task_trains_the_other_alone(weighting):
     assert logits.grad[:, 3:].abs().sum() == 0
 
 
-def test_learned_weights_move_with_training_and_the_epoch_says_what_they_are():
+def test_learned_weights_change_with_training_and_are_metrics_of_the_epoch():
     trainer = trainer_of(supervision_of("uncertainty"))
     logged = [trainer.train_epoch(batches([5, 5]), epoch) for epoch in range(4)]
     assert logged[-1]["grade_weight"] != pytest.approx(1.0, abs=0.01)
@@ -102,7 +102,7 @@ def test_the_dynamic_average_follows_the_epochs_losses():
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "dynamic"])
-def test_weights_go_on_where_the_checkpoint_left_them(weighting, tmp_path):
+def test_weights_continue_where_the_checkpoint_left_them(weighting, tmp_path):
     whole, first, second = (trainer_of(supervision_of(weighting)) for _ in range(3))
     logged = [whole.train_epoch(batches([5, 5]), epoch) for epoch in range(4)]
     for epoch in range(2):

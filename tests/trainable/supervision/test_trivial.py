@@ -107,7 +107,7 @@ def test_the_most_common_class_is_right_as_often_as_it_occurs():
     assert metrics["quadratic_weighted_kappa"] == 0.0
 
 
-def test_the_most_common_grades_agree_with_nobody_beyond_chance():
+def test_the_most_common_grades_have_no_agreement_beyond_chance():
     classes = {"one": ("no", "yes"), "two": ("a", "b", "c")}
     trivial = grade_predictors({"one": [3, 1], "two": [1, 1, 5]})[0]
     labels = torch.tensor([[0, 2], [1, 2], [0, 0], [-1, 1]])
@@ -172,7 +172,7 @@ def test_random_classes_have_a_macro_f1_of_one_in_k_and_a_spread_that_many_image
     assert spreads[0] / spreads[1] == pytest.approx(4, rel=0.35)
 
 
-def test_random_grades_agree_with_nobody_in_the_mean():
+def test_random_grades_agree_with_no_one_on_average():
     classes = {"one": ("no", "yes"), "two": ("a", "b", "c")}
     generator = torch.Generator().manual_seed(5)
     labels = torch.stack([torch.randint(k, (200,), generator=generator) for k in (2, 3)], dim=1)

@@ -65,7 +65,7 @@ def refusal(data, changes):
 
 
 @pytest.mark.parametrize(("workload", "name"), [(task, name) for task in TASKS for name in own_fields(task)])
-def test_a_field_of_embedded_data_has_its_effect_or_is_told_or_refused(workload, name, cache, caplog):
+def test_a_field_of_embedded_data_has_an_effect_or_is_reported_or_refused(workload, name, cache, caplog):
     task = get_task(workload)
     config = task.default_config()
     config = replace(config, data=small(config.data), **({"dirty_variants": None} if workload == "dishes" else {}))

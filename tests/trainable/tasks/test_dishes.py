@@ -96,7 +96,7 @@ def test_averaged_views_judge_the_final_test_and_nothing_else(opened):
     assert averaged.run_epoch().metrics == plain.run_epoch().metrics
 
 
-def test_a_resumed_run_goes_on_to_the_bit_with_augmentation_and_mixing(opened, tmp_path):
+def test_a_resumed_run_continues_to_the_bit_with_augmentation_and_mixing(opened, tmp_path):
     params = {"mixing": True, "mixing_probability": 1.0, "averaging": True}
     straight = TrainingRun(*opened(**params))
     straight.run_epoch()
@@ -165,7 +165,7 @@ def test_the_real_plates_train(tmp_path):
     assert 0 <= run.test()["macro_f1"] <= 1
 
 
-def test_classes_of_other_names_get_no_dirty_variants_and_that_is_said(tmp_path, caplog):
+def test_classes_of_other_names_get_no_dirty_variants_and_a_note_says_so(tmp_path, caplog):
     rng = np.random.default_rng(0)
     for name in ("defective", "functional"):
         folder = tmp_path / "cells" / name

@@ -140,7 +140,7 @@ def test_every_option_changes_the_training(params, opened):
 
 
 @pytest.mark.parametrize("name", ["leaf", "leaf_pretrain"])
-def test_a_run_goes_on_from_its_checkpoint_to_the_bit(name, opened, tmp_path):
+def test_a_run_continues_from_its_checkpoint_to_the_bit(name, opened, tmp_path):
     params = {"averaging": True} | ({"mixing": True} if name == "leaf" else {})
     config, splits = opened(name, **params)
     whole, results = trained(config, splits)

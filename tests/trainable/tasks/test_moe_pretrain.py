@@ -83,7 +83,7 @@ def test_random_features_are_the_floor(config):
     assert floor.objective > 1 / 5, "the middle of nine, which features that are all alike have"
 
 
-def test_a_resumed_pre_training_goes_on_to_the_bit(config, tmp_path):
+def test_a_resumed_pre_training_continues_to_the_bit(config, tmp_path):
     config, splits = from_params({"batch_size": 8, "max_epochs": 2}, config), TASK.open_data(config)
     whole = TrainingRun(config, splits)
     curve = [whole.run_epoch().metrics for _ in range(2)]
@@ -95,7 +95,7 @@ def test_a_resumed_pre_training_goes_on_to_the_bit(config, tmp_path):
     assert second.run_epoch().metrics == curve[1]
 
 
-def test_one_image_has_nothing_to_be_told_apart_from(config):
+def test_a_batch_of_one_image_is_refused(config):
     with pytest.raises(ValueError, match="batch_size is 1; a view is compared with those of other images"):
         from_params({"batch_size": 1}, config)
 

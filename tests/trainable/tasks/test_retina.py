@@ -160,7 +160,7 @@ def test_drawn_photographs_are_not_divided(division):
         from_params(division, TASK.default_config())
 
 
-def test_the_weighting_can_not_be_off(opened):
+def test_the_weighting_cannot_be_off(opened):
     with pytest.raises(ValueError, match="loss_weighting is None; it must be an object"):
         run_of(opened, loss_weighting=False)
 

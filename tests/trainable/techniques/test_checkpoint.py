@@ -69,7 +69,7 @@ def test_another_format_is_refused(tmp_path):
         read_checkpoint(tmp_path / "c.pt")
 
 
-def test_every_generator_goes_on_where_it_was(tmp_path):
+def test_every_generator_continues_where_it_was(tmp_path):
     write_checkpoint(tmp_path / "c.pt", {"random": random_state()})
     expected = (random.random(), np.random.rand(), torch.rand(1).item())
     restore_random_state(read_checkpoint(tmp_path / "c.pt")["random"])
@@ -96,7 +96,7 @@ def test_moments_are_restored_and_hyper_parameters_are_not():
         (torch.optim.RMSprop, partial(torch.optim.RMSprop, momentum=0.9)),
     ],
 )
-def test_another_algorithm_goes_on_with_moments_that_begin_anew(former, now):
+def test_another_algorithm_continues_with_fresh_moments(former, now):
     weight, alone = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     old, new, fresh = former([weight], lr=0.1), now([weight], lr=0.1), now([alone], lr=0.1)
     weight.grad, alone.grad = torch.ones(2), torch.ones(2)

@@ -27,11 +27,11 @@ def told(caplog, shares, *, watched=None, first_epoch=1):
         ),
     ],
 )
-def test_a_second_constant_epoch_is_told_once_with_its_share_and_the_beginning(shares, expected, caplog):
+def test_a_second_constant_epoch_is_reported_once_with_its_share_and_the_beginning(shares, expected, caplog):
     assert told(caplog, shares) == expected
 
 
-def test_each_task_is_told_by_its_own_name(caplog):
+def test_each_task_is_reported_by_its_own_name(caplog):
     watched = ConstantPredictions()
     for epoch in (1, 2):
         watched.observe({"val/edema_constant_share": 1.0, "val/retinopathy_constant_share": 0.6}, epoch=epoch)

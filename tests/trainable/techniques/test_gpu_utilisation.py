@@ -44,7 +44,7 @@ def test_the_shortest_epoch_has_a_sample():
     assert samples_of(Readings(37), seconds_between=[0.01]) == [37]
 
 
-def test_a_sample_that_fails_is_told_and_left_out(caplog):
+def test_a_sample_that_fails_is_reported_and_left_out(caplog):
     assert samples_of(Readings(RuntimeError("GPU is lost"), 60), seconds_between=[0, 2]) == [60]
     assert "a sample of the GPU utilisation failed: GPU is lost" in caplog.text
 

@@ -145,7 +145,7 @@ def test_an_epoch_that_runs_short_twice_begins_each_time_where_it_stood(open_run
     assert all(torch.equal(value, expected[name]) for name, value in run.trainer.model.state_dict().items())
 
 
-def test_a_resume_goes_on_with_the_micro_batch_that_fitted_to_the_same_curve(open_run, small_memory, tmp_path):
+def test_a_resume_continues_with_the_micro_batch_that_fitted_to_the_same_curve(open_run, small_memory, tmp_path):
     whole, resumed = small_memory(open_run(), limit=4), open_run(MicroBatchCaps())
     whole.run_epoch()
     whole.save(tmp_path / "checkpoint.pt")

@@ -60,7 +60,7 @@ def test_gradient_checkpointing_that_an_older_version_wrote_into_the_network_is_
 
 
 @pytest.mark.parametrize(("workload", "then"), AS_BEFORE.items())
-def test_what_came_after_a_file_was_written_is_as_it_was_then_and_is_told(workload, then, tmp_path, caplog):
+def test_fields_later_than_a_file_keep_the_old_behaviour_and_are_reported(workload, then, tmp_path, caplog):
     """An equal configuration is an equal training: nothing else determines one."""
     config = get_task(workload).default_config()
     write_exported_config(tmp_path / "config.json", ExportedConfig(config=config, data_fingerprint={}))

@@ -69,7 +69,7 @@ def test_memory_is_measured_of_updates_as_the_training_makes_them(disc_config, m
         ({"latency_ms": 9.0, "params_m": 1.0}, {"quantity": "params_m", "measured": 1.5, "limit": 1.0}),
     ],
 )
-def test_the_first_limit_that_is_exceeded_is_told(limits, broken):
+def test_the_first_limit_that_is_exceeded_is_reported(limits, broken):
     assert first_over(limits, {"params_m": 1.5, "latency_ms": 5.0}) == broken
 
 

@@ -76,7 +76,7 @@ def test_only_the_annotation_of_the_parameters_has_to_be_known():
 
 
 @pytest.mark.parametrize("value", [torch.nn.ReLU(), {1, 2}, float("nan"), {"a": [object()]}, np.int64(3)])
-def test_a_parameter_that_no_record_can_hold_is_told(value):
+def test_a_parameter_that_no_record_can_hold_is_reported(value):
     with pytest.raises(ValueError, match=r"activation is .*, which no record can hold"):
         called_with(Told(), activation=value)
 
@@ -201,7 +201,7 @@ def test_its_defaults_are_its_only_preset():
     assert presets["default"].over(workload.default_config(), has_folder=False).params == {"lr": 0.5}
 
 
-def test_of_a_loop_no_prediction_is_known_that_needs_no_training_and_a_clause_says_why():
+def test_a_loop_has_no_trivial_prediction_and_a_clause_says_why():
     workload = LoopWorkload(Told(), name="mine:SPACE")
     config = workload.default_config()
     data = workload.open_data(config)

@@ -94,7 +94,7 @@ def test_ranges_may_be_the_path_of_a_file_as_for_the_command(tmp_path, kind):
         ({"track": ["mlflow", 3]}, "track is ['mlflow', 3]; give names, such as ['mlflow']."),
     ],
 )
-def test_a_wrong_keyword_is_told_in_the_commands_sentence(keywords, sentence):
+def test_a_wrong_keyword_is_reported_in_the_commands_sentence(keywords, sentence):
     with pytest.raises(ValueError) as error:
         search(**keywords)
     assert str(error.value).startswith(sentence)
@@ -102,7 +102,7 @@ def test_a_wrong_keyword_is_told_in_the_commands_sentence(keywords, sentence):
 
 @pytest.mark.parametrize("function", [load, resume])
 @pytest.mark.parametrize("folder", [None, 3])
-def test_what_is_no_folder_is_told(function, folder):
+def test_what_is_no_folder_is_reported(function, folder):
     with pytest.raises(ValueError, match=f"^folder is {folder}; give a path.$"):
         function(folder)
 

@@ -66,7 +66,7 @@ def test_its_network_answers_for_a_path_and_for_a_picture_in_memory_alike(result
     assert all(torch.equal(value, handed_over[name]) for name, value in model.network.state_dict().items())
 
 
-def test_a_picture_that_can_not_be_read_is_told_with_its_name(result, tmp_path):
+def test_a_picture_that_cannot_be_read_is_reported_with_its_name(result, tmp_path):
     result.export()
     (tmp_path / "dead.png").symlink_to("nowhere.png")
     (tmp_path / "none.png").touch()
@@ -92,7 +92,7 @@ def test_a_search_without_a_value_has_no_best(tmp_path, disc_config):
     assert empty.summary()["trials"] == {"ended": 0, "of": 1}
 
 
-def test_a_report_that_can_not_be_written_says_where_and_what_to_give(tmp_path, disc_config, monkeypatch):
+def test_a_report_that_cannot_be_written_says_where_and_what_to_give(tmp_path, disc_config, monkeypatch):
     folder = tmp_path / "moe" / "archived"
     record_search(folder, disc_config, [{"max_lr": 1e-3}], num_epochs=[1])
     (tmp_path / "taken").touch()
@@ -103,6 +103,6 @@ def test_a_report_that_can_not_be_written_says_where_and_what_to_give(tmp_path, 
         load(folder).report()
 
 
-def test_a_folder_without_a_search_is_told(tmp_path):
+def test_a_folder_without_a_search_is_reported(tmp_path):
     with pytest.raises(ValueError, match=r"holds no search: there is no settings\.json"):
         load(tmp_path)

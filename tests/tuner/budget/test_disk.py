@@ -52,7 +52,7 @@ def shelf_of(recorder, limit, **changed):
     ("limit", "expected"),
     [(5000, {0, 1, 2, 3, 4}), (4999, {0, 2, 3, 4}), (3000, {0, 2, 4}), (2000, {2, 4})],
 )
-def test_the_worst_of_the_ended_trials_make_room(recorder, limit, expected):
+def test_the_worst_of_the_ended_trials_are_removed_first(recorder, limit, expected):
     shelf = shelf_of(recorder, limit)
     assert kept(recorder) == expected
     assert shelf.shortage() is None
@@ -74,7 +74,7 @@ def test_what_several_seeds_have_chosen_stays_when_later_trials_leave_it_behind(
     assert kept(recorder) == {0, 2, 3, 4}
 
 
-def test_the_best_and_the_unfinished_are_never_removed_and_the_search_is_told_to_pause(recorder):
+def test_the_best_and_the_unfinished_are_never_removed_and_the_search_must_pause(recorder):
     shelf = shelf_of(recorder, 1500)
     assert kept(recorder) == {2, 4}
     assert shelf.shortage() == (

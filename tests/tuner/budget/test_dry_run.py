@@ -176,7 +176,7 @@ def test_a_reader_sees_what_the_wall_time_is_made_of(settings, timings):
 
 
 @pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
-def test_trials_that_will_not_fit_side_by_side_are_told(settings, timings, concurrent, is_enough):
+def test_trials_that_will_not_fit_side_by_side_are_reported(settings, timings, concurrent, is_enough):
     assert ("TOO LITTLE, lower --concurrent" not in told_of(settings, timings, concurrent)) is is_enough
 
 
@@ -187,12 +187,12 @@ def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slo
 
 
 @pytest.mark.parametrize(("budget_mb", "is_enough"), [(400, True), (399, False)])
-def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_told(settings, timings, budget_mb, is_enough):
+def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_reported(settings, timings, budget_mb, is_enough):
     budgeted = replace(settings, confirm=1, disk_budget_bytes=budget_mb * 10**6)
     assert ("TOO LITTLE, the search needs 400 MB at a time" not in told_of(budgeted, timings)) is is_enough
 
 
-def test_what_was_checked_is_told_with_its_numbers(settings):
+def test_the_checks_are_listed_with_their_numbers(settings):
     plan = plan_as_given(
         replace(settings, pinned={"pyramid_channels": 8, "backbone": "small", "warmup_fraction": 0.125})
     )
@@ -200,7 +200,7 @@ def test_what_was_checked_is_told_with_its_numbers(settings):
     assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
 
 
-def test_how_many_images_there_are_is_told_and_that_few_decide_little(settings, timings):
+def test_the_number_of_images_is_shown_with_a_warning_when_there_are_few(settings, timings):
     plan = replace(plan_as_given(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
     told = "train 30, validation 19, test 20 images at 48 x 32 px"
     caution = "Only 19 validation images: too few to rank configurations."

@@ -45,7 +45,7 @@ def test_without_rungs_equal_trials_take_rounds_of_all_slots():
         ([0, 1, 2, 3], [4, 4, 4, 4]),
     ],
 )
-def test_stopping_rungs_stop_whom_they_would_in_the_search(values, expected):
+def test_stopping_rungs_stop_the_same_trials_as_in_the_search(values, expected):
     assert epochs_by_trial(values) == expected
 
 
@@ -63,7 +63,7 @@ def test_promotion_sends_on_one_in_two_and_at_last_the_default(values, expected)
     assert epochs_by_trial(values, promotes=True) == expected
 
 
-def test_the_default_goes_on_however_poor_it_is():
+def test_the_default_continues_however_poor_it_is():
     assert epochs_by_trial([0, 1, 0.5, 2], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 8]
     assert epochs_by_trial([0, 2, 1, 0], max_epochs=8, rung_epochs=(2,)) == [8, 8, 8, 2]
 

@@ -53,7 +53,7 @@ def test_a_try_that_was_cut_off_plans_twice_its_length_but_no_more_than_the_most
     assert curve(*rising(5).values, most_epochs=8).full_epochs == 8
 
 
-def test_nothing_is_said_before_the_warm_up_is_well_over():
+def test_a_curve_has_not_settled_before_the_warm_up_is_well_over():
     values = [0.55] * 8
     assert curve(*values).has_settled
     assert not curve(*values, least_epochs=10).has_settled

@@ -59,13 +59,13 @@ def test_the_rival_is_the_small_network_with_a_default_of_its_own(settings, open
         {"ranges": {"backbone_lr_ratio": (0.1, 1.0)}},
     ],
 )
-def test_what_the_user_says_of_networks_or_trained_weights_leaves_no_rival(settings, said):
+def test_there_is_no_rival_when_the_user_chose_a_network_or_weights(settings, said):
     settings = replace(settings, **said)
     assert with_small_network(settings, open_for_search(settings).base) is None
 
 
 @pytest.mark.parametrize("said", [{"long_side_px": 48}, {"max_lr": 1e-3}, {"effective_batch": 8}])
-def test_what_the_user_says_of_anything_else_holds_for_both_networks(settings, said):
+def test_other_values_of_the_user_hold_for_both_networks(settings, said):
     settings = replace(settings, pinned={**settings.pinned, **said})
     rival = with_small_network(settings, open_for_search(settings).base)
     assert rival.pinned == {**settings.pinned, **SMALL}

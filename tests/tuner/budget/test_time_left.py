@@ -125,7 +125,7 @@ def test_from_the_third_ended_trial_on_it_is_within_30_percent_of_the_truth(synt
         ((20, 200, 400), "1 to 7 min"),
     ],
 )
-def test_a_range_is_told_while_it_is_wide(seconds, words):
+def test_a_range_is_shown_while_it_is_wide(seconds, words):
     shortest, likely, longest = seconds
     assert str(TimeLeft(shortest=shortest, likely=likely, longest=longest)) == words
 

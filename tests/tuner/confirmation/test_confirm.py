@@ -150,7 +150,7 @@ def test_only_what_is_missing_is_trained_again(folder, in_this_process):
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: pytest.fail("trained once more"))
 
 
-def test_a_training_that_diverges_counts_as_none_and_the_others_go_on(folder, in_this_process, capsys):
+def test_a_training_that_diverges_counts_as_none_and_the_others_continue(folder, in_this_process, capsys):
     settings = json.loads((folder / "settings.json").read_text())
     settings["base_config"]["schedule"]["warmup_fraction"] = 0.0
     (folder / "settings.json").write_text(json.dumps(settings))
@@ -184,7 +184,7 @@ def dying(monkeypatch):
     without_ray(monkeypatch, ended(trainings))
 
 
-def test_a_training_whose_process_died_stays_missing_and_the_others_go_on(folder, dying, caplog):
+def test_a_training_whose_process_died_stays_missing_and_the_others_continue(folder, dying, caplog):
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: None)
     assert runs(folder) == {(0, FIRST_SEED): {"s_measure": 0.5}}
     assert f"trial {read_search(folder).trials[1].name}, seed 1000 was not confirmed" in caplog.text
@@ -207,9 +207,7 @@ def test_the_command_says_what_is_missing_and_does_not_end_well(folder, dying, m
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
-def test_a_disk_that_can_not_be_written_to_any_more_is_told_with_how_to_go_on(
-    folder, dying, monkeypatch, capsys, number
-):
+def test_a_disk_that_becomes_read_only_is_reported_with_how_to_continue(folder, dying, monkeypatch, capsys, number):
     def fail(folder, _):
         raise OSError(number, os.strerror(number), str(folder / CONFIRM))
 
@@ -263,7 +261,7 @@ def test_a_number_that_is_not_finite_is_recorded_as_none(folder, dying, monkeypa
     ] * 2
 
 
-def test_a_loop_without_a_value_of_the_test_split_is_confirmed_on_the_validation_split_and_that_is_said_once(
+def test_a_loop_without_a_test_value_is_confirmed_on_the_validation_split_and_warns_once(
     folder, dying, monkeypatch, caplog
 ):
     search = read_search(folder)
@@ -347,7 +345,7 @@ def test_each_line_says_how_much_is_left_and_the_last_one_nothing(capsys):
     )
 
 
-def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(folder, dying, monkeypatch, capsys):
+def test_ctrl_c_keeps_what_was_trained_and_says_how_to_continue(folder, dying, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -145,7 +145,7 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
 
 
 @pytest.mark.parametrize(("is_running", "why"), [(True, "training is still running"), (False, "was interrupted")])
-def test_before_all_is_trained_nobody_is_told_to_add_seeds(folder, is_running, why):
+def test_no_more_seeds_are_suggested_before_all_are_trained(folder, is_running, why):
     first_round(folder, UNCLEAR)
     told = " ".join(select_trial(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
     assert "Not decided yet: " in told

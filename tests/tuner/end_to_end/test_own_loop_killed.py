@@ -35,7 +35,7 @@ def search(tmp_path, monkeypatch):
     sys.modules.pop("killed_loop", None)
 
 
-def test_a_loop_that_is_killed_goes_on_to_the_same_curves(search):
+def test_a_loop_that_is_killed_continues_to_the_same_curves(search):
     assert search.finish() == 0, search.commands[-1].complained
     assert_no_epoch_is_repeated(search)
     record = read_search(search.folder)

@@ -63,7 +63,7 @@ def has_confirmed(search: Search) -> bool:
 
 
 @pytest.mark.parametrize(("is_reached", "file"), [(has_results, "trials.jsonl"), (has_confirmed, "confirm.jsonl")])
-def test_a_disk_that_fails_ends_the_search_with_a_sentence_and_it_goes_on_later(
+def test_a_disk_that_fails_ends_the_search_with_a_sentence_and_it_continues_later(
     disk, tmp_path, disc_folder, is_reached, file
 ):
     search = Search(tmp_path, disk.place / "moe" / "run")

@@ -123,7 +123,7 @@ def test_a_killed_process_costs_one_new_process(disturbed):
 
 
 @pytest.mark.parametrize("disturbed", [STOPPING], indirect=True)
-def test_sigterm_saves_and_says_how_to_go_on(disturbed):
+def test_sigterm_saves_and_says_how_to_continue(disturbed):
     assert disturbed.exit_codes[0] == 130
     said = disturbed.commands[0].said
     assert "\nContinue the search" in said
@@ -132,7 +132,7 @@ def test_sigterm_saves_and_says_how_to_go_on(disturbed):
 
 
 @pytest.mark.parametrize("disturbed", [STOPPING], indirect=True)
-def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed):
+def test_a_moved_search_continues_where_it_is_and_writes_nowhere_else(disturbed):
     left = {path.name for path in disturbed.folder.parent.iterdir() if path.is_dir()}
     assert left == {"moe", "elsewhere", *(f"command_{n}" for n in range(len(disturbed.commands)))}
     assert [path.name for path in (disturbed.folder.parent / "moe").iterdir()] == ["copy"]
@@ -142,7 +142,7 @@ def test_a_moved_search_goes_on_where_it_lies_and_writes_nowhere_else(disturbed)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at_any_set_moment_a_search_goes_on_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
+def test_killed_at_any_set_moment_a_search_continues_and_decides_as_an_undisturbed_one(tmp_path, disc_folder, moment):
     is_confirmed = moment == "in_the_confirmation"
     # Under random proposals every trial comes as far as the default, so that there is something to confirm.
     scheduler = "none" if is_confirmed else "asha"

@@ -126,7 +126,7 @@ def test_the_winner_trained_again_without_ray_is_the_same_to_the_bit(finished, c
     assert f"{MAX_EPOCHS} epochs compared, largest difference 0: the same to the bit" in capsys.readouterr().out
 
 
-def test_piped_it_says_plain_lines_and_nothing_of_rays(finished):
+def test_piped_output_has_plain_lines_and_none_of_rays(finished):
     command = finished.commands[0]
     assert all(letter.isprintable() or letter == "\n" for letter in command.said + command.complained)
     heading = r"(images|caution|searching|budget|results|dashboard|slots): .+"

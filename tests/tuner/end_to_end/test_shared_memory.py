@@ -42,7 +42,7 @@ def assert_whole(search: Search) -> None:
     assert "Traceback" not in said
 
 
-def test_a_search_runs_without_room_in_shared_memory(tmp_path, disc_folder):
+def test_a_search_runs_without_space_in_shared_memory(tmp_path, disc_folder):
     search = begin(tmp_path, disc_folder, room="4K")
     try:
         assert search.finish() == 0, search.commands[-1].complained
@@ -51,7 +51,7 @@ def test_a_search_runs_without_room_in_shared_memory(tmp_path, disc_folder):
     assert_whole(search)
 
 
-def test_a_search_goes_on_where_shared_memory_becomes_full(tmp_path, disc_folder):
+def test_a_search_continues_where_shared_memory_becomes_full(tmp_path, disc_folder):
     search = begin(tmp_path, disc_folder, room="1000G")
     command = search.commands[-1]
     try:

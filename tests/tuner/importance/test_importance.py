@@ -113,7 +113,7 @@ def test_the_ranges_are_those_that_were_tried():
     }
 
 
-def test_orders_of_magnitude_are_told_from_a_linear_range_that_begins_near_zero():
+def test_orders_of_magnitude_are_distinguished_from_a_linear_range_that_starts_near_zero():
     draw = np.random.default_rng(0)
     assert is_logarithmic(10 ** draw.uniform(-4, -2, 40))
     assert not is_logarithmic(draw.uniform(0.001, 0.9, 40))

@@ -193,7 +193,7 @@ def unmade():
 
 
 @pytest.mark.parametrize("made", [Broken, unmade])
-def test_a_copy_that_cannot_be_written_is_dropped_with_a_warning_and_the_search_goes_on(folder, made, caplog):
+def test_a_copy_that_cannot_be_written_is_dropped_with_a_warning_and_the_search_continues(folder, made, caplog):
     with opened(folder) as session:
         session._recorder.listen([Dispensable("The copy", made, remedy="look at it")])
         Player(session, 2).play()

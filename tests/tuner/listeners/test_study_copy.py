@@ -71,7 +71,7 @@ def test_optuna_reads_each_trial_under_its_number_with_its_state_and_values(fold
 
 
 @pytest.mark.parametrize("left", ["whole", "nothing", "half", "nonsense"])
-def test_a_session_writes_it_anew_and_the_same(folder, left):
+def test_each_session_writes_the_same_copy_again(folder, left):
     before, path = told(loaded(folder)), folder / FILE
     if left == "nothing":
         path.unlink()

@@ -62,7 +62,7 @@ def test_each_trial_is_a_run_of_its_name_in_the_searchs_experiment_and_ends_with
 
 
 @pytest.mark.parametrize("num_known", [0, 1, 2, 3])
-def test_epochs_that_a_kill_kept_from_a_tracker_are_told_with_the_resume_and_no_other(folder, server, num_known):
+def test_a_resume_logs_exactly_the_epochs_that_a_kill_kept_from_a_tracker(folder, server, num_known):
     recorder = tracked(folder)
     trial = record_curve(recorder, 0.1, 0.2, 0.3)
     recorder.close()
@@ -84,7 +84,7 @@ def test_trials_that_have_ended_are_not_opened_again(folder, server):
     assert [run["opened"] for run in server.values()] == [1]
 
 
-def test_what_is_not_finite_is_not_told(folder, server):
+def test_values_that_are_not_finite_are_not_logged(folder, server):
     recorder = tracked(folder)
     trial = record_curve(recorder)
     metrics = {"val/loss": float("nan"), "val/s_measure": 0.5}
@@ -105,7 +105,7 @@ def test_a_run_that_a_kill_kept_open_after_its_trials_end_is_ended_by_the_next_s
     assert [run["opened"] for run in server.values()] == [2]
 
 
-def test_a_trial_that_starts_over_is_told_each_epoch_once(folder, server):
+def test_each_epoch_of_a_trial_that_starts_over_is_logged_once(folder, server):
     recorder = tracked(folder)
     trial = record_curve(recorder, 0.1, 0.2)
     for epoch, value in ((1, 0.1), (2, 0.2), (3, 0.3)):

@@ -117,7 +117,7 @@ def on_record(folder) -> list[tuple[str, list]]:
 @both
 @pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("ignore")
-def test_several_trials_at_once_go_on_in_their_own_runs_with_a_resume_and_in_a_moved_folder(tmp_path, tracked):
+def test_several_trials_at_once_continue_in_their_own_runs_with_a_resume_and_in_a_moved_folder(tmp_path, tracked):
     folder = tmp_path / "run"
     Recorder.create(folder, recorded_settings(max_epochs=6)).close()
     recorder = tracked(folder)

@@ -72,7 +72,7 @@ def test_an_unchanged_space_is_not_mentioned(search, caplog):
     assert not caplog.text
 
 
-def test_a_wider_range_and_another_default_are_told_and_the_search_goes_on(search, plan, monkeypatch, caplog):
+def test_a_wider_range_and_another_default_are_reported_and_the_search_continues(search, plan, monkeypatch, caplog):
     default = SPACE.defaults(plan.situation)
     wider = asking(max_lr=(1e-7, 1.0))
     change(monkeypatch, suggest=wider, defaults=lambda situation: default | {"max_lr": 0.5})
@@ -83,7 +83,7 @@ def test_a_wider_range_and_another_default_are_told_and_the_search_goes_on(searc
     assert said.endswith(", is 0.5. What is on record still fits and is kept.")
 
 
-def test_questions_in_another_order_are_told_because_other_trials_are_drawn(search, plan, monkeypatch, caplog):
+def test_questions_in_another_order_are_reported_because_other_trials_are_drawn(search, plan, monkeypatch, caplog):
     low, high, step, log = plan.pinned_space.asked["weight_decay"]
 
     def suggest(trial, situation):
@@ -108,13 +108,15 @@ def test_questions_in_another_order_are_told_because_other_trials_are_drawn(sear
     ],
     ids=["narrower range", "added", "removed with its default left"],
 )
-def test_what_no_longer_fits_is_told_with_what_has_changed_and_both_ways_out(search, monkeypatch, suggest, sentence):
+def test_what_no_longer_fits_is_reported_with_what_has_changed_and_both_ways_out(
+    search, monkeypatch, suggest, sentence
+):
     change(monkeypatch, suggest=suggest)
     with pytest.raises(ValueError, match=f"{BEGAN}{sentence}.*{WAY_OUT}"):
         check_space(*search)
 
 
-def test_a_parameter_that_is_gone_is_told(search, plan, monkeypatch):
+def test_a_parameter_that_is_gone_is_reported(search, plan, monkeypatch):
     default = SPACE.defaults(plan.situation)
     kept = {name: value for name, value in default.items() if name != "max_lr"}
     recommended = [{name: one[name] for name in one.keys() & kept} for one in SPACE.recommended(plan.situation)]
@@ -134,7 +136,7 @@ def test_of_a_search_of_an_older_version_the_recorded_trials_are_checked(search,
         check_space(folder, record)
 
 
-def test_a_value_that_the_user_fixed_of_a_parameter_that_is_gone_is_told(search, monkeypatch):
+def test_a_fixed_value_of_a_parameter_that_is_gone_is_reported(search, monkeypatch):
     folder, record = search
     record.settings = replace(record.settings, pins={"gone": 1})
     with pytest.raises(ValueError, match=f"{BEGAN}the space moe has no parameter 'gone'.*{WAY_OUT}"):

@@ -21,7 +21,7 @@ print("torch" in sys.modules)
 """
 
 
-def test_a_path_that_leads_nowhere_is_told_before_torch_is_imported(tmp_path):
+def test_a_path_that_leads_nowhere_is_reported_before_torch_is_imported(tmp_path):
     told = subprocess.run([sys.executable, "-c", WRONG_PATHS], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
     lines = told.stderr.splitlines()
@@ -43,13 +43,13 @@ def test_an_address_is_left_to_what_fetches_it(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{"pinned": {"max_lrr": 1e-3}}, {"pinned": {"max_lr": 1e-3, "max_lrr": 1e-3}}])
-def test_a_name_that_is_no_parameter_is_told_before_weights_are_chosen_and_data_is_opened(monkeypatch, given):
+def test_a_name_that_is_no_parameter_is_reported_before_weights_are_chosen_and_data_is_opened(monkeypatch, given):
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: pytest.fail("looked for weights"))
     with pytest.raises(ValueError, match=r"^max_lrr is not a parameter; did you mean max_lr\?$"):
         open_for_search(SearchSettings(data="never-opened", **given))
 
 
-def test_a_range_of_a_name_that_is_no_parameter_is_told_as_early(monkeypatch):
+def test_a_range_of_a_name_that_is_no_parameter_is_reported_as_early(monkeypatch):
     monkeypatch.setattr("tuner.planning.base_config.trained_backbones", lambda: pytest.fail("looked for weights"))
     ranges = {"max_lrr": OneOf(values=(1e-3, 1e-2))}
     with pytest.raises(ValueError, match=r"^max_lrr is not a parameter; did you mean max_lr\?$"):

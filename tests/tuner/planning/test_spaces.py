@@ -169,7 +169,7 @@ def test_an_exported_configuration_finds_its_workload_from_another_folder(planne
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_file_that_has_gone_or_changed_is_told_with_both_ways_out(
+def test_a_file_that_has_gone_or_changed_is_reported_with_both_ways_out(
     recorded, file, gone, monkeypatch, tmp_path, capsys
 ):
     file.unlink() if gone else file.write_text(SOURCE + "# changed\n")
@@ -213,7 +213,7 @@ def test_the_list_has_a_heading_and_the_default_and_the_range_of_each_parameter(
     assert meaning == MEANINGS["num_experts"]
 
 
-def test_a_reference_to_something_else_is_told(file):
+def test_a_reference_to_something_else_is_reported(file):
     with pytest.raises(ValueError, match=rf"{MODULE}:MyTask is the class MyTask; it must be a Space"):
         find_space(f"{file}:MyTask")
 

@@ -123,7 +123,7 @@ def test_the_working_folder_can_be_started_from(folder, monkeypatch):
         ({"max_epochs": 3, "data_fingerprint": {}}, "differs in budget and data:"),
     ],
 )
-def test_what_keeps_its_values_from_being_used_is_said(folder, caplog, changed, words):
+def test_the_reason_that_its_values_cannot_be_used_is_logged(folder, caplog, changed, words):
     caplog.set_level(logging.INFO)
     warm = started(folder, space_of(0.0, 1.0), **changed)
     assert (len(warm.points), warm.past_trials) == (NUM_BEST, ())

@@ -174,7 +174,7 @@ def without_locks(request, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
 
 
-def test_a_file_system_without_locks_is_told_and_used(tmp_path, without_locks, caplog):
+def test_a_file_system_without_locks_is_reported_and_used(tmp_path, without_locks, caplog):
     with caplog.at_level(logging.WARNING), lock_folder(tmp_path):
         pass
     assert f"The file system of {tmp_path} has no locks: do not run a second process on it." in caplog.text

@@ -151,7 +151,7 @@ def test_a_torn_line_of_bytes_that_are_no_text_is_left_out_too(recorder, folder)
     assert read_search(folder) == recorder.record
 
 
-def test_time_goes_on_over_a_resume_and_stands_still_in_between(recorder, clock, folder):
+def test_time_continues_in_a_resume_and_does_not_count_the_time_between_sessions(recorder, clock, folder):
     clock.now += 60
     trial = record_curve(recorder, 0.1)
     clock.now += 5000
@@ -182,7 +182,7 @@ def test_the_time_until_a_session_ends_counts(recorder, clock, folder):
     assert read_search(folder).elapsed == 45
 
 
-def test_a_search_that_goes_on_has_not_spent_the_time_of_the_confirmation_that_ended_it(recorder, clock, folder):
+def test_a_search_that_continues_has_not_spent_the_time_of_the_confirmation_that_ended_it(recorder, clock, folder):
     record_curve(recorder, 0.1)
     clock.now += 60
     recorder.close_session()
@@ -274,7 +274,7 @@ def test_trials_whose_settings_are_lost_are_not_written_over(recorder, folder):
     assert (folder / "trials.jsonl").read_bytes() == before
 
 
-def test_a_search_that_was_being_begun_when_it_was_killed_is_begun_anew(recorder, folder):
+def test_a_search_killed_while_it_was_being_created_is_created_again(recorder, folder):
     past = PastTrial(trial="old/003-0123abcd", answers={}, values={1: 0.5}, outcome=Outcome.COMPLETED)
     (folder / "trials.jsonl").write_text('{"event": "past_trial", "trial"')
     (folder / "settings.json").unlink()

@@ -248,7 +248,7 @@ def test_a_trial_of_an_earlier_search_that_cannot_be_is_one_sentence(recorder, f
         read_search(folder)
 
 
-def test_a_trial_that_goes_on_after_its_end_is_one_sentence(recorder, folder):
+def test_an_event_of_a_trial_after_its_end_is_refused_in_one_sentence(recorder, folder):
     trial = record_curve(recorder, 0.1, outcome=Outcome.COMPLETED)
     with (folder / "trials.jsonl").open("ab") as file:
         file.write(line(**GOOD).replace(b"TRIAL", trial.encode()) + b"\n")

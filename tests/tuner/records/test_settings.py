@@ -223,7 +223,7 @@ def test_format_2_named_scheduler_and_sampler_in_one_word(tmp_path, policy, sche
     assert read_settings(tmp_path) == replace(RICH, scheduler=scheduler, sampler=sampler)
 
 
-def test_a_training_before_its_first_epoch_is_told_from_an_empty_folder(tmp_path):
+def test_a_training_before_its_first_epoch_is_distinguished_from_an_empty_folder(tmp_path):
     (tmp_path / "config.json").touch()
     with pytest.raises(ValueError, match=r"holds one configuration or its training, and no search; give a folder res"):
         read_settings(tmp_path)

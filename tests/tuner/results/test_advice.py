@@ -69,7 +69,7 @@ def test_few_epochs_have_no_direction(search):
     )
 
 
-def test_a_network_from_scratch_is_told_of_trained_weights_and_one_that_has_them_is_not(search):
+def test_trained_weights_are_advised_only_to_a_network_from_scratch(search):
     fresh = base(model={"weights": "scratch"})
     images = {"train": 204, "validation": 67, "test": 120}
     assert "The network started from scratch, on 204 images: give trained weights" in told(
@@ -81,7 +81,7 @@ def test_a_network_from_scratch_is_told_of_trained_weights_and_one_that_has_them
         assert "from scratch" not in told(search, FLAT, base_config=given)
 
 
-def test_a_training_below_the_probe_is_told_to_keep_what_the_weights_know(search):
+def test_a_training_below_the_probe_gets_advice_to_keep_the_pre_trained_features(search):
     assert told(search, FLAT, base_config=base(), is_below_probe=True).startswith(
         "Training loses the pre-trained features: train the head first (--set unfreezing=true)"
     )

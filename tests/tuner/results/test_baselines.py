@@ -83,7 +83,7 @@ def test_a_value_of_one_seed_and_a_mean_are_told_apart(folder):
     )
 
 
-def test_without_a_test_split_nothing_is_said_of_it(folder):
+def test_without_a_test_split_the_text_does_not_mention_it(folder):
     TRIVIAL.write(folder, "validation", trivial(0.0))
     lines = outcome_lines(folder, read_search(folder))
     assert [line.split()[0] for line in lines] == ["Validation"]

@@ -51,7 +51,7 @@ def test_a_trial_that_failed_where_the_default_did_not_is_not_called_better(sear
     assert found.evidence.endswith(f"; trial {never.trial} failed on 1 of 4 seeds")
 
 
-def test_an_exported_default_is_said_with_its_own_mean(search):
+def test_an_exported_default_is_shown_with_its_own_mean(search):
     found = headline_of(search, search.default_trial, [confirmed(search, (0.7, 0.7, 0.7))], State.OVER)
     assert (found.verdict, found.value, found.default_value) == (Verdict.DEFAULT, None, pytest.approx(0.81))
 

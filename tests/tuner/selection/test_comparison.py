@@ -46,12 +46,12 @@ def test_a_gain_that_the_seeds_do_not_agree_on_is_not_claimed():
     assert "but this may be chance" in confirmation.sentence
 
 
-def test_a_loss_against_the_default_is_said_as_plainly_as_a_gain():
+def test_a_loss_against_the_default_is_stated_as_plainly_as_a_gain():
     assert "0.103 worse than the default (" in confirmed([0.80, 0.83, 0.81], [0.70, 0.72, 0.71]).sentence
     assert "better" in confirmed([0.9, 0.9], [0.5, 0.5], higher_is_better=False).sentence
 
 
-def test_one_seed_has_no_interval_and_no_common_seed_says_nothing_at_all():
+def test_one_seed_has_no_interval_and_without_a_common_seed_nothing_is_claimed():
     assert confirmed([0.7], [0.8]).sentence.endswith("on 1 seed, too few for a confidence interval.")
     assert "no seed in common" in confirmed([], [0.8]).sentence
 
@@ -87,7 +87,7 @@ def test_what_a_loop_does_not_score_on_the_test_split_has_not_failed_there_and_i
     assert found.evidence == "mean of 3 seeds, better than the default on 3; no value on the test split"
 
 
-def test_where_the_default_fails_on_every_seed_that_is_said_and_not_how_many_seeds_would_decide(tmp_path):
+def test_a_default_that_fails_on_every_seed_is_reported_without_a_number_of_seeds_to_decide(tmp_path):
     search = search_of()
     search.apply(EpochDone(trial=NAMES[5], epoch=12, objective=0.8, metrics={}, seconds=1.0, time=1.0))
     for seed in (1000, 1001, 1002):
@@ -105,7 +105,7 @@ def test_where_the_default_fails_on_every_seed_that_is_said_and_not_how_many_see
     assert found.evidence == f"mean of 3 seeds, better than the default on 3; {failed}"
 
 
-def test_of_two_that_are_equal_none_is_called_ahead_or_behind():
+def test_neither_of_two_equal_trials_is_called_ahead_or_behind():
     equal = confirmed([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     search = search_of(num_trials=8)
     found = headline_of(search, search.by_name[NAMES[7]], [equal], State.OVER)
@@ -188,7 +188,7 @@ def test_of_losses_the_lowest_mean_is_exported(told):
     assert (choice.trial.number, choice.wins) == (5, {NAMES[0]: 1})
 
 
-def test_a_gain_on_every_seed_is_told_with_the_means_and_the_wins(told):
+def test_a_gain_on_every_seed_is_stated_with_means_and_wins(told):
     sentence = choose(*told([(0, 1000, 0.84), (0, 1001, 0.842), (5, 1000, 0.91), (5, 1001, 0.91)])).sentence
     assert sentence.endswith("mean 0.910. It beats the default (0.841) on 2 of 2 seeds.")
 
@@ -230,7 +230,7 @@ def test_a_configuration_that_failed_on_a_seed_is_behind_one_that_never_did(told
     assert f"failed on {len(failing)}) on {len(failing)} of 3 seeds" in choice.sentence
 
 
-def test_where_all_failed_the_one_that_failed_least_is_chosen_and_that_is_said(told):
+def test_where_all_failed_the_one_that_failed_least_is_chosen_and_the_sentence_says_so(told):
     runs = [(0, 1000, None), (0, 1001, None), (0, 1002, 0.9), (5, 1000, 0.6), (5, 1001, 0.6), (5, 1002, None)]
     choice = choose(*told(runs))
     assert (choice.trial.number, choice.mean) == (5, pytest.approx(0.6))

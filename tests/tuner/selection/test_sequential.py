@@ -50,7 +50,7 @@ def test_without_a_difference_at_most_one_confirmation_in_twenty_ever_claims_one
 
 @pytest.mark.parametrize("shared", [0.0, 0.9, 1.0])
 @pytest.mark.parametrize("num_candidates", [3, 5, 10])
-def test_nor_does_one_that_first_chose_the_best_by_the_validation_values_of_the_same_trainings(shared, num_candidates):
+def test_choosing_the_best_by_validation_values_rarely_claims_a_false_difference(shared, num_candidates):
     """`shared`: correlation of a training's values on the two splits, by which a lucky training misleads the choice."""
     rng = np.random.default_rng(2)
     test = rng.normal(size=(NUM_CONFIRMATIONS, 1 + num_candidates, 10))

@@ -12,7 +12,7 @@ def is_heard() -> bool:
     return any(thread.name == "Starting the first trials" for thread in threading.enumerate())
 
 
-def test_the_start_is_said_until_the_first_epoch_has_ended(tmp_path, caplog):
+def test_the_start_is_shown_until_the_first_epoch_has_ended(tmp_path, caplog):
     caplog.set_level("INFO")
     recorder, trial = Recorder.create(tmp_path, recorded_settings()), trial_name(0, {})
     recorder.listen([StartingNotice()])

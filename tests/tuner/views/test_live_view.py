@@ -109,7 +109,7 @@ def test_more_running_trials_than_the_terminal_has_rows_are_counted_not_drawn(sy
     assert len(picture.splitlines()) <= 30
 
 
-def test_the_clock_goes_on_between_two_results(synthetic_search):
+def test_the_clock_continues_between_two_results(synthetic_search):
     synthetic = synthetic_search()
     synthetic.run(until=20)
     now = iter([100.0, 100.0, 165.0])
@@ -198,7 +198,7 @@ def test_a_line_says_the_time_left_and_the_best_beside_the_default(synthetic_sea
     assert "left] trial" in line
 
 
-def test_where_the_default_has_no_value_the_best_of_the_others_is_told(synthetic_search):
+def test_where_the_default_has_no_value_the_best_of_the_others_is_shown(synthetic_search):
     synthetic = synthetic_search(num_trials=2)
     recorder, (default, other) = synthetic.recorder, [trial_name(number, {}) for number in (0, 1)]
     recorder.start(default, params={}, answers={})

@@ -115,7 +115,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(training, tmp_path)
     assert (outside / "epoch_001.pt").is_file()
 
 
-def test_the_last_checkpoint_of_a_training_that_goes_on_stays(training):
+def test_the_last_checkpoint_of_a_training_that_continues_is_kept(training):
     (training.folder / "metrics.json").unlink()
     with pytest.raises(ValueError, match=r"checkpoint\.pt is not a checkpoint of .* that may be deleted"):
         delete_checkpoint(read_training(training.folder), "checkpoint.pt")
@@ -149,7 +149,7 @@ def test_a_damaged_file_of_a_training_is_named(training, name, capsys):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(find_spec("streamlit") is None, reason="streamlit is an extra: pip install 'vision-tuner[page]'")
 @pytest.mark.parametrize("name", ["curve.jsonl", "metrics.json", "config.json"])
-def test_a_file_that_is_damaged_while_the_page_is_open_is_told_on_it(training, name):
+def test_a_file_that_is_damaged_while_the_page_is_open_is_reported_on_it(training, name):
     from streamlit.testing.v1 import AppTest
 
     (training.folder / name).write_text("x\n")

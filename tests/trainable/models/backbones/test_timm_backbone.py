@@ -197,7 +197,7 @@ def test_weights_that_diverged_are_refused(tmp_path):
         build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))
 
 
-def test_a_checkpoint_of_another_trainer_is_told(tmp_path):
+def test_a_checkpoint_of_another_trainer_is_reported(tmp_path):
     torch.save({"trainer": {"epoch": 3}}, tmp_path / "weights.pt")
     with pytest.raises(ValueError, match="holds 0 of the"):
         build_backbone("timm:pvt_v2_b0", str(tmp_path / "weights.pt"))

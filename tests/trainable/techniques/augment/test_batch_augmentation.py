@@ -64,7 +64,7 @@ def stream(part):
         (("image", "mixing"), True),
     ],
 )
-def test_a_part_that_is_added_starts_anew_and_the_others_go_on(now, is_older):
+def test_an_added_part_starts_fresh_and_the_others_continue(now, is_older):
     saved, restored, fresh = parts("image"), parts(*now), parts(*now)
     saved.apply(images_of(), torch.zeros(4, dtype=torch.int64))
     state = saved.state_dict()

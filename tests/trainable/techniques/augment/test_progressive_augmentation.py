@@ -218,7 +218,7 @@ def test_the_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_saved_state_goes_on_where_it_stopped():
+def test_a_saved_state_continues_where_it_stopped():
     batch = batch_of(6)
     running = CODProgressiveAugmentation(generator=seeded(3))
     running.update_epoch(24.5)

@@ -264,7 +264,7 @@ def test_an_optimizer_that_never_stepped_has_no_moments_to_zero():
 
 
 @pytest.mark.parametrize("checks_before", [1, 3, 4, 6])
-def test_a_restored_response_goes_on_to_the_bit(checks_before, tmp_path):
+def test_a_restored_response_continues_to_the_bit(checks_before, tmp_path):
     config = ResponseConfig(patience_checks=1, cooldown_checks=1)
     verdicts = [DEAD_2] * 6 + [HEALTHY] + [DEAD_2] * 5
     original = Scene(config=config)

@@ -349,7 +349,7 @@ def test_counting_and_losses_read_nothing_back_to_the_host(mode):
 
 
 @pytest.mark.parametrize("mode", ["running", "previous", "exact"])
-def test_a_restored_balancer_goes_on_to_the_bit(mode, tmp_path):
+def test_a_restored_balancer_continues_to_the_bit(mode, tmp_path):
     generator = torch.Generator().manual_seed(5)
     batches = [routing_of(torch.randn(6, NUM_EXPERTS, generator=generator), 2) for _ in range(4)]
     original = GlobalBatchLoadBalancer(NUM_EXPERTS, mode=mode)

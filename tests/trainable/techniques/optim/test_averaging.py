@@ -149,7 +149,7 @@ def test_extra_state_of_a_module_is_that_of_the_last_update_while_the_average_is
     assert (model.seen["images"], model.weight.item()) == (6, 1.0)
 
 
-def test_an_average_with_extra_state_goes_on_from_a_file(tmp_path):
+def test_an_average_with_extra_state_continues_from_a_file(tmp_path):
     model = Counting(0.0)
     average = WeightAverage(model, decay=0.5)
     model.seen["images"] = 5

@@ -75,7 +75,7 @@ def test_an_infinite_gradient_without_loss_scaling_is_divergence():
         advance(GradientStep(optimizer), optimizer, [math.inf])
 
 
-def test_an_fp16_overflow_skips_the_update_lowers_the_scale_and_goes_on():
+def test_an_fp16_overflow_skips_the_update_lowers_the_scale_and_continues():
     optimizer, scaler = sgd(1.0), HalfScaler(1024.0)
     step = GradientStep(optimizer)
     assert not advance(step, optimizer, [math.inf], scaler=scaler)

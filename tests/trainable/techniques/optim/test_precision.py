@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("requested", "effective"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("bf16", "bf16")]
 )
-def test_what_a_cpu_really_computes_in_is_said(requested, effective):
+def test_the_precision_that_a_cpu_really_computes_in_is_reported(requested, effective):
     assert resolve_precision(requested, CPU).name == effective
 
 
@@ -28,7 +28,7 @@ def test_a_wish_that_the_device_cannot_serve_has_its_reason():
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])
-def test_bf16_on_a_cpu_without_its_instructions_is_said_and_never_chosen_by_auto(has_bf16, monkeypatch, caplog):
+def test_bf16_on_a_cpu_without_its_instructions_is_reported_and_never_chosen_by_auto(has_bf16, monkeypatch, caplog):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": has_bf16})
     precision._warn_once.cache_clear()
     asked = resolve_precision("bf16", CPU)

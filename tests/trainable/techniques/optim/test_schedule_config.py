@@ -168,7 +168,7 @@ def test_a_patience_of_whole_epochs_is_waited_for_to_its_end():
     assert rates[16] < MAX_LR
 
 
-def test_a_restored_plateau_goes_on_counting():
+def test_a_restored_plateau_continues_counting():
     def observed(schedule, epochs):
         for epoch in epochs:
             schedule.step(epoch + 1)

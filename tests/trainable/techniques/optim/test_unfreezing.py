@@ -128,7 +128,7 @@ def test_the_optimizer_holds_every_parameter_from_the_start():
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2, 3])
-def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(stopped_after, tmp_path):
+def test_a_resumed_run_continues_as_if_it_had_never_stopped(stopped_after, tmp_path):
     whole, first, second = trainer_of(averaged=True), trainer_of(averaged=True), trainer_of(averaged=True)
     for epoch in range(4):
         whole.train_epoch(batches(), epoch)

@@ -237,11 +237,11 @@ def test_a_divergence_can_be_told_to_another_process():
     assert (str(told), told.term, told.step) == ("loss became inf in epoch 3, optimizer step 7", "loss", 7)
 
 
-def test_dropout_and_noise_draw_anew_on_each_rank(both):
+def test_dropout_and_noise_draw_independently_on_each_rank(both):
     assert both[0]["seed"] != both[1]["seed"]
 
 
-def test_resumed_from_the_first_ranks_checkpoint_every_rank_goes_on_to_the_bit(both, folder):
+def test_resumed_from_the_first_ranks_checkpoint_every_rank_continues_to_the_bit(both, folder):
     for found in both:
         (metrics, weights), (again, weights_again) = found["rest"], found["again"]
         assert metrics == again
@@ -249,7 +249,7 @@ def test_resumed_from_the_first_ranks_checkpoint_every_rank_goes_on_to_the_bit(b
     assert not (folder / "checkpoint1.pt").exists()
 
 
-def test_another_number_of_ranks_cannot_go_on_with_a_checkpoint(both, folder):
+def test_another_number_of_ranks_cannot_continue_with_a_checkpoint(both, folder):
     config = read_exported_config(folder / "noisy.json").config
     run = TrainingRun(config, get_task("moe").open_data(config))
     with pytest.raises(ValueError, match="saved by 2 ranks, but this run has 1; resume with 2"):

@@ -113,7 +113,7 @@ def test_the_first_screen_says_what_was_won(opened, folder):
     assert numbers.bounding_box()["y"] < 300
 
 
-def test_where_the_model_fails_is_said_above_its_pictures(opened):
+def test_the_failures_of_the_model_are_described_above_its_pictures(opened):
     page = opened()
     pictures = page.locator("#pictures")
     assert pictures.locator("p").first.inner_text() == (

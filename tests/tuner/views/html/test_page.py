@@ -134,7 +134,7 @@ def test_the_state_is_a_badge_and_only_a_page_that_changes_reloads(finished_fold
     assert (("meta", "http-equiv", "refresh") in page.attributes) == is_live
 
 
-def test_an_interrupted_search_says_so_first_and_how_to_go_on(synthetic_search):
+def test_an_interrupted_search_says_so_first_and_how_to_continue(synthetic_search):
     synthetic = synthetic_search(confirm=3)
     synthetic.run(until=40)
     words = page_of(synthetic.recorder.folder).words
@@ -173,7 +173,7 @@ def test_an_undecided_result_says_what_would_decide_it_and_how_to_run_it(copied)
         (State.INTERRUPTED, "the search was interrupted"),
     ],
 )
-def test_while_the_confirmation_is_not_over_nobody_is_told_to_add_seeds(copied, state, ends):
+def test_no_seeds_are_suggested_while_the_confirmation_is_not_over(copied, state, ends):
     search = read_search(copied)
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], search.leader.name: [0.805, 0.86, 0.83]})
     words = page_of(copied, state).words
