@@ -50,6 +50,6 @@ def test_it_is_searched_exported_and_trained_alone_to_the_same_curve_from_any_fo
     changed = project / "my_project" / "space.py"
     changed.write_text(changed.read_text() + "# changed\n")
     for command in (("tuner.search", "--resume", str(folder), "--trials", "+1"), ("tuner.export", str(folder))):
-        told = run_module(tmp_path, *command, status=2)
-        assert "my_project/space.py, which holds my_project.space:SPACE, has changed since; restore it" in told
-        assert "Traceback" not in told
+        output = run_module(tmp_path, *command, status=2)
+        assert "my_project/space.py, which holds my_project.space:SPACE, has changed since; restore it" in output
+        assert "Traceback" not in output

@@ -66,11 +66,11 @@ def test_it_holds_all_packages_and_every_command_starts(command, elsewhere):
 
 def test_a_search_with_a_confirmation_runs_beside_files_of_our_names_and_prints_its_result(command, elsewhere):
     options = "--trials 2 --max-epochs 2 --confirm 1 --scheduler none --set pyramid_channels=8 --name first --json"
-    told = json.loads(run(command, elsewhere, "search", *options.split()))
-    assert told["is_over"]
-    assert told["trials"] == {"ended": 2, "of": 2}
-    assert len(told["confirmations"]) == 1
+    summary = json.loads(run(command, elsewhere, "search", *options.split()))
+    assert summary["is_over"]
+    assert summary["trials"] == {"ended": 2, "of": 2}
+    assert len(summary["confirmations"]) == 1
     folder = Path(elsewhere / "results/moe/first")
-    assert Path(elsewhere, told["folder"]) == folder
+    assert Path(elsewhere, summary["folder"]) == folder
     assert json.loads(run(command, elsewhere, "export", str(folder), "--json"))["config"].endswith("config.json")
     assert "trials" in run(command, elsewhere, "open", str(folder))

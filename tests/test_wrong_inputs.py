@@ -52,12 +52,12 @@ def rows(*, needs_ray: bool) -> list:
 
 @pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=False))
 def test_a_wrong_input_is_reported_before_ray_starts_and_nothing_is_lost(call, forbidden_ray, command, sentence):
-    assert_told(*call(command), sentence)
+    assert_reported(*call(command), sentence)
 
 
 @pytest.mark.parametrize(("command", "sentence"), rows(needs_ray=True))
 def test_a_request_for_more_than_the_cluster_has_is_reported_without_waiting(call, ray_of_two_cpus, command, sentence):
-    assert_told(*call(command), sentence)
+    assert_reported(*call(command), sentence)
 
 
 def test_every_row_of_the_table_is_run():
@@ -73,21 +73,21 @@ def test_a_line_that_was_being_written_when_the_search_was_killed_is_left_out(ca
 def test_a_folder_that_another_process_writes_into_is_refused_by_every_command_that_writes(call, forbidden_ray, world):
     with lock_folder(world / "results/moe/running"):
         for command in ("tuner.export", "tuner.confirm", "tuner.report", "tuner.ensemble --top 1"):
-            assert_told(*call(f"{command} results/moe/running"), "results/moe/running is in use by process … on …")
+            assert_reported(*call(f"{command} results/moe/running"), "results/moe/running is in use by process … on …")
         assert call("tuner.explain results/moe/running")[0] == 0
         assert call("tuner.report results/moe/running --output elsewhere")[0] == 0
 
 
 def test_a_place_without_the_right_to_write_is_reported(call, monkeypatch):
     monkeypatch.setattr("trainable.reporting.output_folder.os.access", lambda *_: False)
-    assert_told(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
+    assert_reported(*call("tuner.search --storage there"), "can't be written to; give another folder as --storage.")
 
 
 def test_the_last_gpu_is_named_when_a_later_one_is_asked_for(call, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     asked = "trainable.train --config config.json --device cuda:2"
-    assert_told(*call(asked), "device is 'cuda:2', but the last CUDA device of this machine is cuda:1; use that.")
+    assert_reported(*call(asked), "device is 'cuda:2', but the last CUDA device of this machine is cuda:1; use that.")
 
 
 def test_a_full_disk_is_reported_with_what_to_do(call, ray_of_two_cpus, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_full_disk_is_reported_with_what_to_do(call, ray_of_two_cpus, monkeypa
 
     monkeypatch.setattr("tuner.run.Recorder.create", fill_up)
     read = "settings.json: No space left on device. Finished epochs are saved; fix the problem and continue"
-    assert_told(*call("tuner.search --data data --max-epochs 2"), read)
+    assert_reported(*call("tuner.search --data data --max-epochs 2"), read)
 
 
 def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():
@@ -107,7 +107,7 @@ def test_a_person_at_a_terminal_reads_one_line_and_no_traceback():
     assert (done.returncode, done.stdout, done.stderr) == (2, "", read)
 
 
-def assert_told(status: int, said: str, sentence: str) -> None:
+def assert_reported(status: int, said: str, sentence: str) -> None:
     assert status == 2
     assert re.search(".*".join(map(re.escape, sentence.split("…"))), said, flags=re.DOTALL), said
     assert "Traceback" not in said

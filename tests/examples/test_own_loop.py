@@ -60,8 +60,8 @@ def test_it_is_the_same_to_the_bit_after_a_resume(exported, tmp_path):
 @pytest.mark.timeout(600)
 def test_it_is_searched_confirmed_exported_and_retrained_to_the_same_curve(tmp_path):
     (tmp_path / "mine.py").write_text((EXAMPLES / "own_loop.py").read_text())
-    told = run_module(tmp_path, "tuner.search", "--space", "mine.py:SPACE", "--trials", "6", "--name", "first")
-    assert "Exported" in told
+    output = run_module(tmp_path, "tuner.search", "--space", "mine.py:SPACE", "--trials", "6", "--name", "first")
+    assert "Exported" in output
     folder = tmp_path / "results" / "own_loop" / "first"
     assert {str(trial.outcome) for trial in read_search(folder).trials} <= {"completed", "stopped_at_rung"}
     assert len((folder / "confirm.jsonl").read_text().splitlines()) >= 6

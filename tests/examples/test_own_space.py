@@ -44,8 +44,8 @@ def test_its_configurations_can_be_trained_and_momentum_belongs_to_sgd(dishes):
 )
 def test_a_dry_run_of_it_comes_to_its_end_from_another_folder(dishes, tmp_path, searched):
     space = ("--space", f"{EXAMPLE}:SPACE", "--data", str(dishes), "--trials", "4", "--max-epochs", "6")
-    told = run_module(tmp_path, "tuner.search", *space, *searched, "--dry-run")
-    assert "my_dishes: 4 trials of up to 6 epochs" in told
+    output = run_module(tmp_path, "tuner.search", *space, *searched, "--dry-run")
+    assert "my_dishes: 4 trials of up to 6 epochs" in output
     assert not (tmp_path / "results").exists()
 
 

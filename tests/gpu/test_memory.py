@@ -20,7 +20,7 @@ LARGE_SCENES = replace(SCENES, image_size_px=192)
 def memory_for(run: TrainingRun, share: float, peak_bytes: int):
     """A device that has only this share of the memory that the epochs of the whole batch took.
 
-    A GPU's allocator is told so and fails by itself; on a CPU batches of more than that share do not fit.
+    A GPU's allocator gets that limit and fails by itself; on a CPU larger batches than that share do not fit.
     """
     if run.device.type == "cuda":
         total = torch.cuda.get_device_properties(run.device).total_memory

@@ -1,4 +1,4 @@
-"""What a space asks for is checked before a search, and told by name."""
+"""The questions of a space are checked before a search, and errors name them."""
 
 import random
 import re

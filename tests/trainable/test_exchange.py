@@ -80,9 +80,9 @@ def test_at_a_full_disk_nothing_of_a_program_is_kept_and_the_error_names_it(tmp_
     monkeypatch.setattr(exchange, "_traced", lambda model: None)
     monkeypatch.setattr(torch.export, "save", lambda program, file: file.write(b"a program"))
     (tmp_path / PROGRAM).symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left on device") as told:
+    with pytest.raises(OSError, match="No space left on device") as caught:
         write_program(fresh_model("dishes"), tmp_path / PROGRAM)
-    assert told.value.filename == str(tmp_path / PROGRAM)
+    assert caught.value.filename == str(tmp_path / PROGRAM)
     assert not list(tmp_path.iterdir())
 
 

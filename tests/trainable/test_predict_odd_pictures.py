@@ -1,4 +1,4 @@
-"""What people's folders hold beside pictures costs itself, and what is not predicted is told."""
+"""Other files in a folder of pictures do not stop the prediction, and those not predicted are reported."""
 
 import csv
 import os

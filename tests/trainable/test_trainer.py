@@ -539,5 +539,5 @@ def test_images_that_a_loader_normalised_are_refused_until_their_range_is_given(
     normalised = [(images * 4 - 2, masks) for images, masks in batches()]
     with pytest.raises(ValueError, match=r"reach from -2.* to .*, but augmentation works in \[0, 1\]"):
         trainer_of(enable_progressive_aug=True).train_epoch(normalised, 0)
-    told = trainer_of(enable_progressive_aug=True, pixel_range=PixelRange.between(-2.0, 2.0), aug_transition_epoch=0)
-    assert told.train_epoch(normalised, 0)["loss"] > 0
+    trainer = trainer_of(enable_progressive_aug=True, pixel_range=PixelRange.between(-2.0, 2.0), aug_transition_epoch=0)
+    assert trainer.train_epoch(normalised, 0)["loss"] > 0

@@ -131,12 +131,12 @@ def test_every_ending_has_its_numbers_its_sentence_its_reason_and_its_place_in_t
     assert [str(trial.outcome) for trial in search.trials] == list(PARAMS) == [str(outcome) for outcome in Outcome]
     storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
     study = optuna.load_study(study_name="ends", storage=storage)
-    for trial, told in zip(search.trials, study.trials, strict=True):
+    for trial, copied in zip(search.trials, study.trials, strict=True):
         kind = str(trial.outcome)
         assert trial.numbers.keys() == NUMBERS[kind], kind
         assert re.search(SENTENCES[kind], trial.sentence), trial.sentence
         assert EXPLAINED.get(kind, "") in "\n".join(explain_trial(search, trial))
-        assert (told.state, told.user_attrs["outcome"]) == (STATES[kind], kind)
-        assert told.intermediate_values == {epoch: result.objective for epoch, result in trial.results.items()}
+        assert (copied.state, copied.user_attrs["outcome"]) == (STATES[kind], kind)
+        assert copied.intermediate_values == {epoch: result.objective for epoch, result in trial.results.items()}
     endings = "1 completed, 1 stopped at rung 1 (epoch 2), 1 diverged, 1 out of memory, 1 over limit"
     assert explain_search(search, folder)[0].endswith(f": {endings}, 1 experts collapsed, 1 plateaued, 1 failed.")

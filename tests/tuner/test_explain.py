@@ -1,4 +1,4 @@
-"""Every ending and every win is told with its numbers, from the records alone."""
+"""Every ending and every win is explained with its numbers, from the records alone."""
 
 import pytest
 
@@ -48,42 +48,42 @@ def folder(tmp_path):
     return recorder.folder
 
 
-def told_of(folder, number):
+def text_of(folder, number):
     search = read_search(folder)
     return "\n".join(explain_trial(search, search.trials[number]))
 
 
 def test_a_stopped_trial_is_explained_with_its_rung_value_cutoff_and_rank_then_and_in_the_end(folder):
-    told = told_of(folder, 1)
-    assert f"Trial {NAMES[1]} stopped at epoch 1 (rung 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in told
-    assert "Rung 1 (epoch 1): 0.400, rank 2 of 2 so far, cutoff 0.500: stopped; final rank 3 of 3." in told
-    assert "At epoch 1: 0.400, default 0.500; 0.100 worse." in told
-    assert "max_lr 3e-05 (0.001)" in told
+    text = text_of(folder, 1)
+    assert f"Trial {NAMES[1]} stopped at epoch 1 (rung 1): 0.4 misses the cutoff 0.5, rank 2 of 2." in text
+    assert "Rung 1 (epoch 1): 0.400, rank 2 of 2 so far, cutoff 0.500: stopped; final rank 3 of 3." in text
+    assert "At epoch 1: 0.400, default 0.500; 0.100 worse." in text
+    assert "max_lr 3e-05 (0.001)" in text
 
 
 def test_a_diverged_trial_is_explained_with_term_epoch_and_step(folder):
-    told = told_of(folder, 3)
-    assert f"Trial {NAMES[3]} diverged in epoch 1 at step 17: loss was nan." in told
-    assert "avoids similar ones" in told
+    text = text_of(folder, 3)
+    assert f"Trial {NAMES[3]} diverged in epoch 1 at step 17: loss was nan." in text
+    assert "avoids similar ones" in text
 
 
 def test_the_default_is_not_compared_with_itself(folder):
-    told = told_of(folder, 0)
-    assert f"Trial {NAMES[0]} (the default) completed 3 epochs" in told
-    assert "default 0." not in told
+    text = text_of(folder, 0)
+    assert f"Trial {NAMES[0]} (the default) completed 3 epochs" in text
+    assert "default 0." not in text
 
 
 def test_the_search_explains_how_trials_ended_why_one_is_exported_and_by_how_much(folder):
-    told = "\n".join(explain_search(read_search(folder), folder))
-    assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in told
+    text = "\n".join(explain_search(read_search(folder), folder))
+    assert "4 trials in 0:00: 2 completed, 1 stopped at rung 1 (epoch 1), 1 diverged." in text
     led = (
         f"Trial {NAMES[2]} is exported: its s_measure of 0.800 at epoch 3, the highest epoch reached, is the best of 2 "
     )
-    assert led + "on one seed;" in told
-    assert f"trial {NAMES[0]} is 0.100 behind." in told
-    assert "At epoch 3: 0.800, default 0.700; 0.100 better." in told
+    assert led + "on one seed;" in text
+    assert f"trial {NAMES[0]} is 0.100 behind." in text
+    assert "At epoch 3: 0.800, default 0.700; 0.100 better." in text
     assert (
-        "Differs from the default, the largest difference first: max_lr 0.005 (0.001), averaging True (False)." in told
+        "Differs from the default, the largest difference first: max_lr 0.005 (0.001), averaging True (False)." in text
     )
 
 
@@ -96,9 +96,9 @@ def test_a_leader_that_plateaued_is_explained_with_its_own_epoch(folder):
     resumed.result(NAMES[0], epoch=3, objective=0.60, metrics={}, seconds=1.0)
     resumed.end(NAMES[0], Outcome.COMPLETED, numbers={"epoch": 3}, epoch=3)
     resumed.close()
-    told = "\n".join(explain_search(read_search(folder), folder))
-    assert f"Trial {NAMES[2]} is exported: its s_measure of 0.650 at epoch 2, where it ended, is the best of 2 " in told
-    assert "At epoch 3: 0.650, default 0.600; 0.050 better." in told
+    text = "\n".join(explain_search(read_search(folder), folder))
+    assert f"Trial {NAMES[2]} is exported: its s_measure of 0.650 at epoch 2, where it ended, is the best of 2 " in text
+    assert "At epoch 3: 0.650, default 0.600; 0.050 better." in text
 
 
 def test_every_ending_of_a_long_search_has_its_sentences(finished_folder):
@@ -114,11 +114,11 @@ def test_a_search_that_runs_or_was_killed_is_explained_as_far_as_it_came(folder)
     half = next(number for number, line in enumerate(lines) if NAMES[2] in line and '"epoch": 2' in line)
     (folder / "trials.jsonl").write_text("".join(lines[: half + 1]) + lines[half + 1][:20])
     search = read_search(folder)
-    told = "\n".join(explain_search(search, folder))
-    assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 unfinished." in told
-    assert f"Trial {NAMES[0]} leads" in told
+    text = "\n".join(explain_search(search, folder))
+    assert "3 trials in 0:00: 1 completed, 1 stopped at rung 1 (epoch 1), 1 unfinished." in text
+    assert f"Trial {NAMES[0]} leads" in text
     unfinished = f"Trial {NAMES[2]} is unfinished after epoch 2: it is training, waiting at a rung, or was interrupted."
-    assert unfinished in told_of(folder, 2)
+    assert unfinished in text_of(folder, 2)
     (folder / "trials.jsonl").write_text("")
     first, second, *_ = explain_search(read_search(folder), folder)
     assert first.startswith("Interrupted: 0 of 4 trials ended in 0:00. Left: 4 trials; ")
@@ -131,14 +131,14 @@ def test_the_export_is_explained_by_its_seeds_against_each_rival_and_the_default
         for seed, value in enumerate(seen):
             run = ConfirmedRun(trial=NAMES[number], seed=seed, objective=value - 0.1, test={}, validation=value)
             append_run(folder, run)
-    told = "\n".join(explain_search(read_search(folder), folder))
+    text = "\n".join(explain_search(read_search(folder), folder))
     assert (
         f"Trial {NAMES[2]} is exported: the best on the validation split after training on 3 seeds, mean 0.810. "
         f"It beats the default (0.710) on 3 of 3 seeds, trial {NAMES[1]} (0.800) on 2 of 3 seeds."
-    ) in told
+    ) in text
     assert (
         f"On the test split, trial {NAMES[2]} is 0.100 better than the default (mean of 3 seeds, better on 3, 95 % "
-        in told
+        in text
     )
     assert main([str(folder), "1"]) == 0
     *_, on_test, why_another = capsys.readouterr().out.splitlines()
@@ -162,7 +162,7 @@ def test_the_command_answers_or_says_what_is_wrong(folder, capsys, arguments, se
 @pytest.mark.parametrize("called", ["1", NAMES[1]])
 def test_a_trial_is_asked_for_by_its_number_or_its_name(folder, capsys, called):
     assert main([str(folder), called]) == 0
-    assert capsys.readouterr().out.splitlines() == told_of(folder, 1).splitlines()
+    assert capsys.readouterr().out.splitlines() == text_of(folder, 1).splitlines()
 
 
 def test_a_folder_without_a_search_is_a_sentence(tmp_path, capsys):

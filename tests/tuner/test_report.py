@@ -163,7 +163,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"),
+    ("outcome", "words"),
     [
         (
             Outcome.STOPPED_AT_RUNG,
@@ -173,7 +173,7 @@ def test_a_winner_beside_a_default_that_diverged_is_not_called_better(synthetic_
     ],
 )
 def test_a_default_that_ended_early_is_compared_where_it_ended_or_with_what_it_plateaued_at(
-    synthetic_search, outcome, told
+    synthetic_search, outcome, words
 ):
     recorder = synthetic_search(num_trials=2).recorder
     for number, curve in enumerate([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6, 0.9]]):
@@ -182,7 +182,7 @@ def test_a_default_that_ended_early_is_compared_where_it_ended_or_with_what_it_p
         for epoch, value in enumerate(curve, start=1):
             recorder.result(trial, epoch=epoch, objective=value, metrics={}, seconds=1.0)
         recorder.end(trial, outcome, numbers={"rung": 1}, epoch=len(curve))
-    assert told in report_of(recorder)
+    assert words in report_of(recorder)
 
 
 def test_metrics_that_were_not_finite_do_not_break_the_report(synthetic_search):

@@ -160,7 +160,7 @@ class Direct:
 
 
 class Script(BudgetedPeer):
-    """Asks for these configurations and budgets in turn, and notes what it is told."""
+    """Asks for these configurations and budgets in turn, and records the reported costs."""
 
     def __init__(self, *asked, first_rung=2):
         super().__init__(setting(first_rung=first_rung))

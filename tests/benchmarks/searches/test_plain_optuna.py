@@ -37,12 +37,12 @@ def test_run_again_it_trains_no_more_and_tests_each_seed_once(study, trained_fol
             trial=search.trials[number].name, seed=1001, objective=objective, test={"s_measure": objective}
         )
         append_run(folder, run)
-    told = compared(folder, search, tuned(search, out), out)
-    assert compared(folder, search, tuned(search, out), out) == told
+    text = compared(folder, search, tuned(search, out), out)
+    assert compared(folder, search, tuned(search, out), out) == text
     (tested,) = read_runs(out)
     assert (tested.seed, 0 < tested.objective < 1) == (1001, True)
-    assert "| default | 0.500 (0.500) | |" in told
-    assert f"| plain Optuna | {tested.objective:.3f}" in told
+    assert "| default | 0.500 (0.500) | |" in text
+    assert f"| plain Optuna | {tested.objective:.3f}" in text
     assert len((out / JOURNAL).read_text().splitlines()) == len(set((out / JOURNAL).read_text().splitlines()))
 
 

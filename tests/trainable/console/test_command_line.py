@@ -86,10 +86,10 @@ def test_an_os_error_is_printed_with_its_file_and_without_its_number():
 
 @pytest.mark.parametrize(("number", "own", "named"), [(28, None, "results"), (28, "a/b", "a/b"), (None, None, None)])
 def test_an_error_that_names_no_file_names_the_folder(number, own, named):
-    told = OSError("the store is away") if number is None else OSError(number, "No space left on device", own)
+    raised = OSError("the store is away") if number is None else OSError(number, "No space left on device", own)
     with suppress(OSError), unnamed_errors_name(Path("results")):
-        raise told
-    assert told.filename == named
+        raise raised
+    assert raised.filename == named
 
 
 @pytest.mark.parametrize("text", ["The store can't be reached", "The store can't be reached."])

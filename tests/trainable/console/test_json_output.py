@@ -14,5 +14,5 @@ def test_a_number_that_json_does_not_have_is_null(capsys):
     def refuse(constant):
         pytest.fail(constant)
 
-    told = json.loads(said, parse_constant=refuse)
-    assert told == {"1": None, "inner": {"values": [1, None, None, True, "NaN"]}}
+    parsed = json.loads(said, parse_constant=refuse)
+    assert parsed == {"1": None, "inner": {"values": [1, None, None, True, "NaN"]}}

@@ -52,9 +52,9 @@ def reporting(*reports, returned=None):
     """A loop that reports these, one in each epoch; an error is raised instead."""
 
     def train(params, trial):
-        told = iter(reports)
+        remaining = iter(reports)
         for _ in trial.epochs():
-            report = next(told)
+            report = next(remaining)
             if isinstance(report, BaseException):
                 raise report
             trial.report(report)

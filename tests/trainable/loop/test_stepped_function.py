@@ -1,4 +1,4 @@
-"""A function in a thread, from pause to pause: it ends where it is told to, and its thread ends without a word."""
+"""A function in a thread runs from pause to pause, ends when asked to, and its thread ends silently."""
 
 import sys
 

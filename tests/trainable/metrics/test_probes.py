@@ -26,9 +26,9 @@ def probed(bank, bank_labels, queries, query_labels) -> dict[str, float]:
 
 
 def test_probes_find_classes_that_features_tell_and_guess_where_they_do_not():
-    told = probed(*clusters(60, spread=0.05), *clusters(90, spread=0.05, seed=10))
-    assert tuple(told) == METRIC_NAMES
-    assert min(told.values()) > 0.9
+    scores = probed(*clusters(60, spread=0.05), *clusters(90, spread=0.05, seed=10))
+    assert tuple(scores) == METRIC_NAMES
+    assert min(scores.values()) > 0.9
     blind = probed(noise(60, 8), torch.arange(60) % 3, noise(300, 8, seed=5), torch.arange(300) % 3)
     assert all(value == pytest.approx(1 / 3, abs=0.1) for value in blind.values())
 

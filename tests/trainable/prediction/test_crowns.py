@@ -89,8 +89,8 @@ def test_a_crown_on_the_border_of_tiles_is_found_and_counted_once(box):
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = 255
     predictor = CrownsPredictor(kinds=("cacao", "palm"), tile_px=64, overlap_px=16, batch_size=3)
-    told = []
-    prediction = predictor(bright_crowns, Image.fromarray(pixels), lambda done, total: told.append((done, total)))
+    progress = []
+    prediction = predictor(bright_crowns, Image.fromarray(pixels), lambda done, total: progress.append((done, total)))
     (crown,) = prediction.crowns
     assert (crown.extent, crown.box) == (box, tuple(map(float, box)))
     np.testing.assert_array_equal(crown.within((0, 0, 130, 110)), pixels[..., 0] > 0)
@@ -105,7 +105,7 @@ def test_a_crown_on_the_border_of_tiles_is_found_and_counted_once(box):
         "num_cacao": 0,
         "num_palm": 1,
     }
-    assert told[-1] == (6, 6)
+    assert progress[-1] == (6, 6)
 
 
 def test_what_a_picture_smaller_than_a_tile_lacks_is_no_part_of_the_prediction():

@@ -109,9 +109,9 @@ def test_an_error_of_the_library_of_a_store_is_an_os_error(error, tmp_path, monk
         lambda: remote.remove("name"),
     )
     for call in calls:
-        with pytest.raises(OSError, match=f"^{type(error).__name__}: ") as told:
+        with pytest.raises(OSError, match=f"^{type(error).__name__}: ") as caught:
             call()
-        assert told.value.__cause__ is error
+        assert caught.value.__cause__ is error
 
 
 def test_the_store_of_google_is_not_retried_in_silence_for_a_quarter_of_an_hour(monkeypatch):
@@ -134,6 +134,6 @@ def test_the_query_of_an_address_stays_at_its_end():
     "uri", ["s3://KEY:SECRET@bucket/a", "s3://KEY@bucket/a", "s3://bucket/a?secret_key=x", "sftp://me:word@host/a"]
 )
 def test_an_address_with_credentials_is_refused(uri):
-    with pytest.raises(ValueError, match="--storage holds credentials") as told:
+    with pytest.raises(ValueError, match="--storage holds credentials") as caught:
         check_uri(uri, "--storage")
-    assert "SECRET" not in str(told.value).replace("AWS_SECRET_ACCESS_KEY", "")
+    assert "SECRET" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")

@@ -1,4 +1,4 @@
-"""Trackers beside TensorBoard: what they are told, that nothing leaves the machine, and a sentence where one lacks."""
+"""Trackers other than TensorBoard: what is logged, that nothing leaves the machine, and the error if one is missing."""
 
 import importlib.util
 import json

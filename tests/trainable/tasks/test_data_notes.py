@@ -1,4 +1,4 @@
-"""Embedded data is drawn, not read: what only says how a folder is read is an error there or told, never ignored."""
+"""Embedded data is drawn, not read: options for reading a folder are errors there, or reported, never ignored."""
 
 from dataclasses import fields, is_dataclass, replace
 

@@ -1,11 +1,11 @@
-"""Answers that are all alike are told once, when that begins, and again when it begins again."""
+"""Constant predictions are reported once when they begin, and again when they begin again."""
 
 import pytest
 
 from trainable.techniques.constant_predictions import ConstantPredictions
 
 
-def told(caplog, shares, *, watched=None, first_epoch=1):
+def logged(caplog, shares, *, watched=None, first_epoch=1):
     watched = watched or ConstantPredictions()
     caplog.clear()
     for epoch, share in enumerate(shares, start=first_epoch):
@@ -28,7 +28,7 @@ def told(caplog, shares, *, watched=None, first_epoch=1):
     ],
 )
 def test_a_second_constant_epoch_is_reported_once_with_its_share_and_the_beginning(shares, expected, caplog):
-    assert told(caplog, shares) == expected
+    assert logged(caplog, shares) == expected
 
 
 def test_each_task_is_reported_by_its_own_name(caplog):
@@ -41,9 +41,9 @@ def test_each_task_is_reported_by_its_own_name(caplog):
 
 def test_where_it_began_survives_a_restart_and_is_not_told_again(caplog):
     first, second = ConstantPredictions(), ConstantPredictions()
-    told(caplog, [0.5, 1.0, 1.0], watched=first)
+    logged(caplog, [0.5, 1.0, 1.0], watched=first)
     second.load_state_dict(first.state_dict())
-    assert told(caplog, [1.0], watched=second, first_epoch=4) == []
+    assert logged(caplog, [1.0], watched=second, first_epoch=4) == []
     assert (first.began, second.began) == (2, 2)
-    told(caplog, [0.5], watched=second, first_epoch=5)
+    logged(caplog, [0.5], watched=second, first_epoch=5)
     assert second.began is None

@@ -60,5 +60,9 @@ def test_another_error_stays_what_it_is():
 
 
 def test_another_process_hears_the_same():
-    told = pickle.loads(pickle.dumps(as_shortage(torch.OutOfMemoryError(CUDA))))
-    assert (type(told), str(told), told.numbers) == (MemoryShortage, CUDA, as_shortage(told).numbers)
+    unpickled = pickle.loads(pickle.dumps(as_shortage(torch.OutOfMemoryError(CUDA))))
+    assert (type(unpickled), str(unpickled), unpickled.numbers) == (
+        MemoryShortage,
+        CUDA,
+        as_shortage(unpickled).numbers,
+    )

@@ -69,8 +69,10 @@ def test_fields_later_than_a_file_keep_the_old_behaviour_and_are_reported(worklo
     older_versions._log_once.cache_clear()
     for _ in range(2):
         assert read_exported_config(tmp_path / "config.json").config == replace(config, engine=None, **then)
-    told = ", ".join(f"{name}={json.dumps(value)}" for name, value in then.items())
-    assert caplog.messages == [f"the configuration of {workload} is of an older version, and goes on as there: {told}"]
+    values = ", ".join(f"{name}={json.dumps(value)}" for name, value in then.items())
+    assert caplog.messages == [
+        f"the configuration of {workload} is of an older version, and goes on as there: {values}"
+    ]
 
 
 def test_a_file_of_now_and_one_that_lacks_what_was_always_there_get_nothing(path, exported, caplog):

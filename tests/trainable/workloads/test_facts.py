@@ -1,4 +1,4 @@
-"""What a search is told of opened data: how many of each class, what was left out."""
+"""Facts of opened data for a search: counts of each class, and what was left out."""
 
 from dataclasses import replace
 

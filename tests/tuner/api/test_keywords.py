@@ -1,4 +1,4 @@
-"""The keywords of `tuner.search`: every setting has one, and wrong ones are told as the command tells them."""
+"""The keywords of `tuner.search`: every setting has one, and errors are those of the command."""
 
 import subprocess
 import sys

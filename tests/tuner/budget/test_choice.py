@@ -161,11 +161,11 @@ def test_a_default_that_could_not_be_tried_has_the_length_of_its_space(settings,
 def test_what_is_planned_is_in_the_log_with_its_numbers(settings, opened, caplog):
     caplog.set_level("INFO")
     bought(replace(settings, duration_seconds=1800.0), opened, learned(20))
-    told = caplog.text
-    assert "30:00 buy " in told
-    assert " full trainings of 800 updates (20 epochs), first rung at epoch 5, the best " in told
-    assert "Expected: planning and start 0:10, search " in told
-    assert "Pilot run: the default reached s_measure 0.800 in 800 updates (20 epochs); above " in told
+    log = caplog.text
+    assert "30:00 buy " in log
+    assert " full trainings of 800 updates (20 epochs), first rung at epoch 5, the best " in log
+    assert "Expected: planning and start 0:10, search " in log
+    assert "Pilot run: the default reached s_measure 0.800 in 800 updates (20 epochs); above " in log
 
 
 def test_the_length_is_given_in_updates_and_epochs_and_for_a_loop_in_epochs_only(settings, opened):

@@ -1,4 +1,4 @@
-"""What a search will take is told from real steps, and nothing of the search is begun."""
+"""A dry run estimates a search from real steps, and starts nothing of it."""
 
 import re
 import time
@@ -37,13 +37,15 @@ def settings(disc_folder, tmp_path):
 
 def test_a_step_timing_measures_a_whole_epoch_from_two_updates(disc_config):
     splits = get_task("moe").open_data(disc_config)
-    told = time_steps(disc_config, splits, device=torch.device("cpu"))
+    result = time_steps(disc_config, splits, device=torch.device("cpu"))
     run = TrainingRun(disc_config, splits)
-    assert told.updates_per_epoch == -(-len(splits.train) // (disc_config.batch_size * disc_config.accumulation_steps))
-    assert told.epoch_seconds > told.update_seconds * told.updates_per_epoch > 0
-    assert 0 < told.peak_gib < told.device_gib
+    assert result.updates_per_epoch == -(
+        -len(splits.train) // (disc_config.batch_size * disc_config.accumulation_steps)
+    )
+    assert result.epoch_seconds > result.update_seconds * result.updates_per_epoch > 0
+    assert 0 < result.peak_gib < result.device_gib
     num_weights = sum(parameter.numel() for parameter in run.trainer.model.parameters())
-    assert 4 * num_weights / 1e6 < told.checkpoint_mb
+    assert 4 * num_weights / 1e6 < result.checkpoint_mb
 
 
 def test_of_a_progressive_resolution_the_whole_images_are_timed(tmp_path, monkeypatch):
@@ -92,9 +94,15 @@ def test_a_configuration_takes_the_times_of_the_one_with_as_many_images_an_updat
 )
 def test_the_schedule_is_that_of_the_scheduler_that_was_asked_for(settings, scheduler, rung_epochs, promotes):
     asked = replace(settings, scheduler=scheduler, confirm=2)
-    told = shape_of(asked, plan_as_given(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
-    assert (told.rung_epochs, told.promotes) == (rung_epochs, promotes)
-    assert (told.num_trials, told.slots, told.max_epochs, told.confirm, str(told.seeds)) == (4, 2, 4, 2, "3..6")
+    result = shape_of(asked, plan_as_given(asked), TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0))
+    assert (result.rung_epochs, result.promotes) == (rung_epochs, promotes)
+    assert (result.num_trials, result.slots, result.max_epochs, result.confirm, str(result.seeds)) == (
+        4,
+        2,
+        4,
+        2,
+        "3..6",
+    )
 
 
 @pytest.fixture
@@ -117,9 +125,9 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
     splits = get_task("moe").open_data(disc_config)
     asked = replace(disc_config, batch_size=8, accumulation_steps=1)
     room_for(2)
-    told = time_steps(asked, splits, device=torch.device("cpu"))
-    assert told.batch_size == 2
-    assert told.updates_per_epoch == -(-len(splits.train) // 8)
+    result = time_steps(asked, splits, device=torch.device("cpu"))
+    assert result.batch_size == 2
+    assert result.updates_per_epoch == -(-len(splits.train) // 8)
     room_for(0)
     with pytest.raises(MemoryShortage):
         time_steps(asked, splits, device=torch.device("cpu"))
@@ -127,10 +135,10 @@ def test_a_step_timing_out_of_memory_is_repeated_with_half_the_micro_batch_as_a_
 
 @pytest.mark.slow
 def test_the_forecast_comes_from_the_cluster_and_leaves_no_search_behind(settings):
-    told = dry_run(settings, plan_as_given(settings), None, began=time.monotonic()).text
-    assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in told
-    assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", told)
-    assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", told)
+    result = dry_run(settings, plan_as_given(settings), None, began=time.monotonic()).text
+    assert "moe: 4 trials of up to 4 epochs, asha with forecast; " in result
+    assert re.search(r"\nlargest +\d+\.\d{3} s +\d+ +\d+ +\d+\.\d\d s +\d+\.\d\d GiB +\d+\.\d MB\n", result)
+    assert re.search(r"\nwall time +\d+:\d\d, 90 % between \d+:\d\d and \d+:\d\d\n", result)
     assert not settings.folder.exists()
 
 
@@ -150,7 +158,7 @@ def timings():
     return {"default": one}
 
 
-def told_of(settings, timings, concurrent=2):
+def text_of(settings, timings, concurrent=2):
     """Lines for a search of 60 s on two slots, 20 s of it waiting for the last trial, and a confirmation of 90 s."""
     busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
     median = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
@@ -161,7 +169,7 @@ def told_of(settings, timings, concurrent=2):
 
 
 def test_a_reader_sees_what_the_wall_time_is_made_of(settings, timings):
-    lines = told_of(settings, timings).splitlines()
+    lines = text_of(settings, timings).splitlines()
     assert lines[:8] == [
         "wall time     2:45, 90 % between 1:55 and 3:35",
         "  start-up      0:15  command 4 s, Ray 5 s, process and data 6 s",
@@ -177,33 +185,33 @@ def test_a_reader_sees_what_the_wall_time_is_made_of(settings, timings):
 
 @pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
 def test_trials_that_will_not_fit_side_by_side_are_reported(settings, timings, concurrent, is_enough):
-    assert ("TOO LITTLE, lower --concurrent" not in told_of(settings, timings, concurrent)) is is_enough
+    assert ("TOO LITTLE, lower --concurrent" not in text_of(settings, timings, concurrent)) is is_enough
 
 
 def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slot(settings, timings):
-    assert "disk          up to 600 MB of checkpoints, " in told_of(settings, timings)
+    assert "disk          up to 600 MB of checkpoints, " in text_of(settings, timings)
     budgeted = replace(settings, disk_budget_bytes=450_000_000)
-    assert "disk          up to 450 MB of checkpoints, " in told_of(budgeted, timings)
+    assert "disk          up to 450 MB of checkpoints, " in text_of(budgeted, timings)
 
 
 @pytest.mark.parametrize(("budget_mb", "is_enough"), [(400, True), (399, False)])
 def test_a_disk_budget_below_the_best_the_default_and_what_trains_is_reported(settings, timings, budget_mb, is_enough):
     budgeted = replace(settings, confirm=1, disk_budget_bytes=budget_mb * 10**6)
-    assert ("TOO LITTLE, the search needs 400 MB at a time" not in told_of(budgeted, timings)) is is_enough
+    assert ("TOO LITTLE, the search needs 400 MB at a time" not in text_of(budgeted, timings)) is is_enough
 
 
 def test_the_checks_are_listed_with_their_numbers(settings):
     plan = plan_as_given(
         replace(settings, pinned={"pyramid_channels": 8, "backbone": "small", "warmup_fraction": 0.125})
     )
-    told = checked_line(plan, drawn_configs(plan))
-    assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in told
+    result = checked_line(plan, drawn_configs(plan))
+    assert f"the first rung is at epoch {plan.rungs[0]}, the longest warm-up ends at 0.5; updates of " in result
 
 
 def test_the_number_of_images_is_shown_with_a_warning_when_there_are_few(settings, timings):
     plan = replace(plan_as_given(settings), images={"train": 30, "validation": 19, "test": 20}, image_size_px=(32, 48))
-    told = "train 30, validation 19, test 20 images at 48 x 32 px"
+    result = "train 30, validation 19, test 20 images at 48 x 32 px"
     caution = "Only 19 validation images: too few to rank configurations."
     slots = TrialResources(concurrent=2, cpus_per_trial=1, gpus_per_trial=0)
     measured = Measurement(resources=slots, configs={}, timings=timings, ray_seconds=5.0, process_seconds=6.0)
-    assert planned_lines(plan, measured)[:2] == [f"images        {told}", f"caution       {caution}"]
+    assert planned_lines(plan, measured)[:2] == [f"images        {result}", f"caution       {caution}"]

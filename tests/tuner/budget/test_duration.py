@@ -32,9 +32,18 @@ def epochs_by_trial(values, **changes):
 
 
 def test_without_rungs_equal_trials_take_rounds_of_all_slots():
-    told = estimated(shape_of(), [Seconds(training=2.0)])
-    assert (told.median.search_seconds, told.median.busy_seconds, told.median.epochs) == (4 * 8 * 2.0, 12 * 8 * 2.0, 96)
-    assert told.shortest_seconds == told.longest_seconds == told.median.seconds == told.median.search_seconds
+    estimate = estimated(shape_of(), [Seconds(training=2.0)])
+    assert (estimate.median.search_seconds, estimate.median.busy_seconds, estimate.median.epochs) == (
+        4 * 8 * 2.0,
+        12 * 8 * 2.0,
+        96,
+    )
+    assert (
+        estimate.shortest_seconds
+        == estimate.longest_seconds
+        == estimate.median.seconds
+        == estimate.median.search_seconds
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,9 +78,9 @@ def test_the_default_continues_however_poor_it_is():
 
 
 def test_one_slot_that_halves_at_one_rung_saves_what_the_stopped_half_had_left():
-    told = estimated(shape_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).median
-    assert told.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
-    assert told.search_seconds == told.busy_seconds == told.epochs
+    estimate = estimated(shape_of(num_trials=400, slots=1, rung_epochs=(2,)), [ONE_SECOND], most_learned=0.0).median
+    assert estimate.epochs == pytest.approx(400 * 2 + 200 * 6, rel=0.06)
+    assert estimate.search_seconds == estimate.busy_seconds == estimate.epochs
 
 
 def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more_often():
@@ -85,8 +94,8 @@ def test_proposals_that_get_better_are_stopped_more_rarely_but_not_promoted_more
 
 
 def test_promotion_at_one_rung_trains_half_to_the_end_and_perhaps_the_best_predicted_and_the_default():
-    told = estimated(shape_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).median
-    assert told.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
+    estimate = estimated(shape_of(num_trials=20, slots=1, rung_epochs=(2,), promotes=True), [ONE_SECOND]).median
+    assert estimate.epochs - (20 * 2 + 10 * 6) in (0, 6, 12)
 
 
 def test_more_slots_than_trials_take_as_long_as_the_longest_trial():
@@ -94,31 +103,31 @@ def test_more_slots_than_trials_take_as_long_as_the_longest_trial():
 
 
 def test_times_that_differ_widen_the_range_around_their_mean():
-    told = estimated(shape_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
-    assert told.shortest_seconds < told.median.seconds < told.longest_seconds
-    assert told.median.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
+    estimate = estimated(shape_of(num_trials=30), [ONE_SECOND, Seconds(training=3.0)])
+    assert estimate.shortest_seconds < estimate.median.seconds < estimate.longest_seconds
+    assert estimate.median.seconds == pytest.approx(30 * 8 * 2.0 / 3, rel=0.15)
 
 
 def test_what_is_tried_first_has_its_own_times():
     """One slot, four trials of 8 epochs: two at 5 s, the others at 1 s."""
-    told = estimated(shape_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
-    assert told.median.search_seconds == 8 * (5 + 5 + 1 + 1)
+    estimate = estimated(shape_of(num_trials=4, slots=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2)
+    assert estimate.median.search_seconds == 8 * (5 + 5 + 1 + 1)
     assert estimated(shape_of(num_trials=1), [ONE_SECOND], first=[Seconds(training=5.0)] * 2).median.seconds == 40.0
 
 
 def test_what_a_search_is_made_of_adds_up():
     one = Seconds(build=3.0, training=2.0, validation=0.5, checkpoint=0.25)
-    told = estimated(shape_of(num_trials=5, slots=1, max_epochs=4), [one]).median
-    assert told.busy == Seconds(build=15.0, training=40.0, validation=10.0, checkpoint=5.0)
-    assert told.search_seconds == told.busy_seconds == 70.0
+    estimate = estimated(shape_of(num_trials=5, slots=1, max_epochs=4), [one]).median
+    assert estimate.busy == Seconds(build=15.0, training=40.0, validation=10.0, checkpoint=5.0)
+    assert estimate.search_seconds == estimate.busy_seconds == 70.0
 
 
 def test_a_trial_is_built_again_after_a_pause_and_not_where_it_is_promoted_at_once():
     one = Seconds(build=10.0, training=1.0)
     shape = shape_of(num_trials=4, slots=1, max_epochs=2, rung_epochs=(1,), promotes=True)
-    told = estimated(shape, [one]).median
-    assert 4 * 10.0 < told.busy.build <= 10.0 * told.epochs
-    assert told.search_seconds == told.busy_seconds == told.busy.build + told.epochs
+    estimate = estimated(shape, [one]).median
+    assert 4 * 10.0 < estimate.busy.build <= 10.0 * estimate.epochs
+    assert estimate.search_seconds == estimate.busy_seconds == estimate.busy.build + estimate.epochs
 
 
 def test_the_best_and_the_default_are_trained_again_over_the_slots():
@@ -131,8 +140,8 @@ def test_the_best_and_the_default_are_trained_again_over_the_slots():
 
 
 def test_without_confirmation_nothing_is_trained_again():
-    told = estimated(shape_of(), [ONE_SECOND], process_seconds=7.0).median
-    assert (told.trainings, told.confirm_seconds) == (0, 0.0)
+    estimate = estimated(shape_of(), [ONE_SECOND], process_seconds=7.0).median
+    assert (estimate.trainings, estimate.confirm_seconds) == (0, 0.0)
 
 
 def test_no_more_are_trained_again_than_came_to_their_full_length_and_the_default_not_alone():

@@ -77,8 +77,8 @@ def test_the_first_rung_comes_when_the_default_is_above_but_not_before_its_share
 
 
 def test_a_workload_without_a_trivial_prediction_has_the_rungs_of_its_space():
-    told = curve(*rising(12).values, trivial=None)
-    assert told.first_rung(0.25, 12) == 3
+    found = curve(*rising(12).values, trivial=None)
+    assert found.first_rung(0.25, 12) == 3
 
 
 LIMITS = {"most_seconds": 60.0, "trivial": None, "sign": 1.0}
@@ -93,10 +93,10 @@ def tried(config, data, **changes):
 
 def test_the_default_is_really_trained_and_validated_epoch_by_epoch(disc_config):
     data = get_workload("moe").open_data(disc_config)
-    told = tried(disc_config, data, updates_per_epoch=MOST_UPDATES // 5, trivial=2.0)
-    assert told.epochs == 5
-    assert all(0 < value < 1 for value in told.values)
-    assert (told.trivial, told.updates_per_epoch) == (2.0, MOST_UPDATES // 5)
+    found = tried(disc_config, data, updates_per_epoch=MOST_UPDATES // 5, trivial=2.0)
+    assert found.epochs == 5
+    assert all(0 < value < 1 for value in found.values)
+    assert (found.trivial, found.updates_per_epoch) == (2.0, MOST_UPDATES // 5)
 
 
 def scripted(values, *, before=lambda step: None):
@@ -115,10 +115,10 @@ def scripted(values, *, before=lambda step: None):
 
 
 def test_a_try_ends_when_it_has_settled_and_lower_may_be_better(disc_config):
-    told = tried(disc_config, None, workload=scripted([0.5] * 100), trivial=0.9, sign=-1.0)
-    assert told.has_settled
-    assert told.first_above == 1
-    assert told.epochs == max(4, math.ceil(2 * disc_config.warmup_fraction * 50))
+    found = tried(disc_config, None, workload=scripted([0.5] * 100), trivial=0.9, sign=-1.0)
+    assert found.has_settled
+    assert found.first_above == 1
+    assert found.epochs == max(4, math.ceil(2 * disc_config.warmup_fraction * 50))
 
 
 def test_a_default_that_diverges_has_the_curve_that_it_had(disc_config):
@@ -131,7 +131,7 @@ def test_without_time_for_two_epochs_nothing_is_tried(disc_config):
 
 def test_a_try_ends_before_its_time_is_up(disc_config):
     seconds = iter(range(0, 300, 20))
-    told = tried(
+    found = tried(
         disc_config,
         None,
         workload=scripted([0.4] * 9),
@@ -139,7 +139,7 @@ def test_a_try_ends_before_its_time_is_up(disc_config):
         clock=lambda: next(seconds),
         most_seconds=90,
     )
-    assert told.epochs == 4
+    assert found.epochs == 4
 
 
 class Slow:
@@ -171,5 +171,5 @@ class Slow:
 def test_a_try_keeps_its_time_where_an_epoch_is_slower_than_it_was_timed(disc_config, update_seconds, epochs, took):
     slow = Slow(*update_seconds)
     workload = scripted([0.4] * 9, before=slow.train)
-    told = tried(disc_config, None, workload=workload, epoch_seconds=10.0, clock=lambda: slow.now)
-    assert (told.epochs, slow.now) == (epochs, pytest.approx(took))
+    found = tried(disc_config, None, workload=workload, epoch_seconds=10.0, clock=lambda: slow.now)
+    assert (found.epochs, slow.now) == (epochs, pytest.approx(took))

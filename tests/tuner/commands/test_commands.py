@@ -138,27 +138,27 @@ def test_what_is_printed_as_json_names_files_that_are_there(trained_folder, tmp_
 
 def test_an_explanation_as_json_has_the_trial_and_the_sentences(finished_folder, capsys):
     assert main(["explain", str(finished_folder), "3", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["trial"]["name"].startswith("003-")
-    assert told["sentences"][0].startswith(f"Trial {told['trial']['name']} ")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["trial"]["name"].startswith("003-")
+    assert printed["sentences"][0].startswith(f"Trial {printed['trial']['name']} ")
 
 
 def test_json_stands_alone_on_standard_output(loggers_of_a_new_process, trained_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(import_module("tuner.search"), "SPACES", {"dishes_grid": SPACES["dishes_grid"]})
     folder = shutil.copytree(trained_folder, tmp_path / "run")
 
-    def told(*command: str):
+    def printed(*command: str):
         with loggers_of_a_new_process():
             assert main([*command, "--json"]) == 0, command
         return json.loads(capsys.readouterr().out)
 
-    assert told("ensemble", str(folder), "--top", "1")["objective"] == "s_measure"
-    assert told("export", str(folder))["config"] == str(folder / "best" / "config.json")
+    assert printed("ensemble", str(folder), "--top", "1")["objective"] == "s_measure"
+    assert printed("export", str(folder))["config"] == str(folder / "best" / "config.json")
     exported = str(folder / "best" / "config.json")
-    assert told("train", "--config", exported, "--epochs", "1")["output"] == str(folder / "train")
-    assert told("diagnose", "--config", exported)[0]["severity"] == "note"
-    assert {group["part"] for group in told("diagnose", "--config", exported, "--groups")} >= {"backbone"}
-    assert told("search", "--list")["dishes_grid"]["objective"] == "val/macro_f1"
+    assert printed("train", "--config", exported, "--epochs", "1")["output"] == str(folder / "train")
+    assert printed("diagnose", "--config", exported)[0]["severity"] == "note"
+    assert {group["part"] for group in printed("diagnose", "--config", exported, "--groups")} >= {"backbone"}
+    assert printed("search", "--list")["dishes_grid"]["objective"] == "val/macro_f1"
 
 
 @pytest.mark.parametrize(

@@ -60,15 +60,15 @@ def folder(measured_folder, tmp_path):
 @pytest.fixture(scope="module")
 def confirmed(trained_folder, tmp_path_factory):
     """Default and winner on two seeds, on a running Ray: the folder, and what was told of each training."""
-    folder, told = shutil.copytree(trained_folder, tmp_path_factory.mktemp("confirmed") / "moe" / "discs"), []
+    folder, progress = shutil.copytree(trained_folder, tmp_path_factory.mktemp("confirmed") / "moe" / "discs"), []
     with ray_running(None):
         confirm(
             folder,
             top=1,
             seeds=ConfirmSeeds(first=2, last=2),
-            on_run=lambda run, at: told.append((run.number, run.seed, at.done, at.total)),
+            on_run=lambda run, at: progress.append((run.number, run.seed, at.done, at.total)),
         )
-    return folder, told
+    return folder, progress
 
 
 @pytest.fixture
@@ -110,12 +110,12 @@ def by_hand(folder, number, seed):
 
 
 def test_default_and_winner_are_trained_on_each_seed_and_judged_on_the_test_split_as_by_hand(confirmed):
-    folder, told = confirmed
+    folder, progress = confirmed
     assert runs(folder).keys() == {(trial, FIRST_SEED + seed) for trial in (0, 1) for seed in (0, 1)}
     assert runs(folder)[1, FIRST_SEED + 1] == by_hand(folder, 1, FIRST_SEED + 1)
     assert runs(folder)[0, FIRST_SEED] == by_hand(folder, 0, FIRST_SEED)
-    assert [(done, total) for *_, done, total in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert {(trial, seed) for trial, seed, *_ in told} == runs(folder).keys()
+    assert [(done, total) for *_, done, total in progress] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert {(trial, seed) for trial, seed, *_ in progress} == runs(folder).keys()
 
 
 def test_what_needs_no_training_is_measured_beside_it(confirmed):
@@ -138,14 +138,14 @@ def test_the_validation_value_is_that_of_the_tested_weights_not_of_the_last_epoc
 def test_only_what_is_missing_is_trained_again(folder, in_this_process):
     default = read_search(folder).default_trial.name
     append_run(folder, ConfirmedRun(trial=default, seed=FIRST_SEED, objective=0.123, test={"s_measure": 0.123}))
-    told = []
+    progress = []
     confirm(
         folder,
         top=1,
         seeds=ConfirmSeeds(first=1, last=1),
-        on_run=lambda run, at: told.append((run.number, at.done, at.total)),
+        on_run=lambda run, at: progress.append((run.number, at.done, at.total)),
     )
-    assert told == [(1, 2, 2)]
+    assert progress == [(1, 2, 2)]
     assert runs(folder)[0, FIRST_SEED] == {"s_measure": 0.123}
     confirm(folder, top=1, seeds=ConfirmSeeds(first=1, last=1), on_run=lambda *_: pytest.fail("trained once more"))
 

@@ -136,9 +136,9 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
     first_round(folder, UNCLEAR)
     answer = select_trial(folder, read_search(folder))
     assert answer.pair_seconds == 60.0
-    told = answer.to_decide(is_over=True, is_running=False)
-    more = int(told.split()[2])
-    assert told == (
+    sentence = answer.to_decide(is_over=True, is_running=False)
+    more = int(sentence.split()[2])
+    assert sentence == (
         f"Undecided: about {more} more seeds ({more} minutes) would settle it if the difference holds: "
         f"--seeds 3..{3 + more}."
     )
@@ -147,10 +147,10 @@ def test_undecided_says_how_many_seeds_and_minutes_it_would_take_and_decided_say
 @pytest.mark.parametrize(("is_running", "why"), [(True, "training is still running"), (False, "was interrupted")])
 def test_no_more_seeds_are_suggested_before_all_are_trained(folder, is_running, why):
     first_round(folder, UNCLEAR)
-    told = " ".join(select_trial(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
-    assert "Not decided yet: " in told
-    assert why in told
-    assert "--seeds" not in told
+    sentence = " ".join(select_trial(folder, read_search(folder)).evidence(is_over=False, is_running=is_running))
+    assert "Not decided yet: " in sentence
+    assert why in sentence
+    assert "--seeds" not in sentence
 
 
 def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
@@ -160,8 +160,8 @@ def test_the_time_it_would_take_is_that_of_the_trainings_that_were_made(folder):
 
 def test_without_a_gain_no_number_of_seeds_is_promised(folder):
     first_round(folder, (0.1, -0.1, 0.0))
-    told = select_trial(folder, read_search(folder)).to_decide(is_over=True, is_running=False)
-    assert told == f"More than {MOST_SEEDS} seeds would be needed to decide."
+    sentence = select_trial(folder, read_search(folder)).to_decide(is_over=True, is_running=False)
+    assert sentence == f"More than {MOST_SEEDS} seeds would be needed to decide."
 
 
 def test_decided_it_would_take_nothing(folder):

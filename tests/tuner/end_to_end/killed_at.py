@@ -60,13 +60,13 @@ def in_a_checkpoint() -> None:
 
     class Tearing(LegTrainable):
         def _report(self):
-            told = super()._report()
-            if told.result is not None and told.result.epoch == 2:
+            report = super()._report()
+            if report.result is not None and report.result.epoch == 2:
                 whole = Path(self._leg.folder) / checkpoint_name(2)
                 whole.write_bytes(whole.read_bytes()[:1000])
                 os.kill(search, signal.SIGKILL)
                 os._exit(1)
-            return told
+            return report
 
     ray_tuner.LegTrainable = Tearing
 

@@ -31,7 +31,7 @@ def terminated_and_moved(search: Search) -> None:
 
 
 def killed_twice(search: Search) -> None:
-    """The driver where it is hardest, a trial has just been told to wait; and the process of a trial."""
+    """The driver at its hardest moment, when a trial has just paused; and the process of a trial."""
     search.commands[-1].until(lambda: len(search.events("decision")) >= 2)
     search.commands[-1].send(signal.SIGKILL)
     go_on(search)

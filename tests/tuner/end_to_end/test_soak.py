@@ -56,7 +56,7 @@ def test_killed_at_random_moments_a_search_keeps_every_finished_result_and_comes
     finally:
         search.end()
     assert_nothing_is_lost(search, ended)
-    say(f"{scheduler}: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+    say(f"{scheduler}: {dict(kills)}, {len(search.commands)} sessions; {text_of(search)}")
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -77,7 +77,7 @@ def test_killed_at_random_moments_a_search_in_one_slot_decides_as_an_undisturbed
     finally:
         search.end()
     assert_decided_as_undisturbed(search, tmp_path)
-    say(f"{scheduler}, one slot: {dict(kills)}, {len(search.commands)} sessions; {told_of(search)}")
+    say(f"{scheduler}, one slot: {dict(kills)}, {len(search.commands)} sessions; {text_of(search)}")
 
 
 def kill_something(search: Search, rng: random.Random, kills: Counter) -> str | None:
@@ -143,7 +143,7 @@ def assert_nothing_is_left_behind(search: Search) -> None:
     assert not owners & {str(command.pid) for command in search.commands}, tempfile.gettempdir()
 
 
-def told_of(search: Search) -> str:
+def text_of(search: Search) -> str:
     failed = len(search.events("leg_failed"))
     return f"{len(endings(search))} trials, {len(search.events('result'))} epochs, {failed} legs failed"
 

@@ -22,7 +22,7 @@ from tuner.records import read_search
 
 
 class FakeTracker:
-    """Keeps what it is told, by the identity of its run, as a server would."""
+    """Stores what is logged, by the identity of its run, as a server would."""
 
     runs: dict[str, dict]
 

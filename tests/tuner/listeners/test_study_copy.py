@@ -49,7 +49,7 @@ def loaded(folder):
     return optuna.load_study(study_name=folder.name, storage=JournalStorage(JournalFileBackend(str(folder / FILE))))
 
 
-def told(study):
+def content(study):
     """All that does not depend on when it was written."""
     return [
         (t.number, t.state, t.params, t.distributions, t.values, t.intermediate_values, t.user_attrs)
@@ -72,13 +72,13 @@ def test_optuna_reads_each_trial_under_its_number_with_its_state_and_values(fold
 
 @pytest.mark.parametrize("left", ["whole", "nothing", "half", "nonsense"])
 def test_each_session_writes_the_same_copy_again(folder, left):
-    before, path = told(loaded(folder)), folder / FILE
+    before, path = content(loaded(folder)), folder / FILE
     if left == "nothing":
         path.unlink()
     elif left != "whole":
         path.write_bytes(path.read_bytes()[:500] if left == "half" else b"\xff nonsense\n" * 10)
     StudyCopy(folder, read_search(folder), space).close()
-    assert told(loaded(folder)) == before
+    assert content(loaded(folder)) == before
 
 
 def test_a_trial_that_runs_ends_in_the_next_session(folder):

@@ -1,4 +1,4 @@
-"""What trackers are told: whole curves whatever a kill came between, and nothing that is not finite."""
+"""Trackers get whole curves in spite of kills, and only finite values."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A search that is continued in another space than it began in: what no longer fits is an error, the rest is told."""
+"""A search continued in a changed space: misfits are errors, other changes are reported."""
 
 from contextlib import closing
 from dataclasses import replace

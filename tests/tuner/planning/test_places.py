@@ -1,4 +1,4 @@
-"""Paths and names that are wrong are told before anything slow begins."""
+"""Wrong paths and names are reported before anything slow starts."""
 
 import subprocess
 import sys
@@ -22,9 +22,11 @@ print("torch" in sys.modules)
 
 
 def test_a_path_that_leads_nowhere_is_reported_before_torch_is_imported(tmp_path):
-    told = subprocess.run([sys.executable, "-c", WRONG_PATHS], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
-    lines = told.stderr.splitlines()
+    process = subprocess.run(
+        [sys.executable, "-c", WRONG_PATHS], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "False"
+    lines = process.stderr.splitlines()
     assert len(lines) == 7
     assert all(line.startswith("error: ") and "nowhere" in line for line in lines)
 

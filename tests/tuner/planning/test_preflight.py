@@ -1,4 +1,4 @@
-"""What is told before a search begins, beyond the table of wrong inputs."""
+"""Errors before a search starts, beyond the table of wrong inputs."""
 
 import json
 import shutil

@@ -176,8 +176,8 @@ def test_a_file_that_has_gone_or_changed_is_reported_with_both_ways_out(
     elsewhere(monkeypatch, tmp_path, file)
     assert main(["--resume", str(recorded)]) == 2
     why = "is missing on " if gone else "has changed since; "
-    assert f"{MODULE}.py, which holds {MODULE}:SPACE, {why}" in (told := capsys.readouterr().err)
-    assert "restore it, or start over" in told
+    assert f"{MODULE}.py, which holds {MODULE}:SPACE, {why}" in (message := capsys.readouterr().err)
+    assert "restore it, or start over" in message
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ def test_data_of_ones_own_starts_from_trained_weights_with_new_layers_ten_times_
     assert default.model.freeze_batch_norm
     assert (default.optimizer.max_lr, default.optimizer.backbone_lr_ratio) == (2e-3, 0.1)
     assert any(config.optimizer.max_lr == 5e-5 for config in plan.first_configs)
-    told = "Starts from trained weights: backbone=timm:tf_efficientnet_lite0 weights=package:"
-    assert told in caplog.text
+    message = "Starts from trained weights: backbone=timm:tf_efficientnet_lite0 weights=package:"
+    assert message in caplog.text
     assert "--set backbone=small --set weights=scratch" in caplog.text
 
 

@@ -27,7 +27,7 @@ PLAIN = {"num_experts": 1, "top_k": 1, "load_balance": False, "collapse": False,
 
 
 @pytest.fixture
-def told(tmp_path):
+def headline_of(tmp_path):
     """The headline of a search of one trial on these splits; None where something was learned."""
 
     def train(name, splits, *, epochs, **params):
@@ -78,14 +78,14 @@ def labelled(count, seed, *, names, is_shuffled, labels_of=lambda classes: class
 
 @pytest.mark.parametrize("name", ["dishes", "leaf"])
 @pytest.mark.parametrize("is_shuffled", [False, True], ids=["labels", "shuffled labels"])
-def test_classes(told, name, is_shuffled):
+def test_classes(headline_of, name, is_shuffled):
     splits = thirds(64, 1, lambda *own: labelled(*own, names=("left", "right"), is_shuffled=is_shuffled))
-    headline = told(name, splits, epochs=6, batch_size=16, max_lr=3e-3, augmentation=False)
+    headline = headline_of(name, splits, epochs=6, batch_size=16, max_lr=3e-3, augmentation=False)
     assert is_reported(headline) == is_shuffled
 
 
 @pytest.mark.parametrize("is_shuffled", [False, True], ids=["grades", "shuffled grades"])
-def test_grades(told, is_shuffled):
+def test_grades(headline_of, is_shuffled):
     names = CLASS_NAMES[0]
 
     def make(count, seed):
@@ -95,12 +95,12 @@ def test_grades(told, is_shuffled):
 
     splits = thirds(64, 1, make)
     graded = GradedSplits.of(splits, (splits.train.class_counts(0),), ("retinopathy",))
-    headline = told("retina", graded, epochs=6, batch_size=16, max_lr=3e-3, augmentation=False)
+    headline = headline_of("retina", graded, epochs=6, batch_size=16, max_lr=3e-3, augmentation=False)
     assert is_reported(headline) == is_shuffled
 
 
 @pytest.mark.parametrize("is_noise", [False, True], ids=["masks", "masks of noise"])
-def test_masks(told, is_noise):
+def test_masks(headline_of, is_noise):
     def make(count, seed):
         rng, images = np.random.default_rng(seed), noise(count, seed)
         masks = np.zeros(images.shape[:3], np.uint8)
@@ -112,13 +112,13 @@ def test_masks(told, is_noise):
         return ImageMaskSet.of_arrays(images, masks, [f"{seed}-{n}" for n in range(count)])
 
     splits = thirds(32, 1, make)
-    headline = told("moe", splits, epochs=6, batch_size=8, max_lr=1e-2, **PLAIN)
+    headline = headline_of("moe", splits, epochs=6, batch_size=8, max_lr=1e-2, **PLAIN)
     assert is_reported(headline) == is_noise
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_shuffled", [False, True], ids=["crowns", "crowns of other images"])
-def test_crowns(told, tmp_path, is_shuffled):
+def test_crowns(headline_of, tmp_path, is_shuffled):
     def tiles(seed):
         rng = np.random.default_rng(seed)
         for number, image in enumerate(rng.integers(20, 60, size=(32, 64, 64, 3), dtype=np.uint8)):
@@ -135,7 +135,7 @@ def test_crowns(told, tmp_path, is_shuffled):
     if is_shuffled:
         order = np.random.default_rng(0).permutation(32)
         splits = replace(splits, **{name: others(getattr(splits, name), order) for name in ("train", "validation")})
-    headline = told("agroforestry", splits, epochs=6, batch_size=4, max_lr=3e-3, max_detections=3)
+    headline = headline_of("agroforestry", splits, epochs=6, batch_size=4, max_lr=3e-3, max_detections=3)
     assert is_reported(headline) == is_shuffled
 
 
@@ -145,15 +145,15 @@ def others(tiles, order):
 
 
 @pytest.mark.parametrize("is_shuffled", [False, True], ids=["labels", "shuffled labels"])
-def test_pre_training_of_leaves(told, is_shuffled):
+def test_pre_training_of_leaves(headline_of, is_shuffled):
     parts = thirds(64, 1, lambda *own: labelled(*own, names=("left", "right"), is_shuffled=is_shuffled))
     probes = {name: ProbeSet(bank=parts.train, queries=getattr(parts, name)) for name in ("validation", "test")}
-    headline = told("leaf_pretrain", replace(parts, **probes), epochs=2, batch_size=32)
+    headline = headline_of("leaf_pretrain", replace(parts, **probes), epochs=2, batch_size=32)
     assert is_reported(headline) == is_shuffled
 
 
 @pytest.mark.parametrize("is_one_picture", [False, True], ids=["pictures", "one picture over and over"])
-def test_pre_training_of_pictures(told, is_one_picture):
+def test_pre_training_of_pictures(headline_of, is_one_picture):
     def make(count, seed):
         rng = np.random.default_rng(seed)
         coarse = rng.integers(0, 255, size=(count, 4, 4, 3), dtype=np.uint8)
@@ -163,5 +163,5 @@ def test_pre_training_of_pictures(told, is_one_picture):
         labels, names = np.full(count, MISSING), tuple(f"{seed}-{n}" for n in range(count))
         return LabelledImages(images=images, labels=labels, names=names, class_names=("picture",))
 
-    headline = told("moe_pretrain", thirds(48, 1, make), epochs=10, batch_size=16)
+    headline = headline_of("moe_pretrain", thirds(48, 1, make), epochs=10, batch_size=16)
     assert is_reported(headline) == is_one_picture

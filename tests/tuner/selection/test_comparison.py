@@ -158,7 +158,7 @@ def test_a_training_of_a_trial_that_the_search_does_not_know_is_named(tmp_path, 
 
 
 @pytest.fixture
-def told(tmp_path):
+def confirmed_search(tmp_path):
     """A folder whose confirmation holds these (trial, seed, value on validation), and the search it is of."""
 
     def write(runs, mode="max"):
@@ -170,9 +170,9 @@ def told(tmp_path):
     return write
 
 
-def test_the_best_mean_on_the_validation_split_is_exported_whatever_the_test_split_says(told):
+def test_the_best_mean_on_the_validation_split_is_exported_whatever_the_test_split_says(confirmed_search):
     runs = [(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.70)]
-    choice = choose(*told(runs))
+    choice = choose(*confirmed_search(runs))
     assert (choice.trial.number, choice.mean, choice.others) == (
         0,
         pytest.approx(0.82),
@@ -182,20 +182,20 @@ def test_the_best_mean_on_the_validation_split_is_exported_whatever_the_test_spl
     assert choice.sentence.endswith(f"2 seeds, mean 0.820. It beats trial {NAMES[5]} (0.800) on 1 of 2 seeds.")
 
 
-def test_of_losses_the_lowest_mean_is_exported(told):
+def test_of_losses_the_lowest_mean_is_exported(confirmed_search):
     runs = [(0, 1000, 0.80), (0, 1001, 0.84), (5, 1000, 0.90), (5, 1001, 0.70)]
-    choice = choose(*told(runs, mode="min"))
+    choice = choose(*confirmed_search(runs, mode="min"))
     assert (choice.trial.number, choice.wins) == (5, {NAMES[0]: 1})
 
 
-def test_a_gain_on_every_seed_is_stated_with_means_and_wins(told):
-    sentence = choose(*told([(0, 1000, 0.84), (0, 1001, 0.842), (5, 1000, 0.91), (5, 1001, 0.91)])).sentence
+def test_a_gain_on_every_seed_is_stated_with_means_and_wins(confirmed_search):
+    sentence = choose(*confirmed_search([(0, 1000, 0.84), (0, 1001, 0.842), (5, 1000, 0.91), (5, 1001, 0.91)])).sentence
     assert sentence.endswith("mean 0.910. It beats the default (0.841) on 2 of 2 seeds.")
 
 
-def test_only_seeds_that_all_were_trained_on_choose(told):
+def test_only_seeds_that_all_were_trained_on_choose(confirmed_search):
     runs = [(0, 1000, 0.8), (0, 1001, 0.8), (5, 1000, 0.7), (5, 1001, 0.7), (5, 1002, 0.99)]
-    choice = choose(*told(runs))
+    choice = choose(*confirmed_search(runs))
     assert (choice.trial.number, choice.num_seeds) == (0, 2)
 
 
@@ -208,8 +208,8 @@ def test_only_seeds_that_all_were_trained_on_choose(told):
         [(number, seed, None) for number in (0, 5) for seed in (1000, 1001)],
     ],
 )
-def test_without_two_seeds_of_two_configurations_and_any_value_nothing_is_chosen(told, runs):
-    assert choose(*told(runs)) is None
+def test_without_two_seeds_of_two_configurations_and_any_value_nothing_is_chosen(confirmed_search, runs):
+    assert choose(*confirmed_search(runs)) is None
 
 
 def test_values_of_before_the_validation_split_was_recorded_choose_nothing(tmp_path):
@@ -220,19 +220,19 @@ def test_values_of_before_the_validation_split_was_recorded_choose_nothing(tmp_p
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 @pytest.mark.parametrize("failing", [[1000], [1000, 1001], [1000, 1001, 1002]])
-def test_a_configuration_that_failed_on_a_seed_is_behind_one_that_never_did(told, mode, failing):
+def test_a_configuration_that_failed_on_a_seed_is_behind_one_that_never_did(confirmed_search, mode, failing):
     best, worse = (0.9, 0.6) if mode == "max" else (0.6, 0.9)
     seeds = (1000, 1001, 1002)
     runs = [(0, seed, worse) for seed in seeds]
     runs += [(5, seed, None if seed in failing else best) for seed in seeds]
-    choice = choose(*told(runs, mode))
+    choice = choose(*confirmed_search(runs, mode))
     assert (choice.trial.number, choice.wins) == (0, {NAMES[5]: len(failing)})
     assert f"failed on {len(failing)}) on {len(failing)} of 3 seeds" in choice.sentence
 
 
-def test_where_all_failed_the_one_that_failed_least_is_chosen_and_the_sentence_says_so(told):
+def test_where_all_failed_the_one_that_failed_least_is_chosen_and_the_sentence_says_so(confirmed_search):
     runs = [(0, 1000, None), (0, 1001, None), (0, 1002, 0.9), (5, 1000, 0.6), (5, 1001, 0.6), (5, 1002, None)]
-    choice = choose(*told(runs))
+    choice = choose(*confirmed_search(runs))
     assert (choice.trial.number, choice.mean) == (5, pytest.approx(0.6))
     assert choice.sentence.endswith(
         "after training on 3 seeds, mean 0.600, failed on 1. It beats the default (0.900, failed on 2) on 2 of 3 seeds."

@@ -167,6 +167,6 @@ def test_standardisation_equals_subtracting_the_mean_and_dividing_by_the_spread(
 def test_moments_that_the_caller_knows_are_the_ones_that_images_are_standardised_by():
     images = torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     backbone, (mean, variance) = build_backbone("small"), channel_moments(images)
-    for alone, told in zip(backbone(images), backbone(images, (mean, variance)), strict=True):
-        assert torch.equal(alone, told)
+    for alone, with_moments in zip(backbone(images), backbone(images, (mean, variance)), strict=True):
+        assert torch.equal(alone, with_moments)
     assert not torch.equal(backbone(images)[0], backbone(images, (mean, 4 * variance))[0])

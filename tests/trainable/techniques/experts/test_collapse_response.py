@@ -46,7 +46,7 @@ class FakeLayer:
 
 
 class FakeDetector:
-    """Finds what it is told to find."""
+    """A detector that finds what the test sets."""
 
     def __init__(self, verdict: CollapseVerdict) -> None:
         self.verdict = verdict

@@ -118,5 +118,5 @@ def test_a_real_loss_scale_is_halved_by_an_overflow_and_the_next_update_is_taken
 
 @pytest.mark.parametrize(("epoch", "step", "is_first"), [(0, 0, True), (0, 1, False), (2, 0, False)])
 def test_what_is_not_finite_before_the_first_update_is_no_matter_of_the_rate(epoch, step, is_first):
-    told = str(DivergedError(term="loss", value=float("nan"), epoch=epoch, step=step))
-    assert told.endswith("no update was made before: the network, its weights or the data give it") == is_first
+    text = str(DivergedError(term="loss", value=float("nan"), epoch=epoch, step=step))
+    assert text.endswith("no update was made before: the network, its weights or the data give it") == is_first

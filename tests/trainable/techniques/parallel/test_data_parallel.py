@@ -233,8 +233,12 @@ def test_a_value_that_only_one_rank_sees_ends_the_training_of_both_in_the_same_s
 
 
 def test_a_divergence_can_be_told_to_another_process():
-    told = pickle.loads(pickle.dumps(DivergedError(term="loss", value=float("inf"), epoch=2, step=7)))
-    assert (str(told), told.term, told.step) == ("loss became inf in epoch 3, optimizer step 7", "loss", 7)
+    unpickled = pickle.loads(pickle.dumps(DivergedError(term="loss", value=float("inf"), epoch=2, step=7)))
+    assert (str(unpickled), unpickled.term, unpickled.step) == (
+        "loss became inf in epoch 3, optimizer step 7",
+        "loss",
+        7,
+    )
 
 
 def test_dropout_and_noise_draw_independently_on_each_rank(both):

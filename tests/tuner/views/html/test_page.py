@@ -160,8 +160,8 @@ def test_an_undecided_result_says_what_would_decide_it_and_how_to_run_it(copied)
     confirm(copied, {search.default_trial.name: [0.80, 0.81, 0.82], winner: [0.805, 0.86, 0.83]})
     words = page_of(copied, State.OVER).words
     assert f"Trial {winner} is ahead of the default, but this may be chance" in words
-    told = r"Undecided: about \d+ more seeds? \(\d+ \w+\) would settle it .*: --seeds (3\.\.\d+)\."
-    seeds = re.search(told, words)[1]
+    pattern = r"Undecided: about \d+ more seeds? \(\d+ \w+\) would settle it .*: --seeds (3\.\.\d+)\."
+    seeds = re.search(pattern, words)[1]
     assert f"python -m tuner.confirm {copied} --seeds {seeds} Copy" in words
 
 
