@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command and returns its exit status."""
     options = train_parser(prog).parse_args(arguments)
     log_to(sys.stderr if options.json else sys.stdout)
-    # The folder of an export is replaced as a whole: what is trained lies beside it, wherever the command is run.
+    # An export replaces its folder as a whole, so the training writes next to it, wherever the command is run.
     folder = options.output or Path(os.path.normpath(options.config.parent / ".."))
     output = options.output or folder / "train"
     if options.experiment_name is not None:

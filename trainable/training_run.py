@@ -231,7 +231,7 @@ class TrainingRun:
     def _trained_that_fits(self) -> dict[str, float]:
         trained = memory.shortages_named()(self._trained)
         if self.trainer.ranks is not None:
-            # One rank alone may run out of memory while the others wait for its sums; who sent them begins them anew.
+            # One rank alone may run out of memory while the others wait for its sums; the caller restarts all of them.
             return trained()
         before = memory.copy_to_cpu(self.trainer.state_dict())
         while True:
@@ -242,7 +242,7 @@ class TrainingRun:
                     raise
             # Outside the handler: the error holds on to every tensor of the step that failed.
             self._replace_batches()
-            # A copy again: the optimizer goes on with the tensors that it is given.
+            # Another copy: the optimizer keeps and changes the tensors that it is given.
             self.trainer.load_state_dict(memory.copy_to_cpu(before))
 
     def _evaluation_that_fits(self, evaluated: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -272,7 +272,7 @@ class TrainingRun:
             metrics["peak_gib"] = memory.peak_gib(self.device)
         if busy_percent:
             metrics["gpu_utilisation_percent"] = fmean(busy_percent)
-        # Under their flat names; text and lists stay behind, but for the use of the experts.
+        # Under their flat names, without text and lists, except the use of the experts.
         flat = {f"train/{name}": float(value) for name, value in metrics.items() if isinstance(value, int | float)}
         usage: Any = metrics.get("collapse_expert_usage", ())
         return flat | {f"moe/usage_{index}": float(share) for index, share in enumerate(usage)}

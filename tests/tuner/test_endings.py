@@ -1,6 +1,6 @@
 """Each way in which a trial can end, made to happen: process, session, policy and records are real, Ray is played.
 
-Covered: the ending is on record with its numbers, is told with them, is explained, and is right in the study.
+Covered: the ending is recorded and reported with its numbers, explained, and right in the study.
 Not covered: Ray itself; whole searches are in test_search_end_to_end.py.
 """
 

@@ -42,7 +42,7 @@ class ContrastiveNet(PooledBackboneNetwork):
 
 def projection_head(width: int, projection_channels: int) -> nn.Sequential:
     """Features (B, width) to vectors (B, projection_channels)."""
-    # Features may be nearly alike for all images at first; the batch's spread tells them apart.
+    # Features may be nearly alike for all images at first; the batch's spread separates them.
     return nn.Sequential(
         nn.BatchNorm1d(width),
         nn.Linear(width, width),

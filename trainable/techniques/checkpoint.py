@@ -57,7 +57,7 @@ def save_whole(path: Path, content: Mapping[str, Any]) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # Through a Python file, whose error says that the disk is full; torch's own only says that writing failed.
+        # Through a Python file, whose error reports a full disk; torch's own only reports that writing failed.
         with partial.open("wb") as file:
             torch.save(content, file)
         partial.replace(path)

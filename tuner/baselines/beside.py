@@ -57,7 +57,7 @@ class Baselines(Listener):
         config, name = probed_config(trial_config(self._search, default), settings.pinned)
         workload = get_workload(config.workload)
         why_not = workload.no_linear_probe(config)
-        # A confirmation needs not say again what the search has said.
+        # A confirmation need not repeat the messages of the search.
         level = logging.INFO if self._split == "validation" else logging.DEBUG
         if not workload.can_use_ranks:
             logger.log(level, "No trivial prediction and no linear probe beside this search: %s.", why_not)

@@ -158,6 +158,6 @@ def pilot_run(
     except (DivergedError, MemoryShortage):
         return curve
     except _TimeIsUpError:
-        # A single epoch does not say how it goes on.
+        # A single epoch does not show a trend.
         return curve if curve.epochs > 1 else replace(curve, values=())
     return curve

@@ -189,7 +189,7 @@ def _time_configs(
     for index, call in run_tasks(_time_steps, calls, resources, in_new_processes=True, unfit_nodes=unfit_nodes):
         if (error := call.exception()) is not None:
             cause = getattr(error, "cause", error)
-            # What a loop says and where is in its last line; the user's frames come before it.
+            # The last line has the loop's message and place; the user's frames come before it.
             said = str(cause).splitlines()[-1] if isinstance(cause, LoopError) else formatting.one_line(str(cause))
             raise ValueError(f"A timed training failed: {said}") from error
         timing, trained_seconds, curve = call.result()

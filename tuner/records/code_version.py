@@ -22,7 +22,7 @@ def code_commit() -> str | None:
     if shutil.which("git") is None:
         return None
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
-        # Installed into an environment inside a repository of somebody else, whose state says nothing of this code.
+        # Installed into an environment inside another repository, whose state is unrelated to this code.
         return None
     return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*")
 

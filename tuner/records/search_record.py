@@ -227,7 +227,7 @@ class SearchRecord:
             raise ValueError(f"a trial at epoch {decision.epoch} can't be promoted to epoch {decision.to_epoch}")
         if decision.action == PROMOTE:
             last = next((one.decision for one in reversed(self.decisions) if one.trial == trial), None)
-            # A result that came after the pause says that it trains.
+            # A result after the pause shows that it is training.
             if last is None or last.action != PAUSE or last.epoch != max(self._trials[trial].results):
                 raise ValueError(f"trial {trial} is promoted, but is not waiting")
 
@@ -238,7 +238,7 @@ class SearchRecord:
             ValueError: it does not follow from the events before it.
         """
         self.check(event)
-        # A search that goes on has not spent the time of the confirmation that ended it.
+        # A continued search has not spent the time of the confirmation that ended it.
         self.elapsed = event.time if self.is_finished else max(self.elapsed, event.time)
         self.is_finished = isinstance(event, Finished)
         self.events.append(event)

@@ -24,7 +24,7 @@ class Dehb(BudgetedPeer):
             max_fidelity=setting.max_epochs,
             eta=setting.reduction_factor,
             seed=setting.seed,
-            # Of its own processes: it starts none where a caller asks and tells, for as many workers as that has.
+            # Number of its own processes: with ask and tell it starts none, for any number of workers of the caller.
             n_workers=1,
             save_freq="end",
             output_path=self._folder.name,

@@ -99,7 +99,7 @@ class Compose(BatchAugmentation):
         left = list(state.values())
         for part in self.parts:
             kind = type(part).__name__
-            # Older states have no kind: there the order says which is whose.
+            # Older states have no kind: they are matched by order.
             places = [place for place, one in enumerate(left) if one.get("kind", kind) == kind]
             if places:
                 part.load_state_dict(left.pop(places[0]))

@@ -154,7 +154,7 @@ def _best_so_far(
         figure.add_hline(default, line={"color": DEFAULT, "dash": "dash", "width": 1.4}, annotation_text="default")
     figure.update_xaxes(rangemode="tozero")
     if len(set(values)) == 1:
-        # Of a single value plotly shows a range of 2, in which nothing later can be told apart.
+        # For a single value plotly shows a range of 2, in which later values look equal.
         figure.update_yaxes(
             range=[values[0] - SINGLE_RANGE * abs(values[0]), values[0] + SINGLE_RANGE * abs(values[0])]
         )
