@@ -115,7 +115,7 @@ def _check_called(function: Callable[..., Any], what: str, names: Sequence[str])
 
 
 def _returns_a_value(function: Callable[..., Any]) -> bool:
-    """As far as its source tells; True without one."""
+    """Whether the source has a return value; True without source."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
         returns = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Return)]

@@ -205,7 +205,7 @@ class _AnswersByTurn:
 
 
 def _alternative(distribution: Distribution, turn: int) -> tuple[float, Any]:
-    """How many answers there are, endless in a range without a step, and the one of this turn."""
+    """Number of answers, infinite in a range without a step, and the answer of this turn."""
     match distribution:
         case Choices(values=values):
             return len(values), values[turn]

@@ -274,7 +274,7 @@ def num_trials_with_room(cpus_per_trial: float, gpus_per_trial: float, nodes: Se
 
 
 def _shares(amount: float, share: float) -> int:
-    """How many fit, counted as Ray counts, in ten-thousandths: as a float, 1 // 0.2 is 4."""
+    """Number of shares that fit, in ten-thousandths as Ray counts: with floats, 1 // 0.2 is 4."""
     return round(amount * 10_000) // max(1, round(share * 10_000))
 
 

@@ -80,7 +80,7 @@ def _can_keep_token() -> bool:
 
 
 def _end(processes: set[psutil.Process]) -> None:
-    """Those of the attempt that failed: they hold its memory, and would outlive the command."""
+    """Kills the processes of a failed attempt, which hold its memory and would outlive the command."""
     for process in processes:
         try:
             process.kill()

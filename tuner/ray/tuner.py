@@ -80,7 +80,7 @@ def run_legs(
 
 
 def _follow(nodes: ClusterNodes, session: Session, settings: RecordedSettings) -> None:
-    """As many trials at a time as the nodes have room for, unless the user said how many."""
+    """Resizes the session to the trials that fit on the nodes, unless the user gave a number."""
     resources = settings.resources
     if resources.follows_cluster:
         session.resize(num_trials_with_room(resources.cpus_per_trial, resources.gpus_per_trial, nodes.resources))

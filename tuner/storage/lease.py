@@ -103,7 +103,7 @@ class Lease:
         return True
 
     def _read(self) -> dict[str, Any] | None:
-        """None where there is none, or one that nobody can read."""
+        """Reads the lease; None if there is none, or it is unreadable."""
         with TemporaryDirectory() as scratch:
             file = Path(scratch) / "lease"
             if not self._remote.get(LEASE, file):

@@ -227,7 +227,7 @@ def mirror_folder(folder: Path, store: str | None, lease: Lease | None = None) -
 
 @contextmanager
 def _repeated(work: Callable[[], object], *, every_seconds: float) -> Iterator[None]:
-    """In a thread, from the first pause to the end of this context, which waits for the last one."""
+    """Repeats work in a thread until the end of this context, which waits for work in progress."""
     ended = threading.Event()
 
     def repeat() -> None:

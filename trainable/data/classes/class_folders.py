@@ -182,7 +182,7 @@ def _folders_alone(root: Path, pictures: Sequence[Path], depth: int) -> Iterator
 
 
 def _all_of_folders(inside: dict[Path, set[str]]) -> Finding:
-    """Of class folders that hold folders of their own each, which may be the classes: diseases of several crops."""
+    """Finding on class folders that hold only folders, which may be the real classes: diseases of several crops."""
     folder, names = next(iter(inside.items()))
     listed = first_of(sorted(map(plain_name, names)), _MOST_NAMED)
     others = counted(len(inside) - 1, "other class folder holds", "other class folders hold")
@@ -195,7 +195,7 @@ def _all_of_folders(inside: dict[Path, set[str]]) -> Finding:
 
 
 def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> None:
-    """Of class folders that hold folders alone."""
+    """Raises DataError if class folders hold only folders, such as the classes, splits or folds of one set."""
     if len(below) == 1:
         ((only, inside),) = below.items()
         listed = ", ".join(sorted(map(plain_name, inside))[:_MOST_NAMED])

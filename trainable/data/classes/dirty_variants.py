@@ -122,7 +122,7 @@ def draw_variant(
 
 
 def _variants(train: LabelledImages, clean: int, dirty: int, config: DirtyVariantsConfig) -> Iterator[LabelledSample]:
-    """As many as are missing; every clean image once before any a second time."""
+    """Yields the missing number of variants, one of every clean image before a second one of any."""
     counts = train.class_counts()
     missing = round(counts[clean] / config.clean_per_dirty) - counts[dirty]
     number = min(max(missing, 0), config.variations_per_image * counts[clean])

@@ -176,7 +176,7 @@ def _add(
 
 
 def _image(picture: Path, row: Row, label: str, columns: LabelColumns, split: str | None, table: Path) -> ClassImage:
-    """Its split is that of its row, else of its folder, else of the table's name, such as `valid.csv`."""
+    """Builds the image of a row; its split is the row's, else its folder's, else the table's, as in `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
     return ClassImage(
         file=picture,

@@ -225,7 +225,7 @@ def _gather_yolo(
 
 
 def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> str:
-    """Under the file, or, where each picture has one, under all such files of its folder."""
+    """Adds the problems under the file, or, if each picture has its own file, under all such files of its folder."""
     alone = len(annotated.pictures) == 1 and file.suffix.lower() in (".xml", ".json", LABEL_ENDING)
     where = _kind(file) if alone else file.as_posix()
     found.num_crowns[where] += annotated.num_crowns
@@ -236,7 +236,7 @@ def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> st
 
 
 def _kind(file: Path) -> str:
-    """What stands for all files of its kind in its folder."""
+    """Pattern for all files of this kind in the folder."""
     return (file.parent / f"*{file.suffix}").as_posix()
 
 

@@ -56,7 +56,7 @@ def read_numbered_masks(root: Path, pictures: Sequence[Path]) -> NumberedMasks:
 
 
 def _numbered(root: Path, place: Path, mask_of: Mapping[Path, Path]) -> NumberedMasks | None:
-    """None where the masks of a folder hold something else; one that cannot be read is an error then."""
+    """Reads the numbered masks of a folder; None if they hold something else."""
     numbers, bad = dict[Path, _Numbers](), list[Finding]()
     for picture, read in zip(mask_of, in_parallel(partial(_read, root), mask_of.items()), strict=True):
         if read is None:
@@ -82,7 +82,7 @@ def _numbered(root: Path, place: Path, mask_of: Mapping[Path, Path]) -> Numbered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Numbers:
-    """What one mask numbers."""
+    """Crowns that one mask numbers."""
 
     annotated: AnnotationFile
     num_crowns: int
@@ -91,7 +91,7 @@ class _Numbers:
 
 
 def _read(root: Path, picture_and_mask: tuple[Path, Path]) -> _Numbers | BadFileError | None:
-    """None for a mask of other values than 0 to the number of crowns, none missing."""
+    """Reads a numbered mask; None unless its values are 0 to the number of crowns without gaps."""
     picture, mask = picture_and_mask
     try:
         image = read_upright(root / mask)

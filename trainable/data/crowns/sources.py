@@ -150,7 +150,7 @@ def _is_label_folder(folder: Path) -> bool:
 
 
 def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path, Path], list[Finding]]:
-    """By picture; a label image without its picture is reported."""
+    """Maps pictures to their label images; reports label images without a picture."""
     found: dict[Path, Path] = {}
     absent = []
     for file in files:

@@ -118,7 +118,7 @@ def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int
 
 
 def _why_not_shown(shape: CrownShape, num_pixels: int, size: tuple[int, int], tile_px: int) -> str:
-    """In the plural, as for all crowns of the reason."""
+    """Reason, in the plural for all crowns that it applies to."""
     if shape.lies_outside(size):
         return "lie outside of their picture"
     if num_pixels < MIN_SEEN_PX:
@@ -127,7 +127,7 @@ def _why_not_shown(shape: CrownShape, num_pixels: int, size: tuple[int, int], ti
 
 
 def _seen(whole: _Drawn, left: int, top: int, tile_px: int) -> Crown | None:
-    """What a tile at (left, top) shows of a crown, in the tile's own frame."""
+    """Part of a crown on the tile at (left, top), in the tile's coordinates; None if too little of it is there."""
     crown = whole.crown
     if crown is None:
         return None

@@ -107,5 +107,5 @@ def median_of_nine(light: np.ndarray) -> np.ndarray:
 
 
 def _middle(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
-    """Of three numbers each."""
+    """Elementwise median of three arrays."""
     return np.maximum(np.minimum(first, second), np.minimum(np.maximum(first, second), third))

@@ -157,7 +157,7 @@ def _missing_grades(source: FundusSource, splits: Sequence[str]) -> list[Finding
 
 
 def _single_grades(source: FundusSource) -> list[Finding]:
-    """There is nothing to learn of a grade that all photographs have alike; an error where this is so of each task."""
+    """Findings on tasks with a single grade, which can't be learned; an error if that holds for every task."""
     grades = {task: {labels[task] for labels in source.labels} - {MISSING} for task in source.tasks}
     alike = {task: found.pop() for task, found in grades.items() if len(found) == 1}
     action, severity = "Add photographs of another grade.", Severity.ERROR

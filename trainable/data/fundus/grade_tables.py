@@ -202,7 +202,7 @@ def _read_grades(
 
 
 def _add(found: GradeTable, row: Row, image: str, columns: GradeColumns) -> list[Finding]:
-    """What is wrong with the row; it is left out then."""
+    """Adds a row; returns what is wrong with it, in which case it is left out."""
     file = found.file.as_posix()
     if not image:
         problem, action = f"row {row.number} names no image", "It is left out; name its image."

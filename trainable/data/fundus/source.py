@@ -120,7 +120,7 @@ def patient_of(name: str) -> str:
 
 
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
-    """As the table says, else by the name of what it is a copy of; one name in two folders is not one patient."""
+    """Patient by the table, else by the name of the original; equal names in two folders are different patients."""
     own = speaking(file, tables)
     stated = [table.patients[table.key(file)] for table in own if table.key(file) in table.patients]
     if not stated and any(table.by_folder for table in own):

@@ -141,7 +141,7 @@ def _draw_scene(
 
 
 def _colours(rng: np.random.Generator, domain: int, config: SceneConfig) -> NDArray[np.float32]:
-    """Those of ground, object and decoy, shape (3, 3), the two each shifted in a direction of its own.
+    """Colours of ground, object and decoy, shape (3, 3); the latter two are each shifted in their own direction.
 
     Hues go once around the circle, neighbours with opposite rules: by hue, no straight line divides the rules. A linear
     router therefore wants an expert for every domain.

@@ -30,7 +30,7 @@ _SHADOW_SHIFT = 0.035
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How a kind of crown looks; lengths as shares of the tile's side."""
+    """Appearance of a kind of crown; lengths as shares of the tile's side."""
 
     name: str
     radius: tuple[float, float]

@@ -118,7 +118,7 @@ def _eyes(config: FundusConfig, split: str, stream: int, count: int) -> Iterator
 
 
 def _grades(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Both grades of each eye, shape (count, 2): patients in random order, the two eyes of one next to each other."""
+    """Draws both grades of each eye, shape (count, 2): patients in random order, the two eyes of one adjacent."""
     eyes = np.repeat(np.arange(JOINT_SHARES.size), grade_counts(count).ravel())
     patients = [eyes[start : start + 2] for start in range(0, count, 2)]
     # With an odd count the last patient has one eye, and stays last, so that eyes are counted in pairs.

@@ -118,7 +118,7 @@ class EvaluationBatches(OrderedBatches):
 
 
 class _ForegroundPixels:
-    """Where the objects are: draws a random foreground pixel of an image."""
+    """Draws a random foreground pixel of an image."""
 
     def __init__(self, masks: np.ndarray) -> None:
         pixels = [np.flatnonzero(mask) for mask in masks]

@@ -169,7 +169,7 @@ def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> t
 
 
 def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> list[Finding]:
-    """What was found in each file, then in all masks together."""
+    """Findings of each file, then of all masks together."""
     facts = [inspection.facts for inspection in inspections if inspection.facts]
     findings = [finding for inspection in inspections for finding in inspection.findings]
     images = zip((pair.image for pair in source.pairs), inspections, strict=True)

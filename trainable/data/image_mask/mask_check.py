@@ -128,7 +128,7 @@ def check_conventions(facts: Sequence[MaskFacts]) -> list[Finding]:
 
 
 def _other_values(facts: Sequence[MaskFacts]) -> list[Finding]:
-    """Of masks that hold one value beside black, as classes and instances in files of their own do."""
+    """Finding on masks with different single values besides black, as for classes or instances in separate files."""
     files: dict[int, list[str]] = {}
     for fact in facts:
         if fact.num_levels <= 2 and fact.brightest > BINARISE_ABOVE:

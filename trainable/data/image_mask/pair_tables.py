@@ -45,7 +45,7 @@ def find_tabled_pairs(root: Path, files: Sequence[Path]) -> tuple[dict[Path, tup
 
 
 class _Places:
-    """Which picture a cell of a table means."""
+    """Finds the picture that a cell of a table names."""
 
     def __init__(self, pictures: Sequence[Path], names: PictureNames, table: Path) -> None:
         self._pictures, self._names, self._table = set(pictures), names, table
@@ -66,7 +66,7 @@ class _Places:
 
 
 def _columns(table: Table, file: Path, names: PictureNames) -> tuple[int, int] | None:
-    """Where images and masks stand: columns of names of pictures, one of them called as masks are.
+    """Finds the columns of images and masks: both hold names of pictures, one has a header for masks.
 
     Raises:
         BadFileError: two columns could be the image or the mask.

@@ -96,7 +96,7 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
 
 
 def _pairs_of_folders(root: Path, findings: list[Finding]) -> list[Pair]:
-    """Those matched by name; what was read and what does not match is added to the findings."""
+    """Pairs images and masks by name; adds what was read and what does not match to the findings."""
     pairs: list[Pair] = []
     folders = list(_folder_pairs(root, Path(), findings))
     for folder_pair in folders:
@@ -114,7 +114,7 @@ def _pairs_of_folders(root: Path, findings: list[Finding]) -> list[Pair]:
 
 
 def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[FolderPair]:
-    """Of a folder and those below it; what looks like a pair of folders and is none is added to the findings."""
+    """Yields pairs of folders in a folder and below it; adds misleading ones to the findings."""
     roles = {place / child.name: role_of(child) for child in subfolders(root, place)}
     beside = list(_side_by_side(root, place, roles, findings))
     yield from beside
@@ -145,7 +145,7 @@ def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: li
 
 
 def _pictures(root: Path, place: Path) -> list[Path]:
-    """Those directly in a folder."""
+    """Pictures directly in a folder."""
     return sorted(Path(file.name) for file in (root / place).iterdir() if is_image(file) and not is_hidden(file.name))
 
 
@@ -192,7 +192,7 @@ def _sample(folders: FolderPair, image: Path, masks: Sequence[Path]) -> Pair:
 
 
 def _whole(root: Path, place: Path, files: Sequence[Path], findings: list[Finding]) -> list[Path]:
-    """Those that are there, one of each name."""
+    """Existing files, one of each name; adds the others to the findings."""
     there = []
     for file in files:
         if (root / place / file).is_file():

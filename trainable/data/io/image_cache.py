@@ -149,7 +149,7 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _damage(folder: Path) -> str | None:
-    """What is wrong with a finished folder. Blocks spread over each file are read, not all of it."""
+    """Describes damage of a finished folder, from blocks spread over each file; None if there is none."""
     try:
         files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         for name, (num_bytes, digest) in files.items():

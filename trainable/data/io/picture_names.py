@@ -110,7 +110,7 @@ def _place(file: Path) -> tuple[str, ...]:
 
 
 def _nearness(picture: Path, written: Sequence[str], annotated_in: Path) -> tuple[int, int]:
-    """How many folders of the written name end the picture's path, then how many the annotation's own path shares."""
+    """Number of written folders that end the picture's path, then of folders shared with the annotation's path."""
     folders = list(picture.parent.parts)
     ending = 0
     while ending < min(len(written), len(folders)) and written[-1 - ending] == folders[-1 - ending]:

@@ -199,7 +199,7 @@ def _strictly(content: bytes, codec: str, name: str) -> str:
 
 
 def _separator(text: str) -> str:
-    """What divides the first rows into the same number of cells, at least two; a comma where nothing does."""
+    """Separator that divides the first rows into equally many cells, at least two; else a comma."""
     best, best_score = ",", (0.0, 1)
     for separator in (*_SEPARATORS, _SPACES):
         try:

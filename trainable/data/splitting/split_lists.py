@@ -95,7 +95,7 @@ def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> It
 
 
 def _listed(file: Path, known: set[str]) -> Listed:
-    """What a text that is called as a split lists; of `train_test_split.txt`, by the numbers of `images.txt` beside it.
+    """Reads a text named like a split; `train_test_split.txt` refers to the numbers of `images.txt` next to it.
 
     There 1 is training and 0 test, as in CUB-200 and NABirds.
     """
@@ -249,7 +249,7 @@ def splits_of_rows(
 
 
 def _flagged(value: str, split: str | None) -> str | None:
-    """Of `is_valid`: validation for a yes, training for a no; of `is_train` a no is test."""
+    """Split by a flag: `is_valid` means validation or training, a no of `is_train` means test; None if unclear."""
     if value.lower() in _YES:
         return split
     return ("train" if split != "train" else "test") if value.lower() in _NO else None

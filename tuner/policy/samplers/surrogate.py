@@ -152,7 +152,7 @@ def standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def _covariance(points: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """Of measurements at points [N, D], noise included [N, N]."""
+    """Covariance of measurements at points [N, D], noise included, [N, N]."""
     covariance = _kernel(points, points, theta)
     covariance[np.diag_indices_from(covariance)] += np.exp(theta[-1]) + JITTER
     return covariance

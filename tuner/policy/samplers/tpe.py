@@ -98,7 +98,7 @@ class TpeSampler(Sampler):
         del self._open[trial], self._values[trial]
 
     def _tell(self, trial: str, outcome: Outcome) -> None:
-        """What a trial taught when it waited is replaced: a study can't change it."""
+        """Adds a trial to the study, or rebuilds it without the trial's earlier values: a study can't be changed."""
         is_known = self._known.pop(trial, None) is not None
         teaches = STATES[outcome] is not TrialState.FAIL
         if teaches:

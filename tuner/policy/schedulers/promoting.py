@@ -178,7 +178,7 @@ class PromotingPolicy(Policy):
         return self._last_work()
 
     def _promotion(self) -> Promote | None:
-        """Of the most promising trial at the highest rung that may promote one."""
+        """Promotion of the most promising trial at the highest rung that may promote one; None if there is none."""
         if self._proposals.are_all_started or self.rungs.num_values >= self._startup:
             for waiting in self.rungs.promotable():
                 if (trial := self.forecast.most_promising(waiting)) is not None:

@@ -62,7 +62,7 @@ def read_label_studio(content: Sequence[Any]) -> AnnotationFile:
 
 
 def _annotations(task: object) -> list[Mapping[str, Any]]:
-    """Those that were not given up, of older exports too."""
+    """Returns the annotations of a task that were not cancelled, also from older exports."""
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         return []
     listed = task.get("annotations", task.get("completions"))

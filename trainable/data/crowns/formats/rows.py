@@ -74,7 +74,7 @@ def read_rows(path: Path) -> AnnotationFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """Where the parts of an annotation stand in a row."""
+    """Columns of the parts of an annotation."""
 
     picture: int
     label: int | None
@@ -145,7 +145,7 @@ def _read(rows: Sequence[Row], *, found: AnnotationFile, columns: _Columns) -> A
 
 
 def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
-    """None for the row of a picture without crowns: no place, or a box of zeros."""
+    """Returns a reader of the row's shape; None for a picture without crowns: an empty box, or one of zeros."""
     label = UNNAMED if columns.label is None else label_text(row.cells[columns.label])
     geometry = "" if columns.geometry is None else row.cells[columns.geometry]
     sides = [row.cells[column] for column in columns.corners or ()]
