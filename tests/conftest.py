@@ -42,6 +42,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(STARTS_RAY))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _disk_not_waited_for() -> Iterator[None]:
+    """A test of what is kept for good replaces this; the others would wait for the disk a thousand times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture
+def synced(monkeypatch) -> list[tuple[str, int]]:
+    """Name and size of each file or folder at each time that it was written to the disk itself."""
+    found: list[tuple[str, int]] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        found.append((path.name, 0 if path.is_dir() else path.stat().st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
 @pytest.fixture(scope="session")
 def disc_folder(tmp_path_factory) -> Path:
     """Twenty-four images of a bright disc on noise, with their masks; the cache of the session lies beside them."""

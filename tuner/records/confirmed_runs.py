@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tuner.records.atomic_file import sync
 from tuner.records.lines import LineFile, complete_lines
 from tuner.records.trial_name import PATTERN, number_of
 from tuner.records.typed_json import STRICT, parse
@@ -40,9 +41,10 @@ class ConfirmedRun:
 
 
 def append_run(folder: Path, run: ConfirmedRun) -> None:
-    """Records a training, after removing an incomplete last line."""
+    """Records a training for good, after removing an incomplete last line."""
     with closing(LineFile(folder / CONFIRM)) as file:
         file.append(json.dumps(asdict(run), allow_nan=False))
+    sync(folder / CONFIRM)
 
 
 def read_runs(folder: Path) -> list[ConfirmedRun]:

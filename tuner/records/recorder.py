@@ -1,4 +1,8 @@
-"""Writes the records of a search: each event is one complete line, written before the search continues."""
+"""Writes the records of a search: each event is one complete line, written before the search continues.
+
+A power cut takes back at most what followed the last end of a trial: an end waits for the disk, 2 ms and what the
+trial's checkpoint takes (20 ms of 10 MB, 130 ms of 100 MB). An epoch does not wait: its line is there after a kill.
+"""
 
 import json
 import math
@@ -13,6 +17,8 @@ from typing import Any, Self
 
 from tuner.policy.decision import Decision
 from tuner.policy.outcomes import Numbers, Outcome, TrialEnd
+from tuner.records.atomic_file import sync
+from tuner.records.checkpoints import last_checkpoint
 from tuner.records.code_version import code_commit, code_version
 from tuner.records.events import (
     TRIALS,
@@ -102,6 +108,7 @@ class Recorder:
         recorder = cls(folder, SearchRecord(settings), clock=clock)
         for past in past_trials:
             recorder.past_trial(past.trial, answers=past.answers, values=past.values, outcome=past.outcome)
+        sync(folder / TRIALS)
         write_settings(folder, settings)
         return recorder
 
@@ -168,7 +175,12 @@ class Recorder:
         self._write(LegFailed, trial=trial, error=_text(error))
 
     def end(self, trial: str, outcome: Outcome, *, numbers: Numbers, epoch: int) -> None:
+        """Records it for good, after the checkpoint: nothing trains the trial again."""
+        ended = self.record.by_name.get(trial)
+        if ended is not None and (checkpoint := last_checkpoint(self.folder, ended)) is not None:
+            sync(checkpoint)
         self._write(TrialEnded, trial=trial, outcome=outcome, numbers=_readable(numbers), epoch=epoch)
+        sync(self.folder / TRIALS)
 
     def close_session(self) -> None:
         self._write(SessionEnded)

@@ -16,7 +16,7 @@ from trainable.configuration.reference import Reference
 from trainable.data.io.findings import FindingKind
 from tuner import formatting
 from tuner.policy.halving import sign_of
-from tuner.records.atomic_file import replacing
+from tuner.records.atomic_file import replacing_for_good
 from tuner.records.confirm_seeds import THREE_SEEDS, ConfirmSeeds
 from tuner.records.typed_json import STRICT, Answers, Plain, parse
 
@@ -195,7 +195,7 @@ class RecordedSettings(SpaceAndData):
 
 def write_settings(folder: Path, settings: RecordedSettings) -> None:
     """Replaces the file atomically."""
-    with replacing(folder / SETTINGS) as partial:
+    with replacing_for_good(folder / SETTINGS) as partial:
         partial.write_text(json.dumps(asdict(settings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -23,6 +23,14 @@ def test_what_is_read_is_what_was_recorded_and_each_is_on_disk_at_once(tmp_path)
     assert [run.number for run in read_runs(tmp_path)] == [0, 11, 0]
 
 
+def test_each_outlives_a_power_cut(tmp_path, synced):
+    append_run(tmp_path, FIRST)
+    append_run(tmp_path, DIVERGED)
+    whole = (tmp_path / CONFIRM).stat().st_size
+    assert [name for name, _ in synced] == [CONFIRM, CONFIRM]
+    assert synced[-1] == (CONFIRM, whole)
+
+
 @pytest.mark.parametrize("num_lost", [1, 9, 60])
 def test_a_torn_last_line_is_left_out_and_written_over(tmp_path, num_lost):
     for run in (FIRST, FIRST):

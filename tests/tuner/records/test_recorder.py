@@ -1,5 +1,6 @@
 """What is recorded: on disk at once, the same when it is read, and only what follows from what is there already."""
 
+import errno
 import json
 import math
 import os
@@ -15,8 +16,10 @@ import pytest
 
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.records.conftest import decision, record_curve
+from trainable.leg import checkpoint_name
 from tuner.policy.outcomes import Outcome
 from tuner.records import Execution, Recorder, read_search, trial_name
+from tuner.records.checkpoints import trial_folder
 from tuner.records.events import EpochDone, SessionStarted, TrialEnded, TrialStarted
 from tuner.records.recorder import PastTrial
 
@@ -128,6 +131,36 @@ def test_what_was_recorded_outlives_a_kill(folder):
     done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [result.objective for result in read_search(folder).trials[0].results.values()] == [0.1, 0.2]
+
+
+def test_an_end_outlives_a_power_cut_with_all_before_it_and_its_checkpoint_and_an_epoch_does_not_wait(
+    recorder, folder, synced
+):
+    trial = record_curve(recorder, 0.1, 0.2)
+    assert synced == []
+    checkpoint = trial_folder(folder, trial) / checkpoint_name(2)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"weights")
+    recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=2)
+    assert synced == [("epoch_0002.pt", 7), ("trials.jsonl", (folder / "trials.jsonl").stat().st_size)]
+
+
+def test_the_settings_outlive_a_power_cut_only_with_what_is_known_from_an_earlier_search(folder, synced):
+    past = PastTrial(trial="old/003-0123abcd", answers={"top_k": 2}, values={1: 0.5}, outcome=Outcome.COMPLETED)
+    Recorder.create(folder, recorded_settings(), past_trials=[past]).close()
+    sizes = [(folder / name).stat().st_size for name in ("trials.jsonl", "settings.json")]
+    assert synced == [("trials.jsonl", sizes[0]), (".settings.json", sizes[1]), (folder.name, 0)]
+
+
+def test_where_the_disk_has_lost_what_was_written_the_error_names_the_file(recorder, folder, monkeypatch):
+    trial = record_curve(recorder, 0.1)
+
+    def fsync(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=r"Input/output error.*trials\.jsonl"):
+        recorder.end(trial, Outcome.COMPLETED, numbers={}, epoch=1)
 
 
 @pytest.mark.parametrize("num_lost", [1, 9, 40])
