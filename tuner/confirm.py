@@ -19,7 +19,7 @@ from tuner import formatting
 from tuner.api.result import load
 from tuner.api.searches import load_libraries
 from tuner.ray.address import cluster_address
-from tuner.ray.cluster import ray_running
+from tuner.ray.cluster import node_resources, ray_running, resources_here
 from tuner.records import ConfirmSeeds, SearchRecord, lock_folder, read_search
 from tuner.records.settings import read_settings
 
@@ -92,7 +92,11 @@ def _confirm(folder: Path, *, top: int, seeds: ConfirmSeeds, address: str | None
             if nodes is not None:
                 nodes.wait()
             unfit = tuple if nodes is None else nodes.unfit_now
-            is_whole = confirm_and_show(folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit)
+            there = node_resources() if nodes is None else nodes.resources
+            resources = resources_here(search.settings.resources, there)
+            is_whole = confirm_and_show(
+                folder, search, top=top, seeds=seeds, on_wait=check_held, unfit_nodes=unfit, resources=resources
+            )
         search.taken_over = None if mirror is None else mirror.taken_over
         finish(folder, search)
     return _report_missing(folder, search, top=top, seeds=seeds) if is_whole else _say_interrupted()

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def resume_search(
             settings = extend(settings, plan, more=more, known=known)
         machine = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         with ray_running(address, **machine, references=plan.references, verbose=verbose) as cluster:
-            resources = resources_here(settings.resources, node_resources())
+            resources = _resources_here(settings)
             budget = settings.disk_budget_bytes if disk_bytes is None else disk_bytes
             stated, duration = (settings.stated_seconds, settings.duration_seconds) if more is None else (None, None)
             recorder.change(
@@ -121,6 +122,16 @@ def resume_search(
             )
             _search(recorder, plan, cluster, mirror, seconds=seconds)
         return _report(recorder, mirror)
+
+
+def _resources_here(settings: RecordedSettings) -> TrialResources:
+    """Resources of a continued search on the running Ray; a change is told."""
+    resources = resources_here(settings.resources, node_resources())
+    if resources.follows_cluster:
+        resources = replace(resources, concurrent=min(resources.concurrent, settings.num_trials))
+    if resources != settings.resources:
+        logger.info("%s from now on", resources)
+    return resources
 
 
 def recorded_settings(settings: SearchSettings, plan: Plan, resources: TrialResources) -> RecordedSettings:

@@ -180,7 +180,9 @@ class Session:
             logger.info("%s", reason)
 
     def check_time(self) -> None:
-        if self._seconds is not None and self._recorder.elapsed > self._seconds:
+        is_over = self._seconds is not None and self._recorder.elapsed > self._seconds
+        # The confirmation, which comes when all have ended, is not part of the budget.
+        if is_over and self._search.is_unfinished:
             self.stop("The time budget is used up: continue with --resume, and give a larger --time-budget or none.")
         if not self._is_closing and is_time_to_close(self._search, self._recorder.elapsed):
             self._is_closing = True

@@ -405,6 +405,15 @@ def test_out_of_time_no_leg_starts_and_the_session_ends(tmp_path, caplog):
     assert read_search(folder).elapsed == 10.5
 
 
+def test_out_of_time_a_search_whose_trials_have_all_ended_goes_on_to_its_confirmation(tmp_path):
+    folder = new_search(tmp_path / "run")
+    play(folder)
+    with opened(folder, seconds=1.0) as session:
+        session._recorder._clock = lambda: session._recorder._began + 100.0
+        session.check_time()
+        assert session.stop_reason is None
+
+
 def test_a_full_disk_budget_ends_the_least_promising_waiting_trial_and_keeps_what_may_win(tmp_path):
     folder = new_search(tmp_path / "run", scheduler="asha", slots=2, num_trials=12, disk_budget_bytes=4 * 7, confirm=1)
     play(folder, slots=2)

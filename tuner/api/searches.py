@@ -175,7 +175,7 @@ def continue_from(
     with _fetch(folder) as (folder, lease):
         if more is None and restore(folder, space=space, lease=lease):
             return load(folder)
-        preflight.check_continuation(folder, space=space, is_extended=more is not None)
+        preflight.check_continuation(folder, space=space, is_extended=more is not None, seconds=seconds)
         resume_search(
             folder,
             more=more,

@@ -23,7 +23,15 @@ from tuner.confirmation.wanted import Training, first_round, next_trainings, num
 from tuner.export import trial_config
 from tuner.ray.cluster import check_room, node_resources
 from tuner.ray.tasks import run_tasks
-from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialRecord, append_run, read_search
+from tuner.records import (
+    ConfirmedRun,
+    ConfirmSeeds,
+    SearchRecord,
+    TrialRecord,
+    TrialResources,
+    append_run,
+    read_search,
+)
 from tuner.records.typed_json import finite_or_none
 from tuner.selection.comparison import confirmed_runs
 
@@ -59,6 +67,7 @@ def confirm(
     on_run: Callable[[ConfirmedRun, Progress], None],
     on_wait: Callable[[], None] = lambda: None,
     unfit_nodes: Callable[[], Sequence[str]] = tuple,
+    resources: TrialResources | None = None,
 ) -> list[ConfirmedRun]:
     """Runs the missing trainings of the confirmation on a running Ray, and saves each as it ends.
 
@@ -70,11 +79,14 @@ def confirm(
         on_run: called with each finished training and the progress so far.
         on_wait: called every second while trainings run; what it raises ends the confirmation.
         unfit_nodes: returns the ids of the nodes that get no training.
+        resources: what trainings get on this Ray; None is what the search's trials had.
 
     Raises:
         ValueError: the folder holds no finished trial to confirm, or a trial needs more than Ray has.
     """
     record = read_search(folder)
+    if resources is not None:
+        record.settings = replace(record.settings, resources=resources)
     check_room(record.settings.resources.cpus_per_trial, record.settings.resources.gpus_per_trial, node_resources())
     baselines, has_all = Baselines(folder, record, "test", unfit_nodes=unfit_nodes), True
     if first_round(record, top, seeds.first):

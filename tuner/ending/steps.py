@@ -20,7 +20,7 @@ from tuner.importance.measure import measure_importance
 from tuner.listeners.dispensable import Dispensable
 from tuner.listeners.study_copy import mark_exported
 from tuner.listeners.tensorboard import write_columns
-from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord
+from tuner.records import ConfirmedRun, ConfirmSeeds, SearchRecord, TrialResources
 from tuner.results.headline import State
 from tuner.selection.selected_trial import select_trial
 from tuner.storage.lease import LeaseLostError
@@ -45,12 +45,14 @@ def confirm_and_show(
     seeds: ConfirmSeeds,
     on_wait: Callable[[], None] = lambda: None,
     unfit_nodes: Callable[[], Sequence[str]] = tuple,
+    resources: TrialResources | None = None,
 ) -> bool:
     """Trains what is missing of the confirmation, on a running Ray, and tells each training on terminal and page.
 
     Args:
         on_wait: called every second; a LeaseLostError of it ends the confirmation with its message.
         unfit_nodes: returns the ids of the nodes that get no training.
+        resources: what trainings get on this Ray; None is what the search's trials had.
 
     Returns:
         False where it ended early, as after Ctrl-C; the same call trains the rest.
@@ -68,7 +70,9 @@ def confirm_and_show(
         page.on_event(search, search.events[-1])
 
     try:
-        confirm(folder, top=top, seeds=seeds, on_run=tell, on_wait=on_wait, unfit_nodes=unfit_nodes)
+        confirm(
+            folder, top=top, seeds=seeds, on_run=tell, on_wait=on_wait, unfit_nodes=unfit_nodes, resources=resources
+        )
     except KeyboardInterrupt:
         return False
     except LeaseLostError as error:

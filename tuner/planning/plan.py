@@ -206,6 +206,7 @@ def _warm_start(
         settings={
             "space": space.name,
             "objective": space.objective,
+            "mode": space.mode,
             "max_epochs": space.max_epochs,
             "data_fingerprint": fingerprint,
         },

@@ -98,11 +98,15 @@ def check_limits(plan: Plan, settings: SearchSettings) -> None:
         )
 
 
-def check_continuation(folder: Path, *, space: str | None = None, is_extended: bool = False) -> None:
-    """Raises ValueError when there is no search to continue, it is finished, or its data or space has changed.
+def check_continuation(
+    folder: Path, *, space: str | None = None, is_extended: bool = False, seconds: float | None = None
+) -> None:
+    """Raises ValueError when there is no search to continue, it is finished, its time is used up, or its data or space
+    has changed.
 
     Args:
         is_extended: it gets more trials, and so must be finished.
+        seconds: total run time of the search, over its sessions; None is no limit.
     """
     search = read_search(folder, space=space)
     if is_extended and search.is_unfinished:
@@ -113,6 +117,11 @@ def check_continuation(folder: Path, *, space: str | None = None, is_extended: b
         raise ValueError(
             f"{folder} is finished, {ended} of {asked} ended; read its report.md, add 20 trials with "
             "--trials +20, or start a new search under another --name."
+        )
+    if seconds is not None and seconds <= search.search_seconds and (is_extended or search.is_unfinished):
+        raise ValueError(
+            f"--time-budget is {seconds:g} s over all sessions, and {folder} has used {search.search_seconds:.0f} s; "
+            "give more, or leave it out."
         )
     check_trackers(search.settings.track)
     activate(search.settings.references)

@@ -13,9 +13,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from search_spaces.questions import is_answer
+from search_spaces.space import Mode
 from search_spaces.stub_trials import given_or_middle, in_words
 from trainable.config import flat_params, from_params
 from trainable.configuration.reference import activate
@@ -105,6 +106,9 @@ def warm_start(
         ValueError: the folder holds no search of that space, or one without a measured trial.
     """
     search = read_search(folder, space=str(settings["space"]))
+    if search.settings.objective == settings["objective"]:
+        # Its direction may have been put right since.
+        search.settings = replace(search.settings, mode=cast(Mode, settings["mode"]))
     epoch = search.comparison_epoch
     if epoch is None:
         raise ValueError(f"{folder} has no measured trial to start from; give another --warm-start, or none.")

@@ -226,7 +226,7 @@ def allocate_resources(settings: SearchSettings, nodes: Sequence[Mapping[str, fl
         cpus_per_trial=cpu,
         gpus_per_trial=gpu,
         ranks_per_trial=ranks,
-        follows_cluster=settings.address is not None and settings.concurrent is None,
+        follows_cluster=settings.concurrent is None and settings.device != "mps",
         mps=settings.device == "mps",
     )
 

@@ -90,6 +90,7 @@ SMALL_RAY = RunningRay(dashboard="", scratch=Path())
 def without_ray(monkeypatch, run_tasks):
     monkeypatch.setattr("tuner.confirmation.training.check_room", lambda *_: None)
     monkeypatch.setattr("tuner.confirmation.training.node_resources", list)
+    monkeypatch.setattr("tuner.confirm.node_resources", lambda: [{"CPU": 2.0}])
     monkeypatch.setattr("tuner.confirmation.training.run_tasks", run_tasks)
 
 

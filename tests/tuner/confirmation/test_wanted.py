@@ -184,11 +184,12 @@ class NoBaselines:
 
 def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed(folder, monkeypatch, caplog):
     caplog.set_level("INFO", logger="tuner.confirmation")
-    trained = []
+    trained, slots = [], []
 
     def run_tasks(function, calls, resources, **_):
         from concurrent.futures import Future
 
+        slots.append(resources.concurrent)
         for (trial, seed), _ in calls:
             trained.append((trial.number, seed - FIRST_SEED))
             gain = UNCLEAR[(seed - FIRST_SEED) % 3] if trial.number == 2 else 0.0
@@ -208,6 +209,9 @@ def test_the_confirmation_trains_in_that_order_and_continues_where_it_was_killed
     with pytest.raises(KeyboardInterrupt):
         confirm(folder, top=2, seeds=SEEDS, on_run=killed)
     assert trained[-1] == (0, 3)
-    confirm(folder, top=2, seeds=SEEDS, on_run=lambda *_: None)
+    own = read_search(folder).settings.resources
+    elsewhere = replace(own, concurrent=3)
+    confirm(folder, top=2, seeds=SEEDS, on_run=lambda *_: None, resources=elsewhere)
     assert trained[10:] == [(2, 3), (0, 4), (2, 4)]
+    assert slots == [own.concurrent, own.concurrent, 3, 3]
     assert "not decided yet, 2 more trainings (up to 5 seeds for each configuration)" in caplog.text

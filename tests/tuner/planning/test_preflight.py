@@ -52,6 +52,30 @@ def test_an_extension_that_was_killed_before_its_first_line_continues_with_a_res
         check_continuation(folder, is_extended=True)
 
 
+@pytest.mark.parametrize("is_extended", [False, True])
+def test_a_time_budget_that_is_used_up_is_a_sentence_before_anything_starts(trained_folder, tmp_path, is_extended):
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "run"))
+    answer_as_the_space_asks(folder)
+    with closing(Recorder.resume(folder)) as recorder:
+        recorder._began -= 100.0
+        for trial in recorder.record.unfinished if is_extended else ():
+            recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
+        recorder.close_session()
+        used = recorder.record.search_seconds
+    with pytest.raises(ValueError, match=rf"--time-budget is 60 s over all sessions, and .* has used {used:.0f} s"):
+        check_continuation(folder, is_extended=is_extended, seconds=60.0)
+    check_continuation(folder, is_extended=is_extended, seconds=used + 1.0)
+
+
+def test_a_time_budget_keeps_no_search_whose_trials_have_ended_from_its_confirmation(trained_folder, tmp_path):
+    folder = Path(shutil.copytree(trained_folder, tmp_path / "run"))
+    answer_as_the_space_asks(folder)
+    with closing(Recorder.resume(folder)) as recorder:
+        for trial in recorder.record.unfinished:
+            recorder.end(trial.name, Outcome.FAILED, numbers={}, epoch=trial.last.epoch)
+    check_continuation(folder, seconds=1e-3)
+
+
 def answer_as_the_space_asks(folder: Path) -> None:
     """The trials of the fixture have parameters alone."""
     settings = read_settings(folder)

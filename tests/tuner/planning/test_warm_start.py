@@ -28,7 +28,13 @@ from tuner.records import Recorder, trial_name
 from tuner.settings import AUTO, SearchSettings
 
 BASE = get_task("moe").default_config(None)
-FACTS = {"space": "moe", "objective": "val/s_measure", "max_epochs": 1, "data_fingerprint": {"all": "ab"}}
+FACTS = {
+    "space": "moe",
+    "objective": "val/s_measure",
+    "mode": "max",
+    "max_epochs": 1,
+    "data_fingerprint": {"all": "ab"},
+}
 OTHER_DATA = FACTS | {"data_fingerprint": {"all": "cd"}}
 
 
@@ -73,6 +79,19 @@ def test_the_best_come_first_by_the_names_that_the_space_asks_for(folder):
     points = points_of(folder, space_of(0.0, 1.0))
     assert points == [{"max_lr": rate} for rate in (0.5, 0.6, 0.4, 0.7, 0.3)]
     assert len(points) == NUM_BEST
+
+
+@pytest.mark.parametrize(
+    ("objective", "best"),
+    [("val/s_measure", [{"max_lr": 0.1}, {"max_lr": 0.2}]), ("val/mae", [{"max_lr": 0.2}, {"max_lr": 0.1}])],
+)
+def test_a_direction_that_was_put_right_since_decides_which_were_the_best_and_that_of_another_objective_does_not(
+    tmp_path, objective, best
+):
+    points = [{"max_lr": 0.1}, {"max_lr": 0.2}]
+    recorded(tmp_path / "old", space_of(0.0, 0.5), points, [0.3, 0.6])
+    changed = OTHER_DATA | {"mode": "min", "objective": objective}
+    assert started(tmp_path / "old", space_of(0.0, 0.5), **changed).points == best
 
 
 def test_where_a_range_has_changed_what_lies_outside_is_left_out_and_said(folder, caplog):

@@ -1,6 +1,7 @@
 """How a cluster is divided between trials, and what is left behind of one that was started here."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -87,14 +88,15 @@ CLUSTERS = {
 
 @pytest.mark.parametrize(("available", "asked", "slots"), CLUSTERS.values(), ids=CLUSTERS)
 def test_a_cluster_is_divided_as_it_is_and_as_asked(available, asked, slots):
-    assert allocate_resources(SearchSettings(**asked), [available]) == slots
+    follows = "concurrent" not in asked and asked.get("device") != "mps"
+    assert allocate_resources(SearchSettings(**asked), [available]) == replace(slots, follows_cluster=follows)
 
 
 def test_what_lies_on_several_machines_is_divided_machine_by_machine():
     nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 2.0}]
     assert allocate_resources(SearchSettings(cpus_per_trial=2, gpus_per_trial=0), nodes).concurrent == 6
     assert allocate_resources(SearchSettings(), nodes) == TrialResources(
-        concurrent=2, cpus_per_trial=4, gpus_per_trial=1
+        concurrent=2, cpus_per_trial=4, gpus_per_trial=1, follows_cluster=True
     )
     with pytest.raises(ValueError, match="--cpus-per-trial is 9, but Ray has 8 CPUs"):
         allocate_resources(SearchSettings(cpus_per_trial=9), nodes)
@@ -150,8 +152,18 @@ def test_on_a_cluster_more_trials_than_have_room_wait_for_nodes_to_join(caplog):
         allocate_resources(SearchSettings(**asked), nodes)
 
 
-def test_continued_elsewhere_a_search_of_a_cluster_has_as_many_trials_at_a_time_as_there_is_room_for():
-    on_a_cluster = allocate_resources(SearchSettings(address="127.0.0.1:6379"), [{"CPU": 8.0}] * 2)
-    assert (on_a_cluster.concurrent, resources_here(on_a_cluster, [{"CPU": 2.0}]).concurrent) == (16, 2)
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", None])
+@pytest.mark.parametrize(("began", "goes_on"), [(16, 2), (2, 16)])
+def test_continued_elsewhere_a_search_has_as_many_trials_at_a_time_as_there_is_room_for(address, began, goes_on):
+    there = allocate_resources(SearchSettings(address=address), [{"CPU": began / 2}] * 2)
+    assert (there.concurrent, resources_here(there, [{"CPU": float(goes_on)}]).concurrent) == (began, goes_on)
+
+
+def test_continued_elsewhere_a_search_has_as_many_trials_at_a_time_as_the_user_said_or_one_on_the_apple_gpu(
+    monkeypatch,
+):
+    monkeypatch.setattr("trainable.run_setup.chosen_device", lambda device: device)
+    on_apple = allocate_resources(SearchSettings(device="mps"), [{"CPU": 2.0}])
+    assert resources_here(on_apple, [{"CPU": 8.0}]).concurrent == 1
     as_asked = allocate_resources(SearchSettings(concurrent=1), [{"CPU": 2.0}])
     assert resources_here(as_asked, [{"CPU": 8.0}]) == as_asked
