@@ -67,7 +67,8 @@ def check_same_kind(asked: Mapping[str, Distribution], later: Mapping[str, Distr
     for name in asked.keys() & later.keys():
         one, other = asked[name], later[name]
         are_choices = isinstance(one, Choices) and isinstance(other, Choices)
-        if type(one) is not type(other) or (are_choices and in_words(one) != in_words(other)):
+        is_other_scale = not isinstance(one, Choices) and not isinstance(other, Choices) and one.log != other.log
+        if type(one) is not type(other) or is_other_scale or (are_choices and in_words(one) != in_words(other)):
             raise ValueError(
                 f"{name} is asked for over {in_words(one)} and, in another configuration, over {in_words(other)}; give "
                 "one of them another name"
@@ -124,6 +125,8 @@ def _check_range(name: str, distribution: FloatRange | IntRange) -> None:
         raise WrongQuestionError(f"{given} in steps of {step!r}; give a step above 0")
     if log and (low <= 0 or step not in (None, 1)):
         raise WrongQuestionError(f"{given} with log; give a range above 0 and no step, or leave log out")
+    if not math.isfinite(high / low if log else float(high) - float(low)):
+        raise WrongQuestionError(f"{given}; samplers compute with its width, which is no number: give a narrower one")
     if is_whole and max(-low, high) > EXACT:
         raise WrongQuestionError(
             f"{given}; samplers tell whole numbers apart up to {EXACT}: ask for its logarithm, or choices"

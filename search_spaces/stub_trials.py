@@ -84,6 +84,11 @@ def middle(distribution: Distribution) -> Any:
             return nearest(distribution, math.sqrt(low * high) if log else (low + high) / 2)
 
 
+def with_tuples(value: Any) -> Any:
+    """Choices are hashable, so the lists of JSON are the tuples that they were, in each other too."""
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
+
+
 def in_words(distribution: Distribution) -> str:
     """
     >>> in_words(FloatRange(1e-4, 0.1, log=True)), in_words(IntRange(2, 8, 2)), in_words(Choices(["adamw", "sgd"]))

@@ -36,6 +36,8 @@ def pinned(suggest, defaults=None) -> PinnedSpace:
         (lambda trial: trial.suggest_float("x", 0, 1, step=0), "in steps of 0; give a step above 0"),
         (lambda trial: trial.suggest_int("x", 1.5, 4), "x is asked for from 1.5 to 4; give finite whole numbers"),
         (lambda trial: trial.suggest_int("x", 1, 10**30), "samplers tell whole numbers apart up to 9007199254740992"),
+        (lambda trial: trial.suggest_float("x", -1e308, 1e308), "samplers compute with its width, which is no number"),
+        (lambda trial: trial.suggest_float("x", 1e-300, 1e300, log=True), "from 1e-300 to 1e+300; samplers compute"),
         (lambda trial: trial.suggest_categorical("x", []), "x is asked for with no choices; give one or more"),
         (lambda trial: trial.suggest_categorical("x", [[1, 2]]), "x has the choice [1, 2], which no record can hold"),
         (lambda trial: trial.suggest_categorical("x", [dict]), "x has the choice <class 'dict'>, which no record"),
@@ -55,13 +57,19 @@ def test_one_name_has_one_question_in_a_configuration_and_one_kind_in_all():
     with pytest.raises(ValueError, match=r"a is asked for twice in a configuration, over 0\.\.1 and 0\.\.2"):
         pinned(lambda trial: {"a": trial.suggest_float("a", 0, 1), "b": trial.suggest_float("a", 0, 2)})
 
-    def by_optimizer(trial):
-        if trial.suggest_categorical("optimizer", ("adam", "sgd")) == "adam":
-            return {"x": trial.suggest_float("x", 0, 1)}
-        return {"x": trial.suggest_categorical("x", (0.1, 0.2))}
+    others = (
+        lambda trial: trial.suggest_categorical("x", (0.1, 0.2)),
+        lambda trial: trial.suggest_float("x", 0.1, 1, log=True),
+    )
+    for other in others:
 
-    with pytest.raises(ValueError, match=r"x is asked for over .* and, in another configuration, over"):
-        pinned(by_optimizer)
+        def by_optimizer(trial, other=other):
+            if trial.suggest_categorical("optimizer", ("adam", "sgd")) == "adam":
+                return {"x": trial.suggest_float("x", 0, 1)}
+            return {"x": other(trial)}
+
+        with pytest.raises(ValueError, match=r"x is asked for over .* and, in another configuration, over"):
+            pinned(by_optimizer)
 
 
 def test_the_same_question_twice_and_a_range_that_depends_on_an_answer_are_allowed():

@@ -6,19 +6,17 @@ short line. Off: do not add the listener.
 
 import json
 import logging
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from tuner.policy.outcomes import Outcome
-from tuner.policy.samplers.tpe import DIRECTIONS, STATES
+from tuner.policy.samplers.tpe import DIRECTIONS, STATES, known_warnings_ignored
 from tuner.records import SearchRecord, TrialRecord
 from tuner.records.events import EpochDone, Event, TrialEnded, TrialStarted
 from tuner.records.recorder import Listener
@@ -41,9 +39,7 @@ class StudyCopy(Listener):
         self._storage = JournalStorage(_OneWriter(folder / FILE))
         direction = DIRECTIONS[search.settings.mode]
         self._study = self._storage.create_new_study([direction], study_name=folder.name)
-        with warnings.catch_warnings():
-            # Optuna has warned since its version 3.2 that the names may change.
-            warnings.simplefilter("ignore", ExperimentalWarning)
+        with known_warnings_ignored():
             study = optuna.load_study(study_name=folder.name, storage=self._storage)
             study.set_metric_names([search.settings.metric])
         self._ids: dict[str, int] = {}
@@ -65,14 +61,15 @@ class StudyCopy(Listener):
 
     def _start(self, trial: str, answers: dict[str, Any]) -> None:
         asked = optuna.trial.FixedTrial(answers)
-        self._space(asked)
-        template = optuna.trial.create_trial(
-            state=TrialState.RUNNING,
-            params=asked.params,
-            distributions=asked.distributions,
-            user_attrs={"trial": trial},
-        )
-        self._ids[trial] = self._storage.create_new_trial(self._study, template_trial=template)
+        with known_warnings_ignored():
+            self._space(asked)
+            template = optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=asked.params,
+                distributions=asked.distributions,
+                user_attrs={"trial": trial},
+            )
+            self._ids[trial] = self._storage.create_new_trial(self._study, template_trial=template)
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         identity, state = self._ids.pop(trial.name), STATES[outcome]
@@ -95,9 +92,10 @@ def mark_exported(folder: Path, trial: TrialRecord, *, remark: str | None, left:
         "remark": remark,
     }
     try:
-        storage = JournalStorage(_OneWriter(folder / FILE))
-        # Optuna logs a name that it finds by itself.
-        study = optuna.load_study(study_name=optuna.get_all_study_names(storage)[0], storage=storage)
+        with known_warnings_ignored():
+            storage = JournalStorage(_OneWriter(folder / FILE))
+            # Optuna logs a name that it finds by itself.
+            study = optuna.load_study(study_name=optuna.get_all_study_names(storage)[0], storage=storage)
         for name, value in facts.items():
             study.set_user_attr(name, value)
     except (OSError, ValueError, LookupError) as error:

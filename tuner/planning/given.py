@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.ranges import OneOf, Range, is_number
+from search_spaces.stub_trials import with_tuples
 from trainable.configuration.fields import built, parse_assignments, parse_value
 from trainable.configuration.mapping_file import read_mapping
 
@@ -80,7 +81,7 @@ def parse_given(name: str, text: str) -> Any:
             return value
         if "" in parts:
             raise ValueError(f"{text} has a choice without a value; give each, or the text in quotes: '\"...\"'.")
-        return OneOf(values=tuple(_hashable(parse_value(part)) for part in parts))
+        return OneOf(values=tuple(with_tuples(parse_value(part)) for part in parts))
     except ValueError as error:
         raise ValueError(f"--set {name}={error}") from error
 
@@ -105,10 +106,6 @@ def _split_at_commas(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
-
-
 def _of_form(name: str, value: Any, place: str) -> Any:
     try:
         if isinstance(value, str):
@@ -116,7 +113,7 @@ def _of_form(name: str, value: Any, place: str) -> Any:
         if isinstance(value, list):
             if not value:
                 raise ValueError("there are no choices; give one or more.")
-            values = tuple(map(_hashable, value))
+            values = with_tuples(value)
             return values[0] if len(values) == 1 else OneOf(values=values)
         if isinstance(value, Mapping):
             return built(Range, value, name)

@@ -35,5 +35,9 @@ def user_sampler(reference: str) -> Callable[[int], BaseSampler]:
             raise ValueError(f"{reference} returns a {type(made).__name__}; it must be an optuna.samplers.BaseSampler.")
         return made
 
-    make(0)
+    # Of Optuna's own samplers; a trial ends in another study than it was proposed in.
+    if getattr(make(0), "_constraints_func", None) is not None:
+        raise ValueError(
+            f"{reference} has a constraints_func, which no trial's end calls: leave it out, or use --limit."
+        )
     return make

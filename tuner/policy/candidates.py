@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces.stub_trials import Choices, Distribution, StubTrial, highest, nearest
+from search_spaces.stub_trials import Choices, Distribution, StubTrial, highest, nearest, with_tuples
 
 NUM_ANYWHERE, NUM_NEAR = 200, 100
 """Configurations among which one decision chooses: anywhere, and near good ones."""
@@ -187,8 +187,7 @@ def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribut
         raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
     value = answers[name]
     if isinstance(distribution, Choices):
-        # A tuple comes back from JSON as a list.
-        value = tuple(value) if isinstance(value, list) else value
+        value = with_tuples(value)
         if value not in distribution.values:
             raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, distribution.values))}")
         return distribution.values[distribution.values.index(value)]

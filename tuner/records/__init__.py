@@ -3,7 +3,7 @@
 A results folder holds `settings.json`, `trials.jsonl` (one event per line), `confirm.jsonl` and the checkpoints; a
 resume, an extension, a report and an export read nothing else. Everything is validated on reading, and an error names
 the file and line. The state in memory is built from the events on disk, so the two can't differ. May import
-search_spaces.ranges, search_spaces.space, trainable.leg, trainable.configuration.reference,
+search_spaces.ranges, search_spaces.space, search_spaces.stub_trials, trainable.leg, trainable.configuration.reference,
 trainable.data.io.findings, tuner.formatting and tuner.policy; neither torch nor ray.
 """
 

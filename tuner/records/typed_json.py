@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
+from search_spaces.stub_trials import with_tuples
+
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """Configuration of every parsed dataclass: `__pydantic_config__ = STRICT`."""
 
@@ -33,12 +35,12 @@ Plain = Annotated[Any, AfterValidator(_finite)]
 """Any JSON value; Python's reader would also accept NaN."""
 
 
-def _with_tuples(answers: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
+def _as_asked(answers: dict[str, Any]) -> dict[str, Any]:
+    return {name: with_tuples(value) for name, value in answers.items()}
 
 
-Answers = Annotated[dict[str, Plain], AfterValidator(_with_tuples)]
-"""The values that a space asked for, by name. JSON lists become tuples again, because choices must be hashable."""
+Answers = Annotated[dict[str, Plain], AfterValidator(_as_asked)]
+"""The values that a space asked for, by name; JSON lists become tuples again."""
 
 
 def parse(text: bytes, kind: type[Kind] | Any, location: str) -> Kind:

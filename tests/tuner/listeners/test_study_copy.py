@@ -1,5 +1,7 @@
 """The Optuna study of a search: written anew by each session, and the same whoever wrote it."""
 
+import warnings
+
 import optuna
 import pytest
 from optuna.storages import JournalStorage
@@ -7,7 +9,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from tests.tuner.conftest import recorded_settings
-from tuner.listeners.study_copy import FILE, StudyCopy
+from tuner.listeners.study_copy import FILE, StudyCopy, mark_exported
 from tuner.policy.outcomes import Outcome
 from tuner.policy.samplers.tpe import STATES
 from tuner.records import Recorder, read_search, trial_name
@@ -68,6 +70,26 @@ def test_optuna_reads_each_trial_under_its_number_with_its_state_and_values(fold
         is_complete = outcome in (Outcome.COMPLETED, Outcome.PLATEAUED)
         assert trial.value == (record.number + 0.2 if is_complete else None)
         assert trial.user_attrs.get("outcome") == outcome
+
+
+def test_what_optuna_says_of_steps_and_of_choices_that_are_tuples_is_not_shown_for_each_trial(tmp_path):
+    def stepped(trial):
+        return {
+            "share": trial.suggest_float("share", 0.0, 1.0, step=0.3),
+            "sizes": trial.suggest_categorical("sizes", ((3, 3), (5, 5))),
+        }
+
+    recorder = Recorder.create(tmp_path / "run", recorded_settings())
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        recorder.listen([StudyCopy(recorder.folder, recorder.record, stepped)])
+        params = {"share": 0.3, "sizes": (3, 3)}
+        trial = trial_name(0, params)
+        recorder.start(trial, params=params, answers=params)
+        recorder.end(trial, Outcome.FAILED, numbers={}, epoch=0)
+        recorder.close()
+        mark_exported(recorder.folder, recorder.record.by_name[trial], remark=None, left=None)
+    assert [str(one.message) for one in shown] == []
 
 
 @pytest.mark.parametrize("left", ["whole", "nothing", "half", "nonsense"])

@@ -33,7 +33,7 @@ def lines(folder) -> list[dict]:
 def record_everything(recorder) -> None:
     """Each kind of event, with values of each kind."""
     recorder.open_session()
-    past = {"widths": (3, 4), "max_lr": 1e-3, "pooling": None, "deep": True}
+    past = {"widths": ((3, 4), (5,)), "max_lr": 1e-3, "pooling": None, "deep": True}
     recorder.past_trial("old/003-0123abcd", answers=past, values={1: 0.25, 3: 1.0}, outcome=Outcome.PLATEAUED)
     first = record_curve(recorder, 0.1, 0.2, outcome=Outcome.COMPLETED)
     params = {"widths": [3, 4], "name": "größer", "nested": {"a": [1, {"b": None}]}, "rate": 1e-300}
@@ -74,7 +74,7 @@ def test_what_is_read_back_is_what_was_recorded(recorder, folder, clock):
     search = read_search(folder)
     (past,) = search.past_trials
     assert (past.trial, past.values, past.outcome) == ("old/003-0123abcd", {1: 0.25, 3: 1.0}, Outcome.PLATEAUED)
-    assert past.answers == {"widths": (3, 4), "max_lr": 1e-3, "pooling": None, "deep": True}
+    assert past.answers == {"widths": ((3, 4), (5,)), "max_lr": 1e-3, "pooling": None, "deep": True}
     trial = search.trials[1]
     assert trial.params == {"widths": [3, 4], "name": "größer", "nested": {"a": [1, {"b": None}]}, "rate": 1e-300}
     assert trial.answers == {"widths": (3, 4)}

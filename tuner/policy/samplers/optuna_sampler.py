@@ -6,8 +6,9 @@ are COMPLETE with their last value, as Ray's OptunaSearch tells them; one whose 
 value of all. Trials that train are RUNNING until they first wait, failed ones FAIL: one that goes on from a rung keeps
 its value, for it is among the best, which a sampler would forget while it trains. All have their values by epoch, and
 their ending as the user attribute `outcome`.
-A sampler may note something with a trial that it proposes, such as its generation in CMA-ES. A resumed search asks for
-each recorded trial again, and so gets the same notes: they are not on record, because Optuna's are pickled.
+A sampler may note something with a trial that it proposes, such as its generation in CMA-ES, or with the study, such as
+its place in a sequence: the next study has both. A resumed search asks for each recorded trial again, and so gets the
+same notes: they are not on record, because Optuna's are pickled.
 Source: https://optuna.readthedocs.io/en/stable/reference/samplers; `cmaes` is Hansen, Ostermeier, "Completely
 Derandomized Self-Adaptation in Evolution Strategies", 2001, https://doi.org/10.1162/106365601750190398.
 Cost: 0.3 ms per trial for the study, and the sampler's own time: 1 to 4 s per proposal of `gp`, 10 ms of `cmaes`. Off:
@@ -15,26 +16,25 @@ Cost: 0.3 ms per trial for the study, and the sampler's own time: 1 to 4 s per p
 """
 
 import random
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.questions import is_answer
-from search_spaces.stub_trials import Distribution, StubTrial, ask, in_words
+from search_spaces.stub_trials import Choices, Distribution, FloatRange, StubTrial, ask, in_words, nearest
 from tuner.policy.candidates import Candidate, SpaceSource, candidate_of
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
 from tuner.policy.proposals import TRIES
 from tuner.policy.samplers.sampler import Sampler
-from tuner.policy.samplers.tpe import DIRECTIONS, optuna_distribution
+from tuner.policy.samplers.tpe import DIRECTIONS, known_warnings_ignored, optuna_distributions
 
 NAMED: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
     {
@@ -43,6 +43,21 @@ NAMED: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
     }
 )
 """Makes Optuna's own samplers from a seed."""
+
+
+class _StudyNotes(NamedTuple):
+    """What the sampler noted with the study."""
+
+    user: Mapping[str, Any]
+    system: Mapping[str, Any]
+
+
+class _Proposal(NamedTuple):
+    candidate: Candidate
+    notes: Mapping[str, Any]
+    """What the sampler noted with the trial."""
+    study_notes: _StudyNotes
+    """All of them, after this proposal."""
 
 
 @dataclass(slots=True)
@@ -81,20 +96,22 @@ class OptunaSampler(Sampler):
         self._sign, self._seed = config.sign, config.seed
         self._trials: dict[str, _KnownTrial] = {}
         self._known: set[frozenset] = set()
-        self._asked: list[tuple[Candidate, Mapping[str, Any]]] = []
-        """Candidates since the last change, with the sampler's notes."""
+        self._study_notes = _StudyNotes({}, {})
+        self._asked: list[_Proposal] = []
+        """Since the last change."""
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         """Drawn from the trials known so far, not from `generator`: a resumed search has to draw the same again."""
-        return (candidate for candidate, _ in self._ask())
+        return (proposal.candidate for proposal in self._ask())
 
     def start(self, trial: str, candidate: Candidate) -> None:
         notes: Mapping[str, Any] = {}
         if self._takes_notes:
-            # None unless the candidate is what the sampler proposed last: the first one that was new.
-            new = ((one, noted) for one, noted in self._ask() if one.identity not in self._known)
-            proposed, noted = next(new, (None, {}))
-            notes = noted if proposed is not None and proposed.identity == candidate.identity else {}
+            # Of the first one that was new; where there is none, the sampler goes on after the last.
+            new = (one for one in self._ask() if one.candidate.identity not in self._known)
+            proposed = next(new, None) or self._asked[-1]
+            self._study_notes = proposed.study_notes
+            notes = proposed.notes if proposed.candidate.identity == candidate.identity else {}
         self._trials[trial] = _KnownTrial(candidate, notes)
         self._known.add(candidate.identity)
         self._asked.clear()
@@ -111,18 +128,20 @@ class OptunaSampler(Sampler):
         self._trials[trial].outcome = outcome
         self._asked.clear()
 
-    def _ask(self) -> Iterator[tuple[Candidate, Mapping[str, Any]]]:
+    def _ask(self) -> Iterator[_Proposal]:
         for number in range(TRIES):
             if number == len(self._asked):
                 seed = random.Random(f"{self._seed}/{len(self._trials)}/{number}").getrandbits(32)
-                self._asked.append(self._propose(seed))
+                before = self._asked[-1].study_notes if self._asked else self._study_notes
+                self._asked.append(self._propose(seed, before))
             yield self._asked[number]
 
-    def _propose(self, seed: int) -> tuple[Candidate, Mapping[str, Any]]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+    def _propose(self, seed: int, before: _StudyNotes) -> _Proposal:
+        with known_warnings_ignored():
             sampler = self._make(seed)
-            study = optuna.create_study(direction=self._direction, sampler=sampler)
+            storage = InMemoryStorage()
+            study = optuna.create_study(storage=storage, direction=self._direction, sampler=sampler)
+            _note(storage, study, before)
             values = [value for known in self._trials.values() for value in known.values.values()]
             worst = min(values, key=lambda value: self._sign * value, default=None)
             study.add_trials([self._frozen(known, worst) for known in self._trials.values()])
@@ -132,11 +151,12 @@ class OptunaSampler(Sampler):
             def answer(name: str, distribution: Distribution) -> Any:
                 # The sampler is called in the middle of the space, whose errors are its own.
                 with _errors_named(sampler):
-                    return ask(trial, name, distribution)
+                    value = ask(trial, name, distribution)
+                return _inside(name, value, distribution, sampler)
 
             candidate = candidate_of(self._space, StubTrial(answer))
-        _check_inside(candidate, sampler)
-        return candidate, study.get_trials(deepcopy=False)[-1].system_attrs
+        notes = study.get_trials(deepcopy=False)[-1].system_attrs
+        return _Proposal(candidate, notes, _noted(storage, study))
 
     def _frozen(self, known: _KnownTrial, worst: float | None) -> FrozenTrial:
         is_bad = known.outcome is not None and known.outcome.counts_as_bad
@@ -152,11 +172,24 @@ class OptunaSampler(Sampler):
             state=state,
             value=value if state is TrialState.COMPLETE else None,
             params=known.candidate.answers,
-            distributions={name: optuna_distribution(one) for name, one in known.candidate.distributions.items()},
+            distributions=optuna_distributions(known.candidate),
             intermediate_values=dict(known.values),
             user_attrs={} if known.outcome is None else {"outcome": str(known.outcome)},
             system_attrs=dict(known.notes),
         )
+
+
+def _note(storage: InMemoryStorage, study: optuna.Study, notes: _StudyNotes) -> None:
+    identity = storage.get_study_id_from_name(study.study_name)
+    for name, value in notes.user.items():
+        storage.set_study_user_attr(identity, name, value)
+    for name, value in notes.system.items():
+        storage.set_study_system_attr(identity, name, value)
+
+
+def _noted(storage: InMemoryStorage, study: optuna.Study) -> _StudyNotes:
+    identity = storage.get_study_id_from_name(study.study_name)
+    return _StudyNotes(storage.get_study_user_attrs(identity), storage.get_study_system_attrs(identity))
 
 
 @contextmanager
@@ -169,11 +202,19 @@ def _errors_named(sampler: BaseSampler) -> Iterator[None]:
         raise ValueError(f"The sampler {name} failed: {type(error).__name__}: {error}") from error
 
 
-def _check_inside(candidate: Candidate, sampler: BaseSampler) -> None:
-    """Optuna checks the choices of a sampler, not its numbers."""
-    for name, distribution in candidate.distributions.items():
-        if not is_answer(value := candidate.answers[name], distribution):
-            raise ValueError(
-                f"The sampler {type(sampler).__name__} proposes {name}={value!r}; the space asks for "
-                f"{in_words(distribution)}."
-            )
+def _inside(name: str, value: Any, distribution: Distribution, sampler: BaseSampler) -> Any:
+    """A sampler's value as the space asks for it: Optuna checks its choices, not its numbers, which may be NumPy's, and
+    miss an end of the range by a rounding.
+
+    Raises:
+        ValueError: it is another value.
+    """
+    value = float(value) if isinstance(distribution, FloatRange) else value
+    if not is_answer(value, distribution):
+        raise ValueError(
+            f"The sampler {type(sampler).__name__} proposes {name}={value!r}; the space asks for "
+            f"{in_words(distribution)}."
+        )
+    if isinstance(distribution, Choices):
+        return value
+    return type(value)(nearest(distribution, value))

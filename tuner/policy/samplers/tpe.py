@@ -14,7 +14,8 @@ Cost: 5 to 10 ms per proposal. Off: `--sampler random`.
 
 import random
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -73,12 +74,11 @@ class TpeSampler(Sampler):
         study = self._study
         for _ in range(TRIES):
             seed = generator.getrandbits(32)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
+            with known_warnings_ignored():
                 # Multivariate over each group of parameters that occur together, which a conditional space needs.
                 study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-            trial = study.ask()
-            candidate = candidate_of(self._space, passing_on(trial))
+                trial = study.ask()
+                candidate = candidate_of(self._space, passing_on(trial))
             # A draw may be rejected; it becomes a trial only when it starts.
             study.tell(trial, state=TrialState.FAIL)
             yield candidate
@@ -121,9 +121,7 @@ class TpeSampler(Sampler):
             state=state,
             value=values[max(values)] if state is TrialState.COMPLETE else None,
             params=candidate.answers,
-            distributions={
-                name: optuna_distribution(distribution) for name, distribution in candidate.distributions.items()
-            },
+            distributions=optuna_distributions(candidate),
             intermediate_values=dict(values),
             constraints={"outcome": 1.0} if outcome.counts_as_bad else None,
         )
@@ -138,7 +136,24 @@ class TpeSampler(Sampler):
         return 1, -step, -self._sign * value
 
 
-def optuna_distribution(distribution: Distribution) -> BaseDistribution:
+@contextmanager
+def known_warnings_ignored() -> Iterator[None]:
+    """Ignores what Optuna says of each proposal anew: that a part of it may change, that steps do not meet the end of a
+    range, and that choices are tuples."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        for said in ("The distribution is specified by", "Choices for a categorical distribution"):
+            warnings.filterwarnings("ignore", message=said, category=UserWarning)
+        yield
+
+
+def optuna_distributions(candidate: Candidate) -> dict[str, BaseDistribution]:
+    """By the names of its answers."""
+    with known_warnings_ignored():
+        return {name: _optuna_distribution(one) for name, one in candidate.distributions.items()}
+
+
+def _optuna_distribution(distribution: Distribution) -> BaseDistribution:
     match distribution:
         case Choices(values=values):
             return CategoricalDistribution(values)

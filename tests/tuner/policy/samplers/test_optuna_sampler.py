@@ -1,7 +1,9 @@
 """What a sampler of Optuna's interface is told, and that it learns from it under either scheduler."""
 
 import random
+import warnings
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -9,6 +11,7 @@ from optuna.trial import TrialState
 from search_spaces.space import Situation
 from tests.tuner.policy.playing import DEFAULT, SOURCE, make, space
 from tuner.planning.spaces import find_space
+from tuner.planning.user_sampler import user_sampler
 from tuner.policy.candidates import SpaceSource
 from tuner.policy.halving import HalvingConfig
 from tuner.policy.outcomes import Outcome
@@ -170,6 +173,99 @@ def test_a_number_outside_of_the_range_which_optuna_lets_through_is_told(propose
     sampler = OptunaSampler(lambda trial: {"x": trial.suggest_float("x", 0.0, 1.0)}, CONFIG, lambda seed: Outside(seed))
     with pytest.raises(ValueError, match=r"The sampler Outside proposes x=-?1000000000.0; the space asks for 0..1"):
         next(iter(sampler.draw(random.Random(0))))
+
+
+class OfMyOwn(optuna.samplers.RandomSampler):
+    """Proposes numbers as a user's code computes them, in turn."""
+
+    def __init__(self, numbers):
+        super().__init__()
+        self.numbers = iter(numbers)
+
+    def sample_independent(self, study, trial, name, distribution):
+        return next(self.numbers)
+
+
+def stepped(trial):
+    return {
+        "rate": trial.suggest_float("rate", 1e-4, 0.1, log=True),
+        "share": trial.suggest_float("share", 0.1, 0.3, step=0.1),
+        "width": trial.suggest_int("width", 1, 8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("numbers", "answers"),
+    [
+        # Ends that are missed by a rounding: exp(log(0.1)) and 0.1 + 2 * 0.1.
+        ((0.10000000000000002, 0.30000000000000004, 8), {"rate": 0.1, "share": 0.3, "width": 8}),
+        ((np.float32(0.5**7), np.float64(0.1), np.int64(3)), {"rate": 0.5**7, "share": 0.1, "width": 3}),
+    ],
+)
+def test_numbers_of_a_sampler_are_those_that_the_space_asks_for(numbers, answers):
+    sampler = OptunaSampler(stepped, CONFIG, lambda seed: OfMyOwn(numbers))
+    candidate = next(iter(sampler.draw(random.Random(0))))
+    assert candidate.answers == answers
+    assert [type(value) for value in candidate.answers.values()] == [float, float, int]
+    assert SpaceSource(stepped).of(candidate.answers).answers == answers
+    # The trial is in the study of the next proposal, where Optuna checks it.
+    sampler.start("first", candidate)
+    sampler.end("first", Outcome.FAILED)
+    next(iter(sampler.draw(random.Random(0))))
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_sequence_that_goes_on_in_the_study_is_that_of_optuna_and_goes_on_after_a_resume():
+    def of_optuna(number):
+        study = optuna.create_study(sampler=optuna.samplers.QMCSampler(warn_independent_sampling=False))
+        for _ in range(number):
+            trial = study.ask()
+            square(trial)
+            study.tell(trial, 0.0)
+        return [trial.params for trial in study.trials]
+
+    def told(first):
+        sampler = OptunaSampler(
+            square, CONFIG, lambda seed: optuna.samplers.QMCSampler(warn_independent_sampling=False)
+        )
+        found = []
+        for number in range(8):
+            known = SpaceSource(square).of(first[number]) if number < len(first) else None
+            candidate = known or next(iter(sampler.draw(random.Random(0))))
+            found.append(candidate.answers)
+            sampler.start(str(number), candidate)
+            sampler.report(str(number), epoch=9, value=0.0)
+            sampler.end(str(number), Outcome.COMPLETED)
+        return found
+
+    whole = told([])
+    # Without a trial that has ended, the first is drawn at random.
+    assert whole[1:] == of_optuna(8)[1:]
+    assert told(whole[:5]) == whole
+
+
+@pytest.mark.filterwarnings("ignore:.constraints_func. has been deprecated")
+def test_a_sampler_whose_constraints_would_never_be_evaluated_is_refused(tmp_path, monkeypatch):
+    made = "optuna.samplers.TPESampler(constraints_func=lambda trial: (1.0,))"
+    (tmp_path / "constrained_sampler.py").write_text(f"import optuna\ndef Own(): return {made}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"constrained_sampler:Own has a constraints_func, which no trial's end calls"):
+        user_sampler("constrained_sampler:Own")
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_what_optuna_says_of_each_proposal_anew_is_not_shown(name):
+    def asked(trial):
+        return {
+            "share": trial.suggest_float("share", 0.0, 1.0, step=0.3),
+            "sizes": trial.suggest_categorical("sizes", ((3, 3), (5, 5))),
+        }
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        policy = make(f"asha-stopping {name}", asked=asked, first=(), num_trials=6)
+        SimulatedSearch(policy, slots=1, max_epochs=9, value=lambda trial: 0.5, seconds=lambda trial, begins: 1.0).run()
+    assert [str(one.message) for one in shown] == []
 
 
 def test_what_a_sampler_noted_with_its_proposal_is_there_when_another_process_hears_of_the_trial():
