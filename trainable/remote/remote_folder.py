@@ -5,7 +5,8 @@ Credentials come from the environment, as the library of the store reads them. E
 
 import posixpath
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -15,6 +16,8 @@ from pyarrow import fs
 
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 """Stores that show a file when all of it has arrived; in others it is written beside its place, and moved."""
+_PART = ".part"
+"""Ends the hidden name of a file that has not arrived yet."""
 _NO_FILE = {"", ".", ".."}
 """Parts of a path that an object's name may have, and a file's may not."""
 _CHUNK_BYTES = 8 * 2**20
@@ -76,13 +79,26 @@ class RemoteFolder:
         if not is_whole:
             self._files.create_dir(posixpath.dirname(path), recursive=True)
         # Two may write one file at once: a trial its checkpoint, and the copy of the folder.
-        hidden = f".{posixpath.basename(path)}.{uuid4().hex}.part"
+        hidden = f".{posixpath.basename(path)}.{uuid4().hex}{_PART}"
         partial = path if is_whole else posixpath.join(posixpath.dirname(path), hidden)
-        with file.open("rb") as source, self._files.open_output_stream(partial) as target:
+        try:
+            # In a thread of its own, where no Ctrl-C breaks it off: the stream would be closed, and a store show as the
+            # whole what has arrived.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self._upload, file, partial).result()
+            if not is_whole:
+                self._files.move(partial, path)
+        except BaseException:
+            if not is_whole:
+                # The parts of one that is tried again and again would fill the disk of the store.
+                with suppress(Exception):
+                    self._files.delete_file(partial)
+            raise
+
+    def _upload(self, file: Path, path: str) -> None:
+        with file.open("rb") as source, self._files.open_output_stream(path) as target:
             while chunk := source.read(_CHUNK_BYTES):
                 target.write(chunk)
-        if not is_whole:
-            self._files.move(partial, path)
 
     @_as_os_errors()
     def get(self, name: str, file: Path, on_bytes: Callable[[int], None] = lambda num_bytes: None) -> bool:
@@ -116,6 +132,18 @@ class RemoteFolder:
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._root, name) if name else self._root
+
+
+def arriving_file(name: str) -> str:
+    """The name, without its folder, that a file here has when it has arrived; a killed upload leaves a part of it.
+
+    >>> arriving_file("checkpoints/000-0123abcd/.epoch_0003.pt.5f1d.part")
+    'epoch_0003.pt'
+    >>> arriving_file("checkpoints/000-0123abcd/epoch_0003.pt")
+    'epoch_0003.pt'
+    """
+    file = posixpath.basename(name)
+    return file.removesuffix(_PART).rpartition(".")[0].removeprefix(".") if file.endswith(_PART) else file
 
 
 def _with_retry_limit(uri: str) -> str:

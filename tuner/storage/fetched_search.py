@@ -62,8 +62,8 @@ def fetch_search(store: str, results: Path = Path("results"), *, lease: Lease | 
             raise ValueError(f"{store} holds no search: there is no {SETTINGS}; give <storage>/<space>/<run>.")
         if lease is not None and (taken_over := lease.take()):
             logger.warning("%s", taken_over)
-        hidden = f"{CHECKPOINTS}/", "."
-        names = [name for name in remote.names() if not name.startswith(hidden)]
+        # What is hidden are the lease, and parts of files that a killed upload has left.
+        names = [name for name in remote.names() if not name.startswith((f"{CHECKPOINTS}/", ".")) and "/." not in name]
         space, run = store.partition("?")[0].rstrip("/").split("/")[-2:]
         folder = results / space / run
         if _is_newer(folder, remote):

@@ -93,8 +93,10 @@ class Lease:
         self.is_held = False
 
     def _is_gone(self, found: Mapping[str, Any]) -> bool:
-        if found.get("host") == platform.node() and found.get("space") == process_space():
-            return not Path(f"/proc/{found.get('process')}").exists()
+        is_of_here = found.get("host") == platform.node() and found.get("space") == process_space()
+        # After a restart of the machine, another process may have its number.
+        if is_of_here and not Path(f"/proc/{found.get('process')}").exists():
+            return True
         with Waiting(f"{self.store} was in use by {owner_in_words(found)}: looking whether it still is"):
             for _ in range(int(WATCHED_SECONDS / LOOK_SECONDS)):
                 self._pause(LOOK_SECONDS)

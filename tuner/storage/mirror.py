@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trainable.leg import checkpoint_name
-from trainable.remote.remote_folder import RemoteFolder
+from trainable.remote.remote_folder import RemoteFolder, arriving_file
 from trainable.reporting.waiting import Waiting
 from tuner.records import SETTINGS, TrialRecord
 from tuner.records.events import TRIALS, EpochDone, read_event
@@ -97,7 +97,7 @@ class Mirror:
             remote.remove(name)
             del self._copied[name]
         for name in stored:
-            trial, file = Path(name).parent.name, Path(name).name
+            trial, file = Path(name).parent.name, arriving_file(name)
             recorded = checkpoint_name(self._epochs.get(trial, 0))
             # An epoch before the recorded one; names are padded to four digits.
             if (len(file), file) < (len(recorded), recorded):
@@ -270,8 +270,8 @@ def _files(folder: Path, below: str = "") -> dict[str, Stamp]:
     for place, folders, names in os.walk(folder / below):
         folders[:] = [name for name in folders if not name.startswith(".") and (below or name != CHECKPOINTS)]
         for path in (Path(place, name) for name in names if not name.startswith(".")):
-            # A running search may remove it.
-            if path.is_file():
+            # A running search may remove it, also between two questions about it.
+            with suppress(FileNotFoundError):
                 stat = path.stat()
                 found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
     return found

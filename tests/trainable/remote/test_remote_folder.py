@@ -1,6 +1,9 @@
 """A folder by its URI: what is put there comes back, and nothing half-made is seen."""
 
+import errno
 import io
+import os
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -48,6 +51,46 @@ def test_a_file_that_two_write_at_once_is_whole(remote, tmp_path):
     file.write_bytes(b"weights")
     remote.put(SimpleNamespace(open=lambda mode: ReadTwice(b"weights"), name="file"), "epoch_0001.pt")
     assert remote.names() == {"epoch_0001.pt": 7}
+
+
+class BrokenOff(io.BytesIO):
+    """Ctrl-C comes while it is copied."""
+
+    def read(self, size=-1):
+        if not self.tell():
+            signal.raise_signal(signal.SIGINT)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", ["file", "one that shows a file when its stream is closed"])
+def test_an_upload_that_ctrl_c_breaks_off_leaves_a_whole_file(tmp_path, monkeypatch, kind):
+    remote = RemoteFolder(f"file://{tmp_path}/there")
+    (tmp_path / "here").write_bytes(b"former")
+    remote.put(tmp_path / "here", "settings.json")
+    if kind != "file":
+        monkeypatch.setattr("trainable.remote.remote_folder._ALL_OR_NOTHING", ("local",))
+    with pytest.raises(KeyboardInterrupt):
+        remote.put(SimpleNamespace(open=lambda mode: BrokenOff(b"latter"), name="file"), "settings.json")
+    assert remote.get("settings.json", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() in (b"former", b"latter")
+    assert remote.names().keys() == {"settings.json"}
+
+
+class BrokenDisk(io.BytesIO):
+    """The disk ends in the middle of a file."""
+
+    def read(self, size=-1):
+        if self.tell():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().read(4)
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path):
+    remote = RemoteFolder(f"file://{tmp_path}/there")
+    full = SimpleNamespace(open=lambda mode: BrokenDisk(b"weights"), name="file")
+    with pytest.raises(OSError, match="No space left on device"):
+        remote.put(full, "epoch_0001.pt")
+    assert remote.names() == {}
 
 
 def test_of_a_file_that_is_not_there_nothing_is_written(remote, tmp_path):

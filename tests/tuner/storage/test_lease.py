@@ -110,9 +110,16 @@ def test_one_of_a_process_that_ended_here_is_taken_over_at_once(machine):
     machine.found(host=platform.node(), space=namespace, process=2**30)
     assert machine.lease.take()
     assert machine.pauses == [SETTLING_SECONDS]
-    machine.found(host=platform.node(), space=namespace, process=os.getpid())
+
+
+def test_one_of_a_number_that_another_process_here_has_since_is_taken_over_unless_it_is_renewed(machine):
+    here = {"host": platform.node(), "space": str(Path("/proc/self/ns/pid").readlink()), "process": os.getpid()}
+    machine.found(**here)
+    machine.meanwhile = lambda: machine.found(**here, written=1 + len(machine.pauses) // 5)
     with pytest.raises(ValueError, match="is in use by"):
         machine.lease.take()
+    machine.meanwhile = lambda: None
+    assert machine.lease.take()
 
 
 def test_of_two_that_take_it_at_once_the_later_one_has_it(machine):

@@ -7,13 +7,14 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from uuid import uuid4
 
 import pyarrow
 import pytest
 
 from tests.tuner.conftest import recorded_settings
 from trainable.leg import checkpoint_name
-from trainable.remote.remote_folder import RemoteFolder
+from trainable.remote.remote_folder import RemoteFolder, arriving_file
 from tuner.records import ConfirmedRun, Recorder, append_run, read_runs, read_search
 from tuner.records.checkpoints import remove_others, trial_folder
 from tuner.storage import lease as leases
@@ -87,6 +88,42 @@ def test_a_checkpoint_stays_in_the_store_until_the_records_of_a_later_one_are_th
     (place / checkpoint_name(2)).write_bytes(b"of another machine, not reported yet")
     mirror.copy()
     assert sorted(path.name for path in place.iterdir()) == [checkpoint_name(1), checkpoint_name(2)]
+
+
+def test_what_killed_uploads_have_left_goes_with_the_next_epoch_and_what_still_arrives_stays(recorder, store, tmp_path):
+    mirror, place = Mirror(recorder.folder, store), tmp_path / "store/moe/spring/checkpoints" / TRIAL
+    train(recorder, 2)
+    mirror.copy()
+    for epoch in (1, 3):
+        (place / f".{checkpoint_name(epoch)}.{uuid4().hex}.part").write_bytes(b"weig")
+    mirror.copy()
+    assert {arriving_file(path.name) for path in place.iterdir()} == {checkpoint_name(2), checkpoint_name(3)}
+
+
+def test_a_part_of_a_file_that_a_killed_upload_has_left_is_not_fetched(recorder, store, tmp_path):
+    Mirror(recorder.folder, store).copy()
+    best = tmp_path / "store/moe/spring/best"
+    best.mkdir()
+    (best / f".weights.pt.{uuid4().hex}.part").write_bytes(b"weig")
+    assert not (fetch_search(store, tmp_path / "other") / "best").exists()
+
+
+def test_a_file_that_is_removed_while_the_folder_is_looked_through_is_no_store_that_is_away(
+    recorder, store, monkeypatch, caplog
+):
+    train(recorder, 1)
+    real = Path.stat
+
+    def removed_meanwhile(path, **options):
+        found = real(path, **options)
+        if path.suffix == ".pt":
+            path.unlink(missing_ok=True)
+        return found
+
+    # Asked for twice, a file is gone the second time.
+    monkeypatch.setattr(Path, "stat", removed_meanwhile)
+    assert Mirror(recorder.folder, store).try_copy()
+    assert caplog.text == ""
 
 
 def test_a_store_that_is_away_costs_a_sentence_and_is_tried_again(recorder, store, tmp_path, caplog):
@@ -188,7 +225,10 @@ def test_a_pass_ends_when_another_machine_goes_on(recorder, store, monkeypatch):
     assert set(RemoteFolder(store).names()) == {leases.LEASE, f"checkpoints/{TRIAL}/{checkpoint_name(1)}"}
 
 
-def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path):
+def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(mirrors, "RENEWED_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "RENEWED_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.02)
     Mirror(recorder.folder, store).copy()
     with mirror_folder(recorder.folder, store), pytest.raises(ValueError, match=f"{store} is in use by process"):
         fetch_search(store, tmp_path / "other", lease=Lease(store))
