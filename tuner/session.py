@@ -38,6 +38,9 @@ MAX_FAILURES = 2
 MAX_FAILING = 2
 """Trials in a row that may fail; after more, the machine is at fault, and the search stops."""
 
+MAX_UNFIT = 3
+"""Machines per slot that may turn out to be unable to train, in a row without an epoch of any trial in between."""
+
 _AFTER_THE_LAST_RESULT = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Outcomes of the epoch after the last result."""
 _WITH_THE_LAST_RESULT = (Outcome.COMPLETED, Outcome.PLATEAUED, Outcome.EXPERTS_COLLAPSED)
@@ -81,6 +84,8 @@ class Session:
         """Why no more legs start; None while they do."""
         self._recorder, self._policy, self._seconds = recorder, policy, seconds
         self._is_closing = False
+        self._num_unfit = 0
+        """Legs since the last result whose machine could not train."""
         self._search = recorder.record
         # What a killed session had decided and not written.
         for trial, one in missing.items():
@@ -158,11 +163,20 @@ class Session:
         else:
             self._end(trial, Outcome.FAILED, {"error": error})
 
-    def move(self, trial: str, reason: str) -> None:
-        """Continues a trial from its last checkpoint on another machine after its own is gone, however often."""
-        if self.stop_reason is None:
+    def move(self, trial: str, reason: str, *, is_unfit: bool = False) -> None:
+        """Continues a trial from its last checkpoint on another machine after its own is gone, however often.
+
+        Args:
+            is_unfit: the machine is there, and can't use the data. If no other can either, the search stops.
+        """
+        if self.stop_reason is not None:
+            return
+        self._due.append(self._search.by_name[trial])
+        self._num_unfit += is_unfit
+        if self._num_unfit > MAX_UNFIT * self._search.settings.resources.concurrent:
+            self.stop(f"No machine can train any more: {reason.rstrip('.')}. Fix that, then continue with --resume.")
+        else:
             logger.info("trial %s continues on another machine: %s", trial, reason)
-            self._due.append(self._search.by_name[trial])
 
     def resize(self, concurrent: int) -> None:
         """Sets the number of trials at a time."""
@@ -215,6 +229,7 @@ class Session:
         last = self._search.by_name[trial].last
         if last is not None and result.epoch <= last.epoch:
             logger.info("trial %s starts over: its checkpoint is lost or damaged", trial)
+        self._num_unfit = 0
         self._recorder.result(
             trial,
             epoch=result.epoch,

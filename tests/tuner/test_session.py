@@ -19,7 +19,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.policy.policy import NoWork
 from tuner.records import Recorder, read_search
 from tuner.records.checkpoints import last_checkpoint, remove_leftovers
-from tuner.session import MAX_FAILURES
+from tuner.session import MAX_FAILURES, MAX_UNFIT
 
 MAX_EPOCHS = 4
 
@@ -176,6 +176,25 @@ def test_a_trial_whose_machine_is_gone_continues_elsewhere_as_often_as_that_happ
             assert (again.trial, again.from_epoch) == (leg.trial, 1)
         assert session.next_leg() is NoWork.WAIT
     assert read_search(folder).by_name[leg.trial].num_failures == 0
+
+
+def test_where_no_machine_can_train_any_more_the_search_stops_and_an_epoch_begins_the_count_anew(folder, caplog):
+    caplog.set_level("INFO")
+    with opened(folder) as session:
+        for epoch in (1, 2):
+            for _ in range(MAX_UNFIT):
+                session.move(session.next_leg().trial, "/data is gone.", is_unfit=True)
+            leg = session.next_leg()
+            assert session.take(leg.trial, report_of(leg, epoch))
+            session.move(leg.trial, "its node has died")
+        for _ in range(MAX_UNFIT + 1):
+            assert session.stop_reason is None
+            session.move(session.next_leg().trial, "/data is gone.", is_unfit=True)
+        assert session.next_leg() is NoWork.FINISHED
+    assert "No machine can train any more: /data is gone. Fix that, then continue with --resume." in caplog.text
+    assert read_search(folder).by_name[leg.trial].num_failures == 0
+    with opened(folder) as session:
+        assert session.next_leg().from_epoch == 2
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "none"])

@@ -18,12 +18,14 @@ from ray.tune.stopper import Stopper
 
 from trainable.leg import Leg
 from trainable.loop.loop_error import LoopError
-from trainable.ray.trainable import LEG, REPORT, UNFIT_NODES
+from trainable.ray.trainable import LEG, REPORT, UNFIT_NODES, UnfitNodeError
 from tuner.policy.policy import NoWork
 from tuner.session import Session
 
-MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died|UnfitNodeError")
-"""In Ray's words, or because the machine joined a moment ago and could not train."""
+MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died")
+"""In Ray's words."""
+UNFIT = f"{UnfitNodeError.__module__}.{UnfitNodeError.__qualname__}: "
+"""How the error of a machine begins that joined a moment ago, or has lost its data, and could not train."""
 LOOP_ERROR = f"{LoopError.__module__}.{LoopError.__qualname__}: "
 """How the error of the user's own code, a loop or a network, begins; it would come again."""
 Answer = TypeVar("Answer")
@@ -100,8 +102,10 @@ class LegScheduler(_NotSaved, FIFOScheduler):
         lines = text.strip().splitlines()
         error = lines[-1] if lines else "the process exited without an error message"
         session, leg = self._guard.session, trial.config[LEG]
-        if MACHINE_GONE.search(error):
-            self._guard.call(lambda: session.move(leg.trial, error), otherwise=None)
+        is_unfit = UNFIT in error
+        if is_unfit or MACHINE_GONE.search(error):
+            why = error.rpartition(UNFIT)[2]
+            self._guard.call(lambda: session.move(leg.trial, why, is_unfit=is_unfit), otherwise=None)
             return
         told, may_recover = error.removeprefix(LOOP_ERROR), LOOP_ERROR not in text
         self._guard.call(lambda: session.fail(leg.trial, told, may_recover=may_recover), otherwise=None)

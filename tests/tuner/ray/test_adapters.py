@@ -8,6 +8,8 @@ from trainable.leg import Leg
 from trainable.ray.trainable import LEG, LegTrainable
 from tuner.ray.adapters import FirstError, LegScheduler, LegSearcher
 
+DIED = "The actor died because its node has died. Node Id: 01"
+
 
 @pytest.mark.parametrize(
     ("text", "told", "may_recover"),
@@ -37,21 +39,25 @@ def test_a_failed_leg_is_told_by_the_last_line_of_its_error_and_whether_it_is_of
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "reason", "is_unfit"),
     [
-        "The actor died because its node has died. Node Id: 01",
-        "trainable.ray.trainable.UnfitNodeError: The data at /data on b is not what the search started with",
+        (DIED, DIED, False),
+        (
+            "trainable.ray.trainable.UnfitNodeError: The data at /data on b is not what the search started with",
+            "The data at /data on b is not what the search started with",
+            True,
+        ),
     ],
 )
-def test_a_leg_whose_machine_is_gone_or_unfit_has_not_failed(tmp_path, error):
+def test_a_leg_whose_machine_is_gone_or_unfit_has_not_failed(tmp_path, error, reason, is_unfit):
     heard = []
-    session = SimpleNamespace(move=lambda trial, reason: heard.append((trial, reason)))
+    session = SimpleNamespace(move=lambda trial, reason, is_unfit: heard.append((trial, reason, is_unfit)))
     (tmp_path / "error.txt").write_text(f"Failure # 1\n{error}\n")
     leg = Leg(trial="000-0123abcd", params={}, folder=str(tmp_path))
     LegScheduler(FirstError(session)).on_trial_error(
         None, SimpleNamespace(config={LEG: leg}, error_file=str(tmp_path / "error.txt"))
     )
-    assert heard == [("000-0123abcd", error)]
+    assert heard == [("000-0123abcd", reason, is_unfit)]
 
 
 def test_a_leg_is_kept_from_the_nodes_that_can_not_train(tmp_path):
