@@ -55,6 +55,8 @@ class ClusterNodes:
         self._names: dict[str, str] = {}
         self._checks: dict[str, Any] = {}
         self._fit: dict[str, Mapping[str, float]] = {}
+        self._told: set[str] = set()
+        """Of these, those that `has_changed` knew of."""
         self._asked: dict[str, float] = {}
         self._problems: dict[str, str] = {}
         """What was said of each node that can't train."""
@@ -66,13 +68,14 @@ class ClusterNodes:
 
     def unfit_now(self) -> list[str]:
         """As `unfit`, after a look at who has joined."""
-        self.has_changed()
+        self._refresh()
         return self.unfit
 
     @property
     def unfit(self) -> list[str]:
-        """Ids of the nodes that are not known to be able to train."""
-        return sorted(self._names.keys() - self._fit.keys())
+        """Ids of the nodes that are not known to be able to train; none where that is all of them: what is kept from
+        them now would wait for ever, also when one turns out to be able."""
+        return sorted(self._names.keys() - self._fit.keys()) if self._fit else []
 
     def wait(self) -> None:
         """Checks all nodes that are there, and goes on without those that take too long.
@@ -86,6 +89,7 @@ class ClusterNodes:
             while self._checks and not (self._fit and self._clock() - began > PATIENCE_SECONDS):
                 time.sleep(POLL_SECONDS)
                 self._take_answers()
+        self._told = set(self._fit)
         for late in self._checks:
             logger.warning(
                 "%s has not answered for %.0f s; it gets no trials before", self._names[late], PATIENCE_SECONDS
@@ -98,12 +102,15 @@ class ClusterNodes:
 
     def has_changed(self) -> bool:
         """Whether a node has come or gone since the last call; looks at most every LOOK_SECONDS."""
-        if self._clock() - self._looked < LOOK_SECONDS:
-            return False
-        self._looked, before = self._clock(), self._fit.keys() | set()
-        self._look()
-        self._take_answers()
-        return self._fit.keys() != before
+        self._refresh()
+        before, self._told = self._told, set(self._fit)
+        return before != self._told
+
+    def _refresh(self) -> None:
+        if self._clock() - self._looked >= LOOK_SECONDS:
+            self._looked = self._clock()
+            self._look()
+            self._take_answers()
 
     def _look(self) -> None:
         import ray

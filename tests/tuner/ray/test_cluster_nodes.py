@@ -92,6 +92,28 @@ def test_where_none_can_train_a_sentence_says_what_they_need(begin):
         nodes.wait()
 
 
+def test_who_asks_which_nodes_are_unfit_keeps_nobody_from_hearing_of_one_that_joined(begin):
+    cluster, nodes = begin(whole=None)
+    nodes.wait()
+    cluster.answers["spot"] = None
+    cluster.now += A_LOOK
+    assert nodes.unfit_now() == []
+    assert nodes.has_changed()
+    assert not nodes.has_changed()
+
+
+def test_a_trial_is_kept_from_no_node_while_none_is_known_to_be_fit_as_it_would_wait_for_ever(begin):
+    cluster, nodes = begin(spot=None)
+    nodes.wait()
+    # Its successor has joined before it leaves, and decodes the data.
+    cluster.answers["successor"] = NO_ANSWER
+    cluster.now += A_LOOK
+    assert nodes.unfit_now() == ["successor"]
+    del cluster.answers["spot"]
+    cluster.now += A_LOOK
+    assert nodes.unfit_now() == []
+
+
 def test_a_node_that_left_and_is_back_is_checked_again(begin, caplog):
     cluster, nodes = begin(whole=None, spot=None)
     nodes.wait()
