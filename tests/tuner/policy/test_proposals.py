@@ -108,6 +108,15 @@ def test_a_space_that_is_exhausted_ends_the_search_with_each_of_its_configuratio
     assert sorted(begun_by(kind, few, num_trials=8)) == [(1,), (2,), (3,)]
 
 
+def test_configurations_that_are_drawn_seldom_are_found_when_they_are_the_last():
+    """The largest of a logarithmic range are drawn once in a thousand times."""
+
+    def skewed(trial):
+        return {"width": trial.suggest_int("width", 1, 200, log=True)}
+
+    assert len(set(begun_by("none random", skewed, num_trials=197, seed=2))) == 197
+
+
 @pytest.mark.parametrize("kind", ["asha", "asha random", "asha-stopping", "none"])
 def test_the_same_seed_proposes_the_same_and_another_seed_does_not(kind):
     assert begun_by(kind, many) == begun_by(kind, many)
