@@ -7,12 +7,13 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from trainable.console.command_line import DISK_FULL
 from trainable.remote.remote_folder import RemoteFolder
 
 logger = logging.getLogger(__name__)
@@ -59,22 +60,22 @@ class TrialCheckpoints:
             return
         with TemporaryDirectory(prefix="checkpoint-", dir=self.scratch) as scratch:
             write(Path(scratch) / name)
-            self._put_patiently(Path(scratch) / name)
+            self._patiently(lambda: self._remote.put(Path(scratch) / name, name))
 
     @contextmanager
     def found(self, name: str) -> Iterator[Path]:
         """Returns the path of a checkpoint, fetched if it is not on this machine; without a file if it is lost.
 
         Raises:
-            OSError: the store can't be reached.
+            OSError: the disk is full, or the store can't be reached for PATIENCE_SECONDS.
         """
         if self.store is None or self.folder.is_dir():
             if self.store is not None and not (self.folder / name).is_file():
-                self._remote.get(name, self.folder / name)
+                self._get_patiently(name, self.folder / name)
             yield self.folder / name
             return
         with TemporaryDirectory(prefix="checkpoint-", dir=self.scratch) as scratch:
-            self._remote.get(name, Path(scratch) / name)
+            self._get_patiently(name, Path(scratch) / name)
             yield Path(scratch) / name
 
     @property
@@ -84,13 +85,18 @@ class TrialCheckpoints:
             self._opened = RemoteFolder(self.store)
         return self._opened
 
-    def _put_patiently(self, file: Path) -> None:
+    def _get_patiently(self, name: str, file: Path) -> None:
+        """A failure would cost a trial that is among the best; a full disk here does not pass by itself."""
+        self._patiently(lambda: self._remote.get(name, file), unless=DISK_FULL)
+
+    def _patiently(self, work: Callable[[], object], *, unless: Collection[int] = ()) -> None:
         waited, pause = 0.0, 1.0
         while True:
             try:
-                return self._remote.put(file, file.name)
+                work()
+                return
             except OSError as error:
-                if waited >= PATIENCE_SECONDS:
+                if waited >= PATIENCE_SECONDS or error.errno in unless:
                     raise
                 logger.warning(
                     "%s waits: %s can't be reached, next attempt in %g s: %s",

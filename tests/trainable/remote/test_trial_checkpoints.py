@@ -1,5 +1,6 @@
 """Checkpoints of a trial on machines that see the results folder, and on machines that don't."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,35 @@ def test_a_machine_without_the_results_folder_waits_for_a_store_that_is_away(tmp
     TrialCheckpoints(tmp_path / "not here", f"file://{blocked}", pause=pause).save(NAME, write)
     assert waited == [1.0, 2.0, 4.0]
     assert RemoteFolder(f"file://{blocked}").names() == {NAME: 7}
+
+
+@pytest.mark.parametrize("folder", ["results", "not here"])
+def test_a_trial_that_goes_on_waits_for_a_store_that_is_away(tmp_path, monkeypatch, folder):
+    (tmp_path / "results").mkdir()
+    TrialCheckpoints(tmp_path / "not here", f"file://{tmp_path}/store").save(NAME, write)
+    real, waited = RemoteFolder.get, []
+
+    def away_twice(remote, name, file):
+        if len(waited) < 2:
+            raise OSError("Network is unreachable")
+        return real(remote, name, file)
+
+    monkeypatch.setattr(RemoteFolder, "get", away_twice)
+    checkpoints = TrialCheckpoints(tmp_path / folder, f"file://{tmp_path}/store", pause=waited.append)
+    assert read_back(checkpoints) == b"weights"
+    assert waited == [1.0, 2.0]
+
+
+def test_a_full_disk_of_this_machine_is_not_waited_for(tmp_path, monkeypatch):
+    def full(remote, name, file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RemoteFolder, "get", full)
+    waited: list[float] = []
+    checkpoints = TrialCheckpoints(tmp_path / "not here", f"file://{tmp_path}/store", pause=waited.append)
+    with pytest.raises(OSError, match="No space left"):
+        read_back(checkpoints)
+    assert waited == []
 
 
 def test_it_does_not_wait_for_ever(tmp_path):
