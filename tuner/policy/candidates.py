@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from search_spaces.questions import is_answer
 from search_spaces.stub_trials import Choices, Distribution, StubTrial, highest, nearest, with_tuples
 
 NUM_ANYWHERE, NUM_NEAR = 200, 100
@@ -182,7 +183,7 @@ class _DrawnAnswers:
 
 
 def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribution) -> Any:
-    """The one of these answers, unchanged to the last bit."""
+    """The one of these answers, unchanged to the last bit where it is not beyond an end by a rounding."""
     if name not in answers:
         raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
     value = answers[name]
@@ -191,9 +192,11 @@ def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribut
         if value not in distribution.values:
             raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, distribution.values))}")
         return distribution.values[distribution.values.index(value)]
-    if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
+    if isinstance(value, int | float) and distribution.low <= value <= distribution.high:
+        return value
+    if not is_answer(value, distribution):
         raise ValueError(f"{name} is {value!r}, but must be from {distribution.low:g} to {distribution.high:g}")
-    return value
+    return nearest(distribution, value)
 
 
 def _to_unit(value: float, low: float, high: float, log: bool) -> float:

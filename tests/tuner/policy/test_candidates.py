@@ -140,6 +140,12 @@ def test_parameters_are_what_the_space_makes_of_the_answers():
     assert (one.answers, one.params) == ({"digits": 2}, {"rate": 0.01, "fixed": 7})
 
 
+@pytest.mark.parametrize(("given", "answer"), [(0.1 + 0.2, 0.3), (0.09999999999999999, 0.1), (0.2, 0.2)])
+def test_a_default_that_misses_an_end_of_its_range_by_a_rounding_has_the_end(given, answer):
+    source = SpaceSource(lambda trial: {"share": trial.suggest_float("share", 0.1, 0.3, step=0.1)})
+    assert source.of({"share": given}).answers == {"share": answer}
+
+
 def test_a_tuple_that_json_made_a_list_is_the_same_choice():
     source = SpaceSource(lambda trial: {"pair": trial.suggest_categorical("pair", ((1, 2), (3, 4)))})
     assert source.of({"pair": [3, 4]}).answers == {"pair": (3, 4)}
