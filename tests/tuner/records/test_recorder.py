@@ -145,6 +145,13 @@ def test_an_end_outlives_a_power_cut_with_all_before_it_and_its_checkpoint_and_a
     assert synced == [("epoch_0002.pt", 7), ("trials.jsonl", (folder / "trials.jsonl").stat().st_size)]
 
 
+def test_the_hundreds_of_trials_that_end_at_their_rungs_when_a_search_ends_do_not_wait_for_the_disk(recorder, synced):
+    record_curve(recorder, 0.1, outcome=Outcome.STOPPED_AT_RUNG)
+    assert synced == []
+    record_curve(recorder, 0.2, outcome=Outcome.DIVERGED)
+    assert [name for name, _ in synced] == ["trials.jsonl"]
+
+
 def test_the_settings_outlive_a_power_cut_only_with_what_is_known_from_an_earlier_search(folder, synced):
     past = PastTrial(trial="old/003-0123abcd", answers={"top_k": 2}, values={1: 0.5}, outcome=Outcome.COMPLETED)
     Recorder.create(folder, recorded_settings(), past_trials=[past]).close()
