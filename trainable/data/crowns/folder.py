@@ -29,7 +29,6 @@ from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
 from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources, with_stated_groups
 from trainable.data.crowns.tiling import tiles_of
-from trainable.data.io.counted import wide_by_high
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
 from trainable.data.io.findings import BadFileError, DataError, Finding, errors_among, read_findings, write_findings
@@ -211,11 +210,6 @@ def _cut(
         semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
     except BadFileError as error:
         return error
-    if semantic is not None and semantic.shape != image.size:
-        return BadFileError(
-            f"is {wide_by_high(image.size)}, its label image {wide_by_high(semantic.shape)}",
-            "Give the label image the size of its image.",
-        )
     dropped: list[tuple[CrownShape, str]] = []
     tiles = tiles_of(
         image.name,

@@ -1,6 +1,7 @@
 """What lies in a folder of aerial images: each image with its crowns and its label image, nothing decoded yet."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from trainable.data.crowns.gathering import Candidate, add_instance_masks, gathe
 from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks, without_masks
 from trainable.data.crowns.numbered_masks import read_numbered_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
+from trainable.data.image_mask.mask_check import check_size
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.decoding import Header, check_bands, check_turns, read_header
+from trainable.data.io.decoding import Header, check_bands, check_mask_turns, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
 from trainable.data.io.picture_names import PictureNames
@@ -92,9 +94,11 @@ def find_sources(root: Path) -> CrownSources:
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
     findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
-    own_headers = {file: headers[file] for file in chosen}
-    findings += check_turned(chosen, headers) + check_turns(own_headers) + check_bands(own_headers)
+    findings += check_turned(chosen, headers)
+    findings += _check_masks(root, {**masks, **numbered.masks}, label_images, headers)
     found = _annotated_images(headers, chosen, label_images, names)
+    own_headers = {image.file: headers[image.file] for image in found}
+    findings += check_turns(own_headers) + check_bands(own_headers)
     described_in = [naming_path(chosen[image.file].file, names) if image.file in chosen else None for image in found]
     splits, beside = named_splits(root, [image.file for image in found], described_in)
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
@@ -166,6 +170,26 @@ def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path
     )
     action = "They are not used; put their pictures there to train on them."
     return found, [Finding(file="label images", problem=problem, action=action, severity=Severity.WARNING)]
+
+
+def _check_masks(
+    root: Path,
+    masks: Mapping[Path, Sequence[Path]],
+    label_images: Mapping[Path, Path],
+    headers: Mapping[Path, Header],
+) -> list[Finding]:
+    """Masks of crowns and label images that EXIF turns otherwise than their picture, and label images of another
+    size. One that cannot be read is reported where it is decoded.
+    """
+    findings, turned = list[Finding](), list[Path]()
+    pairs = [(picture, mask) for picture, own in masks.items() for mask in own] + [*label_images.items()]
+    for picture, mask in pairs:
+        with suppress(BadFileError, KeyError):
+            header = read_header(root / mask)
+            turned += [mask] if header.is_turned_unlike(headers[picture]) else []
+            if mask == label_images.get(picture):
+                findings += check_size(headers[picture], header.size, mask.as_posix())
+    return findings + check_mask_turns(turned, num_masks=len(pairs))
 
 
 def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:

@@ -29,7 +29,6 @@ from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.pairs import Pair
 from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoding import (
-    UPRIGHT,
     Header,
     check_mask_turns,
     check_turns,
@@ -142,8 +141,7 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
 
 
 def _turned_masks(source: FolderSource, pair: Pair, image: Header) -> tuple[Path, ...]:
-    orientations = {mask: read_header(source.root / mask).orientation for mask in pair.masks}
-    return tuple(mask for mask, own in orientations.items() if own not in (UPRIGHT, image.orientation))
+    return tuple(mask for mask in pair.masks if read_header(source.root / mask).is_turned_unlike(image))
 
 
 def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:

@@ -64,6 +64,10 @@ class Header:
         """It is turned or mirrored and its size stays: sizes can't say of which picture a mask or an annotation is."""
         return self.orientation in _TURNED_OR_MIRRORED or (self.is_turned and self.size[0] == self.size[1])
 
+    def is_turned_unlike(self, picture: "Header") -> bool:
+        """Whether EXIF turns this mask otherwise than its picture; one without a turn may be of what is seen."""
+        return self.orientation not in (UPRIGHT, picture.orientation)
+
 
 def read_header(path: Path) -> Header:
     try:

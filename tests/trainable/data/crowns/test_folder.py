@@ -160,10 +160,10 @@ def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, o
         opened(tmp_path / "few")
 
 
-def test_a_label_image_of_another_size_names_its_image(root, opened):
+def test_a_label_image_of_another_size_than_its_image_is_named(root, opened):
     (root / "semantic").mkdir()
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(root / "semantic" / "plot1_a.png")
-    with pytest.raises(DataError, match=r"plot1_a.png  is 96x64, its label image 32x32"):
+    with pytest.raises(DataError, match=r"semantic/plot1_a.png  is 32x32 but its image is 96x64"):
         opened(root)
 
 
