@@ -28,12 +28,13 @@ from trainable.data.io.table import (
     without_submissions,
 )
 from trainable.data.splitting.split_lists import LEFT_OUT, splits_of_rows
-from trainable.data.splitting.split_names import split_of
+from trainable.data.splitting.split_names import share_a_split, split_of
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
 _MAX_NAMED = 3
 _LIST_ENDING = ".txt"
 _NEARLY_ALL = 0.9
+_HELD_OUT = ("validation", "test")
 _MAX_CLASS_SHARE = 0.5
 """A column with more different values than this share of its rows holds no classes."""
 
@@ -156,20 +157,22 @@ def _add(
     for row, label, split in zip(rows, columns.labels(table), splits, strict=True):
         cell = row.cells[columns.image]
         key = keys.find(cell)
-        pictures = names.find(cell if picture_key(cell) == key else key, file) if key else []
-        pictures = [one for one in pictures if split_of(one.parent) == split_of(Path(file.stem))] or pictures
+        called = names.find(cell if picture_key(cell) == key else key, file) if key else []
+        pictures = [one for one in called if share_a_split(file.with_suffix(""), one.parent)]
         if len(pictures) != 1:
-            reason = "name several images" if pictures else "name an image that is not here"
-            left_out.setdefault(reason, []).append(row.cells[columns.image])
+            absent = "name an image of another split" if called else "name an image that is not here"
+            left_out.setdefault("name several images" if pictures else absent, []).append(cell)
         elif not label:
             left_out.setdefault("have no class, or several", []).append(f"row {row.number}")
         elif split == LEFT_OUT:
             left_out.setdefault("name no split as the others do", []).append(f"row {row.number}")
         else:
-            first = found.setdefault(pictures[0], _image(pictures[0], row, label, columns, split, file))
-            if first.class_name != label:
-                problem = f"row {row.number}: {pictures[0].name} is {label} here, {first.class_name} above"
-                action = "Remove the wrong one of the rows."
+            own = _image(pictures[0], row, label, columns, split, file)
+            first = found.setdefault(own.file, own)
+            found[own.file] = replace(first, split=first.split or own.split, group=first.group or own.group)
+            if differences := _differences(own, first, split):
+                problem = f"row {row.number}: {pictures[0].name} is {differences}"
+                action = "Remove the wrong one of the rows, or move the image."
                 findings.append(Finding(file=plain_name(file), problem=problem, action=action))
     findings += [_counted(plain_name(file), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
     return findings
@@ -178,12 +181,26 @@ def _add(
 def _image(picture: Path, row: Row, label: str, columns: LabelColumns, split: str | None, table: Path) -> ClassImage:
     """Builds the image of a row; its split is the row's, else its folder's, else the table's, as in `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
+    # `trainval` says neither one split nor another.
+    by_table = None if "trainval" in table.stem.lower() else split_of(Path(table.stem))
     return ClassImage(
         file=picture,
         class_name=label,
-        split=split or split_of(picture.parent) or split_of(Path(table.stem)),
+        split=split or split_of(picture.parent) or by_table,
         group=group or None,
     )
+
+
+def _differences(own: ClassImage, first: ClassImage, stated: str | None) -> str:
+    """In what a row differs from the first row of its image, or says training of an image that its folder keeps from
+    it; empty where it agrees.
+    """
+    if own.class_name != first.class_name:
+        return f"{own.class_name} here, {first.class_name} above"
+    if None not in (own.split, first.split) and own.split != first.split:
+        return f"of {own.split} here, of {first.split} above"
+    folder = split_of(own.file.parent)
+    return f"of {stated} here, of {folder} by its folder" if stated and folder in _HELD_OUT and stated != folder else ""
 
 
 def _check_classes(classes: Counter[str]) -> list[Finding]:

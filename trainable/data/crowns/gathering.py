@@ -93,6 +93,12 @@ class Gathered:
         """For each picture the file with the most outlines, then crowns, that holds no predictions if there is one."""
         return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
 
+    def described_in(self, picture: Path, names: PictureNames) -> list[Path]:
+        """What may name the split of a picture: its files, of which predictions count where there are no others."""
+        own = self.candidates.get(picture, [])
+        annotated = [one for one in own if not one.is_predicted] or own
+        return [naming_path(one.file, names) for one in annotated]
+
     def other_files(self) -> list[Finding]:
         """Those that annotate nothing, as they may be meant to."""
         return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from trainable.data.crowns.annotations import ANNOTATION_ENDINGS
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.formats.yolo import LABEL_ENDING, lists_classes
-from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather, naming_path
+from trainable.data.crowns.gathering import Candidate, add_instance_masks, gather
 from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks, without_masks
 from trainable.data.crowns.numbered_masks import read_numbered_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
@@ -99,7 +99,7 @@ def find_sources(root: Path) -> CrownSources:
     found = _annotated_images(headers, chosen, label_images, names)
     own_headers = {image.file: headers[image.file] for image in found}
     findings += check_turns(own_headers) + check_bands(own_headers)
-    described_in = [naming_path(chosen[image.file].file, names) if image.file in chosen else None for image in found]
+    described_in = [gathered.described_in(image.file, names) for image in found]
     splits, beside = named_splits(root, [image.file for image in found], described_in)
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside

@@ -11,19 +11,22 @@ from trainable.data.io.picture_names import PictureNames
 from trainable.data.io.table import TABLE_ENDINGS, Table, only_column, read_table
 
 _MAX_NAMED = 3
+TabledPairs = dict[Path, tuple[Path, tuple[Path, ...]]]
+"""Of each image its mask and all tables that say so."""
 _ONE_MASK = "Keep one row an image, and give each image a mask of its own; masks of several objects become one."
 
 
-def find_tabled_pairs(root: Path, files: Sequence[Path]) -> tuple[dict[Path, tuple[Path, Path]], list[Finding]]:
-    """Of each image its mask and the table that says so, and what was left out; none where no table has both columns,
-    with what is wrong in tables, which may be others.
+def find_tabled_pairs(root: Path, files: Sequence[Path]) -> tuple[TabledPairs, list[Finding]]:
+    """What tables say, and what was left out; nothing where no table has both columns, with what is wrong in tables,
+    which may be others.
 
     Args:
         files: below the root, as all paths are.
     """
     tables = [file for file in files if file.suffix.lower() in TABLE_ENDINGS]
     pictures = [file for file in files if is_image(file)] if tables else []
-    names, found, findings, read = PictureNames(pictures), dict[Path, tuple[Path, Path]](), list[Finding](), []
+    found: TabledPairs = {}
+    names, findings, read = PictureNames(pictures), list[Finding](), []
     for file in tables:
         try:
             table = read_table(root / file)
@@ -85,7 +88,7 @@ def _columns(table: Table, file: Path, names: PictureNames) -> tuple[int, int] |
 
 
 def _read_rows(
-    found: dict[Path, tuple[Path, Path]], file: Path, table: Table, columns: tuple[int, int], places: _Places
+    found: TabledPairs, file: Path, table: Table, columns: tuple[int, int], places: _Places
 ) -> list[Finding]:
     """Adds the pairs of one table, and says what was read and what is wrong; an error for a mask that is not here."""
     names = [repr(table.header[at]) for at in columns]
@@ -111,7 +114,7 @@ def _read_rows(
         elif image_of.setdefault(mask, image) != image:
             problem = f"row {row.number}: {cells[1]} is the mask of {cells[0]} here, of {image_of[mask].name} above"
         else:
-            found.setdefault(image, (mask, file))
+            found[image] = (mask, (*found.get(image, (mask, ()))[1], file))
         if problem is not None:
             action = "Put the mask there, or leave its cell empty." if mask is None else _ONE_MASK
             findings.append(Finding(file=plain_name(file), problem=problem, action=action))

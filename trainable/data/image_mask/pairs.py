@@ -88,7 +88,8 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
             raise DataError(str(error), of_tables) from error
     pairs.sort(key=lambda pair: pair.name)
     described_in = [
-        tabled[pair.image][1].with_suffix("") / pair.mask.parent if tabled else pair.mask.parent for pair in pairs
+        [*(table.with_suffix("") for table in (tabled[pair.image][1] if tabled else ())), pair.mask.parent]
+        for pair in pairs
     ]
     splits, beside = named_splits(root, [pair.image for pair in pairs], described_in)
     kept = [replace(pair, split=split) for pair, split in zip(pairs, splits, strict=True) if split != LEFT_OUT]

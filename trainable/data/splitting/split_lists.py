@@ -15,7 +15,7 @@ from trainable.data.io.findings import BadFileError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, plain_name
 from trainable.data.io.table import Row, Table, columns_named, normalise_name, only_column
 from trainable.data.splitting.picture_tables import named_in, names_of, tables_of_pictures
-from trainable.data.splitting.split_names import split_of
+from trainable.data.splitting.split_names import share_a_split, split_of, split_of_all
 
 LEFT_OUT = "left out"
 """The split of a picture whose folder or list says none, where one of them says training."""
@@ -31,29 +31,40 @@ Listed = list[tuple[str | None, str]]
 
 
 def named_splits(
-    root: Path, pictures: Sequence[Path], described_in: Sequence[Path | None] = ()
+    root: Path, pictures: Sequence[Path], described_in: Sequence[Sequence[Path]] = ()
 ) -> tuple[list[str | None], list[Finding]]:
     """The split of each picture by its folders, or by lists where no folder names one, and findings about it.
 
     Beside a folder of training, pictures whose folders name no split are left out.
 
     Args:
-        described_in: of each picture what says something of it, a mask's folder or a file of annotations; where no
+        described_in: of each picture all that says something of it, a mask's folder or files of annotations; where no
             picture's folder names a split, these do: `masks/train`, `instances_test.json`.
     """
-    places = [picture.parent for picture in pictures]
-    splits = [split_of(place) for place in places]
+    places = [[picture.parent] for picture in pictures]
+    splits = [split_of_all(own) for own in places]
     if not any(splits):
-        places = [place or Path() for place in described_in]
-        splits = [split_of(place) for place in places]
+        places = [list(own) for own in described_in]
+        splits = [split_of_all(own) for own in places]
         # One split alone says what the file is for, not which pictures are kept apart.
         if len({*splits} - {None}) < 2:
             return listed_splits(root, pictures)
-    findings = [describe_splits(places, splits)]
+    naming = zip(places, splits, strict=True)
+    findings = [describe_splits([_naming(own, split) for own, split in naming], splits)]
+    findings += [
+        _contradiction(picture, {split: place for place in own if (split := split_of(place))})
+        for picture, own in zip(pictures, places, strict=True)
+        if own and not share_a_split(*own)
+    ]
     if "train" not in splits:
         return splits, findings
     beside = Counter(picture.parent for picture, split in zip(pictures, splits, strict=True) if split is None)
     return [split or LEFT_OUT for split in splits], findings + [_beside(*one) for one in beside.items()]
+
+
+def _naming(places: Sequence[Path], split: str | None) -> Path:
+    """Which of them names the split."""
+    return next((place for place in places if split_of(place) == split), Path())
 
 
 def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None], list[Finding]]:

@@ -37,6 +37,15 @@ def share_a_split(*places: Path) -> bool:
     return bool(set.intersection(*map(_may_be, places)))
 
 
+def split_of_all(places: Sequence[Path]) -> str | None:
+    """The split that one of these paths names and the others leave open, else the first that is named; None when none
+    is.
+    """
+    said = [split for place in places if (split := split_of(place))]
+    fitting = [split for split in said if all(split in _may_be(place) for place in places)]
+    return next(iter([*fitting, *said]), None)
+
+
 def _may_be(place: Path) -> set[str]:
     """The splits that a path may be of: all that its names leave open, such as two of `trainval` and of `train_val`."""
     said = [

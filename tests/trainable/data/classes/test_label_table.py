@@ -153,6 +153,48 @@ def test_the_name_of_a_table_says_the_split_of_its_images(root):
     assert [image.split for image in images] == ["train"] * 8 + ["validation"] * 4
 
 
+def test_a_table_of_one_split_says_nothing_of_an_image_in_another(tmp_path):
+    for part, names in (("train", NAMES[:8]), ("val", NAMES[8:])):
+        write_images(tmp_path / "set", names, folder=part)
+    write_table(tmp_path / "set", "image,label", NAMES[:7], LABELS[:7], file="train.csv")
+    write_table(tmp_path / "set", "image,label", NAMES[7:], LABELS[7:], file="val.csv")
+    assert NAMES[7] not in classes_of(tmp_path / "set")
+    assert said(tmp_path / "set")[f"1 of 5 name an image of another split: {NAMES[7]}"] is Severity.WARNING
+
+
+@pytest.mark.parametrize("whole", ["labels.csv", "whole.csv"])
+def test_a_table_of_all_images_keeps_the_splits_and_groups_that_others_say(root, whole):
+    write_table(root, "image,label,patient", NAMES, LABELS, [f"p{number // 2}" for number in range(12)], file=whole)
+    write_table(root, "image,label", NAMES[:8], LABELS[:8], file="train.csv")
+    write_table(root, "image,label", NAMES[8:], LABELS[8:], file="test.csv")
+    images, _ = find_tabled_images(root)
+    assert [image.split for image in images] == ["train"] * 8 + ["test"] * 4
+    assert [image.group for image in images] == [f"p{number // 2}" for number in range(12)]
+
+
+def test_an_image_in_the_tables_of_two_splits_is_an_error(root):
+    write_table(root, "image,label", NAMES[:8], LABELS[:8], file="train.csv")
+    write_table(root, "image,label", NAMES[7:], LABELS[7:], file="test.csv")
+    with pytest.raises(DataError, match=f"row 9: {NAMES[7]}.png is of train here, of test above"):
+        find_tabled_images(root)
+
+
+def test_a_table_of_training_and_validation_does_not_contradict_one_of_them(root):
+    write_table(root, "image,label", NAMES[:10], LABELS[:10], file="trainval.csv")
+    write_table(root, "image,label", NAMES[8:10], LABELS[8:10], file="val.csv")
+    write_table(root, "image,label", NAMES[10:], LABELS[10:], file="test.csv")
+    splits = {image.file.stem: image.split for image in find_tabled_images(root)[0]}
+    assert [name for name in NAMES if splits[name] == "validation"] == NAMES[8:10]
+
+
+def test_a_row_that_trains_on_an_image_of_a_test_folder_is_an_error(tmp_path):
+    for part, names in (("train", NAMES[:8]), ("test", NAMES[8:])):
+        write_images(tmp_path / "set", names, folder=part)
+    write_table(tmp_path / "set", "image,label,split", NAMES, LABELS, ["train"] * 12)
+    with pytest.raises(DataError, match=f"row 10: {NAMES[8]}.png is of train here, of test by its folder"):
+        find_tabled_images(tmp_path / "set")
+
+
 def test_a_table_that_leaves_one_class_is_an_error(root):
     write_table(root, "image,healthy,rust", NAMES, ["0", "1"] * 6, ["1"] * 12)
     with pytest.raises(DataError, match="there is one class alone, rust, on 6 images that can be used"):

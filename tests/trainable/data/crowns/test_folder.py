@@ -10,6 +10,7 @@ from PIL import Image
 
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.crowns.sources import find_sources
 from trainable.data.io.findings import DataError, Severity
 
 DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
@@ -218,6 +219,16 @@ def test_splits_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp
     assert sources == [{"train"}, {"valid"}]
     assert {name.rsplit("_", 2)[0] for name in splits.test.names} == {"test0", "test1"}
     assert "pictures: 1; its name says no split as those beside it do" in [one.problem for one in folder.findings]
+
+
+@pytest.mark.parametrize("whole", ["all.csv", "trees.csv"])
+def test_a_file_of_all_images_keeps_the_splits_that_others_name(tmp_path, whole):
+    names = [f"plot{number}" for number in range(4)]
+    for number, name in enumerate(names):
+        write_image(tmp_path, name, seed=number)
+    for file, own in ((whole, names), ("train.csv", names[:3]), ("test.csv", names[3:])):
+        write_boxes(tmp_path, file, [(name, (1, 1, 30, 30), "palm") for name in own])
+    assert [image.split for image in find_sources(tmp_path).images] == ["train"] * 3 + ["test"]
 
 
 def test_copies_that_a_tool_made_stay_with_one_another(tmp_path, opened):

@@ -42,6 +42,23 @@ def test_tables_named_as_splits_name_them(tmp_path):
     assert [split for *_, split in read(tmp_path)[0]] == ["train", "test"]
 
 
+@pytest.mark.parametrize("whole", ["all.csv", "whole.csv"])
+def test_a_table_of_all_pairs_keeps_the_splits_that_others_name(tmp_path, whole):
+    touch(tmp_path, "photos/p1.jpg", "photos/p2.jpg", "truth/q1.png", "truth/q2.png")
+    rows = ["photos/p1.jpg,truth/q1.png", "photos/p2.jpg,truth/q2.png"]
+    for name, own in (("train.csv", rows[:1]), ("test.csv", rows[1:]), (whole, rows)):
+        (tmp_path / name).write_text("\n".join(["image,mask", *own]))
+    assert [split for *_, split in read(tmp_path)[0]] == ["train", "test"]
+
+
+def test_an_image_in_the_tables_of_two_splits_is_an_error(tmp_path):
+    touch(tmp_path, "photos/p1.jpg", "photos/p2.jpg", "truth/q1.png", "truth/q2.png")
+    rows = ["photos/p1.jpg,truth/q1.png", "photos/p2.jpg,truth/q2.png"]
+    (tmp_path / "train.csv").write_text("\n".join(["image,mask", *rows]))
+    (tmp_path / "test.csv").write_text("\n".join(["image,mask", *rows[1:]]))
+    assert read(tmp_path)[1] == ["photos/p2.jpg: is in test (test) and train (train)"]
+
+
 def test_one_name_in_the_folders_of_images_and_of_masks_means_each_in_its_own_column(tmp_path):
     touch(tmp_path, "images/a.png", "masks/a.png", "images/b.png", "masks/b.png")
     (tmp_path / "pairs.csv").write_text("image,mask\na.png,b.png\nb.png,a.png\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainable.data.splitting.split_names import keep_named_splits, share_a_split, split_of
+from trainable.data.splitting.split_names import keep_named_splits, share_a_split, split_of, split_of_all
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,22 @@ from trainable.data.splitting.split_names import keep_named_splits, share_a_spli
 )
 def test_the_first_or_last_word_of_a_folder_says_the_split(place, part):
     assert split_of(Path(place)) == part
+
+
+@pytest.mark.parametrize(
+    ("places", "split"),
+    [
+        ([], None),
+        (["plots", "labels"], None),
+        (["plots", "test"], "test"),
+        (["trainval", "val"], "validation"),
+        (["trainval", "train"], "train"),
+        (["trainval"], "train"),
+        (["train", "test"], "train"),
+    ],
+)
+def test_of_several_paths_the_one_that_says_most_names_the_split(places, split):
+    assert split_of_all([*map(Path, places)]) == split
 
 
 def deal_in_turn(rows, shares):
