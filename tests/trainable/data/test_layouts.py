@@ -306,7 +306,7 @@ LAYOUTS = {
         (tools.cityscapes, ["8 images with the masks of gtFine", "train is train (6), val is validation (2)"]),
         (tools.drive, ["6 images with the masks of test/1st_manual (test)"]),
         (tools.voc_of_both, ["8 images with the masks of SegmentationClass", "SegmentationObject  pictures: 8"]),
-        (a_folder_for_each_sample, ["sample0  1 images and masks in this folder"]),
+        (a_folder_for_each_sample, ["sample0  1 image and mask in this folder"]),
     ],
     "leaf": [
         (class_folders, ["train       clean 4, dirty 4"]),

@@ -6,7 +6,7 @@ plants groups, a column `split` names splits.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,7 +71,8 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     if bare:
         findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
     images, listed = with_listed_splits(root, [found[picture] for picture in sorted(found, key=Path.as_posix)])
-    return images, findings + listed
+    # A column of splits that names none is told by whoever looks for one.
+    return images, list(dict.fromkeys(findings + listed))
 
 
 def _read_tables(
@@ -170,10 +171,7 @@ def _add(
             own = _image(pictures[0], row, label, columns, split, file)
             first = found.setdefault(own.file, own)
             found[own.file] = replace(first, split=first.split or own.split, group=first.group or own.group)
-            if differences := _differences(own, first, split):
-                problem = f"row {row.number}: {pictures[0].name} is {differences}"
-                action = "Remove the wrong one of the rows, or move the image."
-                findings.append(Finding(file=plain_name(file), problem=problem, action=action))
+            findings += _contradictions(own, first, split, file, row)
     findings += [_counted(plain_name(file), own, len(rows), why, "They are left out.") for why, own in left_out.items()]
     return findings
 
@@ -191,16 +189,21 @@ def _image(picture: Path, row: Row, label: str, columns: LabelColumns, split: st
     )
 
 
-def _differences(own: ClassImage, first: ClassImage, stated: str | None) -> str:
-    """In what a row differs from the first row of its image, or says training of an image that its folder keeps from
-    it; empty where it agrees.
+def _contradictions(own: ClassImage, first: ClassImage, stated: str | None, table: Path, row: Row) -> Iterator[Finding]:
+    """An error where a row says another class or split than the first row of its image, or takes an image out of the
+    folder of validation or test images.
     """
-    if own.class_name != first.class_name:
-        return f"{own.class_name} here, {first.class_name} above"
-    if None not in (own.split, first.split) and own.split != first.split:
-        return f"of {own.split} here, of {first.split} above"
+    file, begin = plain_name(table), f"row {row.number}: {own.file.name} is"
     folder = split_of(own.file.parent)
-    return f"of {stated} here, of {folder} by its folder" if stated and folder in _HELD_OUT and stated != folder else ""
+    if own.class_name != first.class_name:
+        problem, action = f"{own.class_name} here, {first.class_name} above", "Remove the wrong one of the rows."
+        yield Finding(file=file, problem=f"{begin} {problem}", action=action)
+    if None not in (own.split, first.split) and own.split != first.split:
+        action = "Take it out of one of the splits: what is trained on cannot be tested on."
+        yield Finding(file=file, problem=f"{begin} of {own.split} here, of {first.split} above", action=action)
+    elif stated is not None and folder in _HELD_OUT and stated != folder:
+        action = "Put the column of splits right, or move the image."
+        yield Finding(file=file, problem=f"{begin} of {stated} here, of {folder} by its folder", action=action)
 
 
 def _check_classes(classes: Counter[str]) -> list[Finding]:

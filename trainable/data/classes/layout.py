@@ -22,6 +22,7 @@ from trainable.data.classes.class_folders import (
 )
 from trainable.data.io.findings import DataError, Finding
 from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, require_folder
+from trainable.data.io.table import TABLE_ENDINGS
 from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits
 from trainable.data.splitting.split_names import split_of
@@ -92,9 +93,9 @@ def _in_folders(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> 
 def _require_classes(root: Path, classes: set[str], files: Sequence[Path]) -> None:
     if len(classes) >= 2:
         return
+    inside = what_to_unpack(files) or _tables_in_vain(files)
     if not classes:
         holds = ", ".join(child.name for child in sorted(root.iterdir())[:5]) or "nothing"
-        inside = what_to_unpack(files)
         raise DataError(
             f"No class folder with images was found in {root}: expected {_EXPECTED}; it holds {holds}.{inside}"
         )
@@ -106,5 +107,12 @@ def _require_classes(root: Path, classes: set[str], files: Sequence[Path]) -> No
         )
     raise DataError(
         f"{root} holds images of one class, {only}; a classifier needs two or more. "
-        "Give the folder above, or add the folder of another class."
+        f"Give the folder above, or add the folder of another class.{inside}"
     )
+
+
+def _tables_in_vain(files: Sequence[Path]) -> str:
+    """A sentence, with a space before it, for tables that say no class of the images beside them."""
+    tables = [plain_name(file) for file in files if file.suffix.lower() in TABLE_ENDINGS]
+    needed = "a first line that names its columns, one column that names these images and one that says their classes"
+    return f" {tables[0]} was not read as a table of classes: it needs {needed}." if tables else ""

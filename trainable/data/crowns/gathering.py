@@ -173,9 +173,11 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
     where = _keep_problems(found, file, annotated)
     for picture in annotated.pictures.values():
         called = names.find(picture.name, file)
-        own = _of_the_same_split(file, called, names)
-        if len(annotated.pictures) == 1:
-            own = _own_picture(found, file, picture.name, own, names)
+        fitting = _of_the_same_split(file, called, names)
+        is_alone = len(annotated.pictures) == 1
+        own = _own_picture(found, file, picture.name, fitting, names) if is_alone else fitting
+        if own is None:
+            continue
         if len(own) > 1:
             found.findings.append(_ambiguous(file, picture.name, own))
         elif own:
@@ -257,8 +259,8 @@ def _of_the_same_split(file: Path, pictures: Sequence[Path], names: PictureNames
     return [picture for picture in pictures if share_a_split(place, picture.parent)]
 
 
-def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path]:
-    """The file's own name counts where the picture that it names is not here; where both are, neither is taken."""
+def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path] | None:
+    """The file's own name counts where the picture that it names is not here; None where both are, which is told."""
     beside = _of_the_same_split(file, names.find(file.stem, file), names)
     if not own and len(beside) == 1:
         found.renamed.append(file)
@@ -267,7 +269,7 @@ def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names
         action = "Put the name in the file right, or give the file the name of its picture."
         problem = f"names {named}, but has the name of {beside[0].name}; both are here"
         found.findings.append(Finding(file=file.as_posix(), problem=problem, action=action))
-        return []
+        return None
     return own
 
 

@@ -100,11 +100,11 @@ def find_sources(root: Path) -> CrownSources:
     own_headers = {image.file: headers[image.file] for image in found}
     findings += check_turns(own_headers) + check_bands(own_headers)
     described_in = [gathered.described_in(image.file, names) for image in found]
+    if not found:
+        raise DataError(f"{root} {_NOTHING_FOUND}{what_to_unpack(paths)}", [*findings, *gathered.other_files()])
     splits, beside = named_splits(root, [image.file for image in found], described_in)
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside
-    if not found:
-        raise DataError(f"{root} {_NOTHING_FOUND}{what_to_unpack(paths)}", [*findings, *gathered.other_files()])
     findings += gathered.other_files() + _described(found, headers)
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]

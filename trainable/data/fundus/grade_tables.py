@@ -236,6 +236,7 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
 
 def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
     """Rows without one of the grades are legal, and worth knowing; a grade that no row has is reported elsewhere."""
+    graded = [labels for labels in grades.values() if {*labels} != {MISSING}]
     return [
         note(
             file.as_posix(),
@@ -243,7 +244,7 @@ def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
             "They are learned from for the other grade alone; nothing to do.",
         )
         for index, task in enumerate(TASK_NAMES)
-        if 0 < (missing := sum(labels[index] == MISSING for labels in grades.values())) < len(grades)
+        if 0 < (missing := sum(labels[index] == MISSING for labels in graded)) < len(graded)
     ]
 
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ from trainable.data.classes.labelled_images import MISSING
 from trainable.data.fundus.grade_tables import Grades, GradeTable, read_grade_tables, split_in
 from trainable.data.fundus.grades import TASK_NAMES
 from trainable.data.fundus.photograph_splits import named_by_tables, sharing_a_row, speaking
+from trainable.data.io.counted import first_of
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
 from trainable.data.io.findings import DataError, Finding, Severity, errors_among
@@ -24,6 +26,7 @@ from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits, named_
 from trainable.data.splitting.split_names import split_of
 
 _CROP_VERSION = 1
+_MAX_NAMED = 5
 _EYE = re.compile(r"[-_ ][lr]$|(^|[-_ ])(left|right|od|os)(?=[-_ ]|$)", re.IGNORECASE)
 """The mark of an eye: a letter at the end alone, a word anywhere."""
 
@@ -75,8 +78,8 @@ class FundusSource:
             (file, _agreed([table.grades[table.key(file)] for table in speaking(file, tables)])) for file in photographs
         ]
         _require_match(root, found, tables, findings)
-        findings += _unmatched(found, tables)
-        graded = [(file, rows[0]) for file, rows in found if len(rows) == 1]
+        findings += _unmatched(found, tables) + _ungraded(found)
+        graded = [(file, rows[0]) for file, rows in found if len(rows) == 1 and {*rows[0]} != {MISSING}]
         splits, about_splits = named_by_tables([file for file, _ in graded], tables)
         if not any(splits):
             splits, about_splits = listed_splits(root, [file for file, _ in graded])
@@ -173,6 +176,16 @@ def _require_match(
         "Names are compared without folder, ending, case and leading zeros.",
         findings,
     )
+
+
+def _ungraded(found: Sequence[tuple[Path, list[Grades]]]) -> list[Finding]:
+    """A warning that counts the photographs whose rows say no grade at all."""
+    files = [plain_name(file) for file, rows in found if rows and {*chain(*rows)} == {MISSING}]
+    if not files:
+        return []
+    problem = f"{len(files)} of {len(found)} have rows without a grade: {first_of(files, _MAX_NAMED)}"
+    action = "They are left out; give them a grade to use them."
+    return [Finding(file="photographs", problem=problem, action=action, severity=Severity.WARNING)]
 
 
 def _unmatched(found: Sequence[tuple[Path, list[Grades]]], tables: Sequence[GradeTable]) -> list[Finding]:

@@ -22,7 +22,8 @@ def read_as(images: Path, masks: Path, num_pairs: int, num_masks: int) -> Findin
     """In one folder or in two."""
     which = "the masks" if num_masks == num_pairs else f"the {num_masks} masks, united,"
     beside = f"{counted(num_pairs, 'image')} with {which} of {plain_name(masks)}"
-    where = f"{num_pairs} images and masks in this folder" if images == masks else beside
+    here = f"{counted(num_pairs, 'image and mask', 'images and masks')} in this folder"
+    where = here if images == masks else beside
     split = split_of(images)
     return note(plain_name(images), f"{where}{f' ({split})' if split else ''}", "Read as images and masks.")
 

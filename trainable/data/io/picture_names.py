@@ -20,9 +20,13 @@ _UPLOADED = re.compile("^[0-9a-f]{8}-(?=.)")
 
 def picture_key(name: str) -> str:
     """What names one picture in any file: the last part, without the ending of an image, composed."""
-    last = _without_address(name.strip()).replace("\\", "/").rpartition("/")[2]
+    last = _last_part(name)
     stem, _, ending = last.rpartition(".")
-    return unicodedata.normalize("NFC", stem if stem and f".{ending.lower()}" in IMAGE_ENDINGS else last)
+    return stem if stem and f".{ending.lower()}" in IMAGE_ENDINGS else last
+
+
+def _last_part(name: str) -> str:
+    return unicodedata.normalize("NFC", _without_address(name.strip()).replace("\\", "/").rpartition("/")[2])
 
 
 class PictureKeys:
@@ -44,9 +48,11 @@ class PictureKeys:
         return self._found[name]
 
     def _find(self, name: str) -> str | None:
-        key = picture_key(name)
+        key, whole = picture_key(name), _last_part(name)
         if key in self._keys:
             return key
+        if whole in self._keys:
+            return whole
         for form in (key.casefold(), _without_zeros(key), _without_zeros(key.removesuffix(".0"))):
             found = self._by_form.get(form, set())
             if found:
@@ -77,7 +83,8 @@ class PictureNames:
         """The pictures that a file may mean: none, one, or several where its own folder does not tell them apart."""
         key = picture_key(name)
         found = self._by_key.get(key) or self._by_any_case.get(key.casefold(), [])
-        found = found or self._by_key.get(_UPLOADED.sub("", key), [])
+        # `a.JPG.txt` may be of `a.JPG.png`.
+        found = found or self._by_key.get(_last_part(name)) or self._by_key.get(_UPLOADED.sub("", key), [])
         if len(found) < 2:
             return found
         # Every sample may have a folder of its own and the same name in it: few of them are compared.

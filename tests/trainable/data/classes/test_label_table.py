@@ -195,6 +195,20 @@ def test_a_row_that_trains_on_an_image_of_a_test_folder_is_an_error(tmp_path):
         find_tabled_images(tmp_path / "set")
 
 
+@pytest.mark.parametrize("first_lines", ["# made by hand\nimage,label\n", "image\n"])
+def test_a_table_that_says_no_classes_is_named_where_no_folders_say_them(root, first_lines):
+    (root / "labels.csv").write_text(first_lines + "\n".join(f"{name},rust" for name in NAMES))
+    with pytest.raises(DataError, match=r"labels.csv was not read as a table of classes: it needs a first line that"):
+        open_class_folder(root, ClassFolderOptions(), cache_dir=root.parent / "cache")
+
+
+def test_a_column_of_splits_that_names_none_is_told_once(root):
+    write_table(root, "image,label,fold", NAMES, LABELS, [0, 1, 2] * 4)
+    assert [one.problem for one in find_tabled_images(root)[1]].count(
+        "the column 'fold' names no split, but holds 0, 1, 2"
+    ) == 1
+
+
 def test_a_table_that_leaves_one_class_is_an_error(root):
     write_table(root, "image,healthy,rust", NAMES, ["0", "1"] * 6, ["1"] * 12)
     with pytest.raises(DataError, match="there is one class alone, rust, on 6 images that can be used"):

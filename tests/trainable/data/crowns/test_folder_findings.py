@@ -176,8 +176,21 @@ def test_an_xml_that_names_a_picture_which_is_not_here_is_read_for_that_of_its_o
 def test_an_xml_that_names_another_picture_than_the_one_beside_it_is_an_error(root, opened):
     for index in range(6):
         write_voc(root, f"plot{index}", filename="plot0.png" if index == 1 else None)
-    with pytest.raises(DataError, match=r"plot1.xml  names plot0.png, but has the name of plot1.png; both are here"):
+    with pytest.raises(
+        DataError, match=r"plot1.xml  names plot0.png, but has the name of plot1.png; both are here"
+    ) as told:
         opened(root)
+    assert "of another split" not in str(told.value)
+
+
+def test_lists_of_splits_are_not_blamed_where_nothing_is_annotated(root, opened):
+    for file in root.glob("*.xml"):
+        file.unlink()
+    for number, split in enumerate(("train", "val", "test")):
+        (root / f"{split}.txt").write_text(f"plot{number}\n")
+    with pytest.raises(DataError, match="has no image with crowns or semantic classes") as told:
+        opened(root)
+    assert "names no picture here" not in str(told.value)
 
 
 @pytest.mark.parametrize(

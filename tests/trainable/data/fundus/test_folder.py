@@ -169,6 +169,17 @@ def test_the_mark_of_the_eye_is_no_part_of_the_patient(name, patient):
     assert patient_of(name) == patient
 
 
+def test_a_photograph_whose_row_says_no_grade_is_left_out_with_a_warning(root):
+    header = ["image", "retinopathy", "edema"]
+    rows = [(f"IDRiD_{index:03d}", *((index % 3, index % 2) if index > 1 else ("", ""))) for index in range(12)]
+    write_table(root / TRAINING_TABLE, rows, header)
+    splits = opened(root)
+    assert len(splits.train) + len(splits.validation) == 10
+    problem = f"2 of 15 have rows without a grade: {TRAINING}/IDRiD_000.png, {TRAINING}/IDRiD_001.png"
+    assert {one.problem: one.severity for one in splits.findings}[problem] is Severity.WARNING
+    assert not [one for one in splits.findings if "have no grade of" in one.problem]
+
+
 def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
     write_photograph(root / TRAINING / "IDRiD_077.png", 77)
     folder = opened(root)

@@ -40,6 +40,13 @@ def test_pictures_of_one_name_are_told_apart_by_written_folders_then_by_those_of
     ]
 
 
+def test_a_name_that_ends_as_two_kinds_of_pictures_is_found_without_the_last():
+    names = PictureNames([Path("a.JPG.png"), Path("b.jpg"), Path("b.jpg.png")])
+    assert names.find("a.JPG", Path("a.JPG.txt")) == [Path("a.JPG.png")]
+    assert names.find("b.jpg", Path("b.jpg.txt")) == [Path("b.jpg")]
+    assert PictureKeys(["a.JPG"]).find("a.JPG") == "a.JPG"
+
+
 @pytest.mark.parametrize(
     ("name", "key"),
     [

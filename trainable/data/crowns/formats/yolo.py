@@ -94,7 +94,7 @@ def _listed(path: Path) -> YoloClasses | None:
         problem = f"in {path.name} are not read: it is neither UTF-8 text nor YAML ({type(error).__name__})"
         raise BadFileError(problem, "Put the file right, or remove it.") from error
     if path.name.lower() in _LISTS:
-        return YoloClasses(names=dict(enumerate(line.strip() for line in text.splitlines() if line)))
+        return YoloClasses(names={at: line.strip() for at, line in enumerate(text.splitlines()) if line.strip()})
     if not isinstance(content, dict):
         return None
     names, shape = content.get("names"), content.get("kpt_shape")

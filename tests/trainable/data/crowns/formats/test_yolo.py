@@ -63,6 +63,11 @@ def test_the_names_of_the_classes_are_found(tmp_path, name, text):
     assert read_classes(tmp_path, [tmp_path / name]).names == NAMES
 
 
+def test_an_empty_line_of_a_list_is_a_number_without_a_name(tmp_path):
+    (tmp_path / "classes.txt").write_text("palm\n\n  \ncacao\n")
+    assert read_classes(tmp_path, [tmp_path / "classes.txt"]).names == {0: "palm", 3: "cacao"}
+
+
 def test_without_a_list_of_names_a_class_is_called_by_its_number(read):
     assert read("1 0.5 0.5 0.2 0.4", names={}).pictures["plot"].shapes[0].label == "class 1"
 
