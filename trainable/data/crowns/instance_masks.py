@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from trainable.data.crowns.formats.reading import AnnotationFile
 from trainable.data.crowns.formats.shapes import UNNAMED, CrownError, CrownShape, crown_from_mask
 from trainable.data.image_mask.mask_check import binarise
@@ -70,21 +68,24 @@ def read_instance_masks(root: Path, masks: Mapping[Path, Sequence[Path]]) -> dic
         annotated = AnnotationFile()
         annotated.picture(picture.name)
         for mask in own:
-            annotated.add(picture.name, plain_name(mask.name), partial(_shape, read[mask], mask))
+            annotated.add(picture.name, plain_name(mask.name), partial(_usable, read[mask]))
         annotated.drop_repeated()
         found[picture] = annotated
     return found
 
 
-def _read(root: Path, mask: Path) -> np.ndarray | BadFileError:
-    """bool, shape (height, width), or why the mask cannot be used."""
+def _read(root: Path, mask: Path) -> CrownShape | CrownError:
+    """The crown as run-lengths, since the pixels of tens of thousands would fill the memory; or why there is none."""
     try:
-        return binarise(in_eight_bits(read_upright(root / mask)), plain_name(mask))[0].astype(bool)
+        pixels = binarise(in_eight_bits(read_upright(root / mask)), plain_name(mask))[0].astype(bool)
+        return crown_from_mask(UNNAMED, pixels, place=plain_name(mask.name))
     except BadFileError as error:
+        return CrownError("have a mask that cannot be used", error.problem)
+    except CrownError as error:
         return error
 
 
-def _shape(pixels: np.ndarray | BadFileError, mask: Path) -> CrownShape:
-    if isinstance(pixels, BadFileError):
-        raise CrownError("have a mask that cannot be used", pixels.problem)
-    return crown_from_mask(UNNAMED, pixels, place=plain_name(mask.name))
+def _usable(read: CrownShape | CrownError) -> CrownShape:
+    if isinstance(read, CrownError):
+        raise read
+    return read

@@ -1,11 +1,16 @@
 """A folder of masks, one for each crown, beside the picture; and masks that are none of these."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
+from trainable.data.crowns.instance_masks import masks_of_samples, read_instance_masks
 from trainable.data.crowns.sources import find_sources
+from trainable.data.io import files
+from trainable.data.io.folder_layout import files_below
 
 
 def write(path, pixels):
@@ -48,6 +53,18 @@ def test_a_mask_that_cannot_be_used_costs_itself(root):
     assert [len(image.shapes) for image in sources.images] == [1, 2, 2, 2, 2, 2]
     (told,) = [one.problem for one in sources.findings if "00ae/masks" in one.file]
     assert told.startswith("1 of 2 crowns have a mask that cannot be used: 00ae.png 60cb10.png")
+
+
+def test_masks_are_not_in_memory_all_at_once(root, monkeypatch):
+    monkeypatch.setattr(files, "_NUM_THREADS", 1)
+    for number in range(200):
+        crown_mask(root / "00ae" / "masks" / f"more{number}.png", 2 + number % 30)
+    samples = masks_of_samples(files_below(root))
+    tracemalloc.start()
+    read_instance_masks(root, samples)
+    most_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most_bytes < 212 * 48 * 64 / 2
 
 
 def test_one_mask_of_all_crowns_is_no_picture_and_no_crown(tmp_path):
