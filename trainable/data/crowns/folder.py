@@ -118,6 +118,8 @@ def _build(
     label_images = [image.label_image for image in images if image.label_image is not None]
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
+    if errors_among(class_findings):
+        raise DataError(f"{sources.root} cannot be used.", findings)
     tick, dropped = Ticker(len(images), on_progress), list[CountedCrown]()
     shown: dict[str, set[str]] = {split: set() for split in SPLIT_NAMES}
 

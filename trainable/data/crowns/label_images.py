@@ -9,7 +9,7 @@ import numpy as np
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.image_mask.mask_values import format_shares, in_eight_bits, value_counts
 from trainable.data.io.decoding import read_upright
-from trainable.data.io.findings import BadFileError, DataError, Finding, Severity
+from trainable.data.io.findings import BadFileError, Finding, Severity
 
 _AS_NUMBERS = "Save one grey level a class: 0, 1, 2, ..., and void as 255 or what void_label says."
 _MIN_STEP = 10
@@ -38,8 +38,7 @@ def read_label_image(path: Path, void_label: int) -> np.ndarray:
 def semantic_classes(root: Path, files: Sequence[Path], void_label: int) -> tuple[tuple[str, ...], list[Finding]]:
     """Names of the classes, which are numbers, and what is worth knowing of them; no name without label images.
 
-    Raises:
-        DataError: a label image is none, or their values cannot be class numbers.
+    An error for a label image that is none, and for values that cannot be class numbers.
     """
     counts, bad = np.zeros(256, np.int64), []
     for file in files:
@@ -47,11 +46,9 @@ def semantic_classes(root: Path, files: Sequence[Path], void_label: int) -> tupl
             counts += np.bincount(read_label_image(root / file, void_label).ravel(), minlength=256)
         except BadFileError as error:
             bad.append(error.finding(file.as_posix()))
-    findings = [*bad, *_check_numbers(counts, void_label)] if counts.any() else bad
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        raise DataError(f"{root} cannot be used.", findings)
     last = int(np.flatnonzero(counts[:VOID]).max(initial=-1))
-    return tuple(f"class {number}" for number in range(last + 1)), findings
+    names = tuple(f"class {number}" for number in range(last + 1))
+    return names, [*bad, *_check_numbers(counts, void_label)] if counts.any() else bad
 
 
 def _check_numbers(counts: np.ndarray, void_label: int) -> list[Finding]:

@@ -154,22 +154,25 @@ def _is_label_folder(folder: Path) -> bool:
 
 
 def _label_images(files: Sequence[Path], names: PictureNames) -> tuple[dict[Path, Path], list[Finding]]:
-    """Maps pictures to their label images; reports label images without a picture."""
+    """Maps pictures to their label images; reports label images without a picture, and a second one of a picture."""
     found: dict[Path, Path] = {}
-    absent = []
+    absent, findings = [], []
     for file in files:
         own = [picture for picture in names.find(file.name, file) if share_a_split(file.parent, picture.parent)]
-        if len(own) == 1:
-            found.setdefault(own[0], file)
-        else:
+        if len(own) != 1:
             absent.append(file)
+        elif found.setdefault(own[0], file) != file:
+            problem = f"has 2 label images: {found[own[0]].as_posix()} and {file.as_posix()}"
+            action = "Keep the one that is the truth."
+            findings.append(Finding(file=own[0].as_posix(), problem=problem, action=action))
     if not absent:
-        return found, []
+        return found, findings
     problem = (
         f"{len(absent)} of {len(files)} label images have no picture of their name: {first_of(absent, _MAX_NAMED)}"
     )
     action = "They are not used; put their pictures there to train on them."
-    return found, [Finding(file="label images", problem=problem, action=action, severity=Severity.WARNING)]
+    left_out = Finding(file="label images", problem=problem, action=action, severity=Severity.WARNING)
+    return found, [*findings, left_out]
 
 
 def _check_masks(

@@ -112,6 +112,24 @@ def test_label_images_give_classes_beside_crowns_and_void_is_void(root, opened):
     assert (maps["plot2_a_00000_00000"] == VOID).all()
 
 
+def test_a_second_label_image_of_a_picture_is_an_error_that_names_both(root, opened):
+    (root / "semantic").mkdir()
+    for ending in ("png", "tif"):
+        Image.fromarray(np.eye(64, 96, dtype=np.uint8)).save(root / "semantic" / f"plot1_a.{ending}")
+    sentence = r"plot1_a.png  has 2 label images: semantic/plot1_a.png and semantic/plot1_a.tif"
+    with pytest.raises(DataError, match=sentence):
+        opened(root)
+
+
+def test_all_that_is_wrong_with_label_images_is_told_at_once(root, opened):
+    (root / "semantic").mkdir()
+    Image.fromarray(np.eye(32, dtype=np.uint8)).save(root / "semantic" / "plot1_a.png")
+    (root / "semantic" / "plot2_a.png").touch()
+    with pytest.raises(DataError, match=r"plot2_a.png  is empty: 0 bytes") as told:
+        opened(root)
+    assert "plot1_a.png  is 32x32 but its image is 96x64" in str(told.value)
+
+
 def test_every_label_image_that_is_none_is_told_by_its_name(root, opened):
     (root / "semantic").mkdir()
     for number in range(2):
