@@ -157,7 +157,7 @@ class TrainedModel:
                 raise BadFileError(f"can't be decoded: {error}", "Copy the file again from its source.") from error
             return self._predict(upright)
         try:
-            return self._predict(read_upright(Path(picture)))
+            return self._predict(read_upright(Path(picture), least_px=self.predictor.least_px))
         except BadFileError as error:
             raise BadFileError(f"{plain_name(picture)} {error.problem}", error.action) from error
 
@@ -248,7 +248,7 @@ def _predict_each(predictor: Predictor, forward: Forward, pictures: Sequence[Pat
     num_unreadable, progress = 0, _Progress(len(pictures), started=time.monotonic())
     for path in pictures:
         try:
-            picture = read_upright(path)
+            picture = read_upright(path, least_px=predictor.least_px)
             prediction = predictor(forward, picture, partial(progress.part, path))
         except BadFileError as error:
             num_unreadable += 1

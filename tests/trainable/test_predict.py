@@ -14,6 +14,7 @@ from PIL import Image
 
 from trainable.config import from_params
 from trainable.data.image_mask.image_mask_set import ImageMaskSet
+from trainable.data.io import decoding
 from trainable.data.io.decoding import read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.predict import TrainedModel, load_trained_model, main
@@ -108,6 +109,21 @@ def test_photographs_are_cropped_to_the_retina_where_those_of_training_were(tmp_
     predict = get_task("retina").predictor(folder)
     here, there = (predict(model, Image.fromarray(one)).row() for one in (photograph, moved))
     assert here == there
+
+
+@pytest.mark.parametrize(
+    ("workload", "least_px"), [("dishes", 64), ("leaf", 48), ("retina", 2 * 64), ("leaf_pretrain", 48)]
+)
+def test_a_large_jpeg_is_decoded_as_small_as_in_training(tmp_path, monkeypatch, workload, least_px):
+    export(tmp_path, workload)
+    model = TrainedModel.read(tmp_path, "cpu")
+    assert model.predictor.least_px == least_px
+    path = tmp_path / "one.jpg"
+    Image.effect_noise((800, 640), 90).convert("RGB").save(path, quality=60)
+    monkeypatch.setattr(decoding, "LARGE_PIXELS", 1000)
+    small = read_upright(path, least_px=least_px)
+    assert small.size < (800, 640)
+    assert str(model.predict(path)) == str(model.predict(small)) != str(model.predict(read_upright(path)))
 
 
 @pytest.mark.parametrize("augmented", [False, True])

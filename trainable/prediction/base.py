@@ -52,6 +52,9 @@ class Predictor(ABC):
 
     kind: ClassVar[type[Prediction]]
 
+    least_px: int | None = None
+    """No side is needed larger than this: a large JPEG is decoded as small as in training; None: each pixel counts."""
+
     @abstractmethod
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> Prediction:
         """The prediction in evaluation mode; `on_progress(done, total)` is called for the parts of a large picture.

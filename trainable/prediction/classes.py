@@ -72,6 +72,7 @@ class ClassPredictor(Predictor):
 
     class_names: tuple[str, ...]
     prepare: Prepare
+    least_px: int | None = None
     average_views: ViewAveraging = single_view
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> ClassPrediction:
@@ -88,6 +89,7 @@ class GradesPredictor(Predictor):
     class_names: Mapping[str, tuple[str, ...]]
     """Class names of each task, in the order of the logits."""
     prepare: Prepare
+    least_px: int | None = None
     average_views: ViewAveraging = single_view
 
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> GradesPrediction:

@@ -38,6 +38,7 @@ class EmbeddingPredictor(Predictor):
     kind: ClassVar = EmbeddingPrediction
 
     prepare: Prepare
+    least_px: int | None = None
 
     def __call__(
         self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None

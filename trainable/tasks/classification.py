@@ -115,6 +115,7 @@ class ClassificationTask(Task[Config]):
         return ClassPredictor(
             class_names=config.model.class_names,
             prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)),
+            least_px=data.side_px,
             average_views=self.view_averaging(config),
         )
 

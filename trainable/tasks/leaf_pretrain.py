@@ -88,7 +88,8 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
 
     def predictor(self, config: LeafPretrainConfig) -> EmbeddingPredictor:
         data = config.data
-        return EmbeddingPredictor(prepare=partial(RESIZES[data.resize], size=(data.side_px, data.side_px)))
+        prepare = partial(RESIZES[data.resize], size=(data.side_px, data.side_px))
+        return EmbeddingPredictor(prepare=prepare, least_px=data.side_px)
 
     def build_metrics(self, config: LeafPretrainConfig, *, final: bool) -> ProbeMetrics:
         return ProbeMetrics(num_classes=config.num_classes)

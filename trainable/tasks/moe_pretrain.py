@@ -88,7 +88,8 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
     def predictor(self, config: MoePretrainConfig) -> EmbeddingPredictor:
         if config.trained_size_px is None:
             raise ValueError("trained_size_px is null; give the config.json that a search or a training wrote.")
-        return EmbeddingPredictor(prepare=partial(shrink_image, size=config.trained_size_px))
+        prepare = partial(shrink_image, size=config.trained_size_px)
+        return EmbeddingPredictor(prepare=prepare, least_px=max(config.trained_size_px))
 
     def build_metrics(self, config: MoePretrainConfig, *, final: bool) -> RetrievalMetrics:
         return RetrievalMetrics()

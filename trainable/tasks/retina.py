@@ -12,7 +12,7 @@ from torch import nn
 from trainable.config import TrialConfig
 from trainable.data.classes.batches import LabelledEvaluationBatches, LabelledTrainingBatches
 from trainable.data.classes.labelled_images import LabelledImages
-from trainable.data.fundus.crop import crop_to_retina
+from trainable.data.fundus.crop import RETINA_SHARE, crop_to_retina
 from trainable.data.fundus.folder import open_fundus_folder
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions
@@ -185,7 +185,12 @@ class RetinaTask(Task[RetinaConfig]):
             prepare: Prepare = partial(shrink_image, size=(side_px, side_px))
         else:
             prepare = partial(crop_to_retina, size_px=side_px)
-        return GradesPredictor(class_names=config.classes, prepare=prepare, average_views=self.view_averaging(config))
+        return GradesPredictor(
+            class_names=config.classes,
+            prepare=prepare,
+            least_px=RETINA_SHARE * side_px,
+            average_views=self.view_averaging(config),
+        )
 
     def build_metrics(self, config: RetinaConfig, *, final: bool) -> GradingMetrics:
         return GradingMetrics(config.classes)

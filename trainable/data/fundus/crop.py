@@ -22,6 +22,8 @@ _RISE = 0.12
 _LIGHT_GROUND = 0.35
 """Corners brighter than this share of the brightest regions are retina: the picture is cropped already."""
 _MIN_SHARE = 0.1
+RETINA_SHARE = 2
+"""A large photograph may be decoded at this many times the size of the images and more; the retina is part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainable.data.classes.labelled_images import MISSING, LabelledSample, open_labelled, write_labelled
-from trainable.data.fundus.crop import crop_to_retina
+from trainable.data.fundus.crop import RETINA_SHARE, crop_to_retina
 from trainable.data.fundus.grade_tables import split_in
 from trainable.data.fundus.grades import CLASS_NAMES, TASK_NAMES, GradedSplits
 from trainable.data.fundus.source import FundusFolderOptions, FundusSource
@@ -31,8 +31,6 @@ from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_tog
 from trainable.data.splitting.split_names import keep_named_splits
 
 _COUNTS_FILE = "table_counts.json"
-_RETINA_SHARE = 2
-"""A large photograph may be decoded at this many times the size of the images and more; the retina is part of it."""
 
 
 def open_fundus_folder(
@@ -206,6 +204,6 @@ def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]
 def _read(source: FundusSource, file: Path) -> np.ndarray | Finding:
     size_px = source.options.image_size_px
     try:
-        return crop_to_retina(read_upright(source.root / file, least_px=_RETINA_SHARE * size_px), size_px)
+        return crop_to_retina(read_upright(source.root / file, least_px=RETINA_SHARE * size_px), size_px)
     except BadFileError as error:
         return error.finding(plain_name(file))
