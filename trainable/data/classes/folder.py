@@ -42,6 +42,7 @@ from trainable.data.io.splits import (
 )
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
+from trainable.data.splitting.group_tables import stated_groups
 from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
 from trainable.data.splitting.split_names import keep_named_splits
 
@@ -108,8 +109,12 @@ class _Source:
         digests = content_digests(root, [image.file for image in images], cache_dir)
         files = [image.file for image in images]
         if options.group_pattern is None:
-            sources = zip(images, source_files(files), strict=True)
-            names = [f"group {image.group}" if image.group else plain_name(source) for image, source in sources]
+            sources, stated = source_files(files), [image.group for image in images]
+            if not any(stated):
+                stated, about = stated_groups(root, sources, [image.split for image in images])
+                findings = findings + about
+            pairs = zip(stated, sources, strict=True)
+            names = [f"group {group}" if group else plain_name(source) for group, source in pairs]
         else:
             names = _names_of_sources(images, options)
         groups = group_ids(names, [digests[file] for file in files], options.group_pattern)

@@ -111,7 +111,7 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
 
 def _without_header(table: Table, keys: PictureKeys) -> LabelColumns:
     """Image and class alone, in either order."""
-    images = [at for at, cell in enumerate(table.header) if cell and keys.find(cell)]
+    images = keys.named_among(table.header)
     if len(table.header) == 2 and len(images) == 1 and all(len(row.cells) == 2 for row in table.rows):
         return LabelColumns(image=images[0], label=1 - images[0], one_hot={}, group=None, split=None, has_header=False)
     first = " ".join(table.header)[:60]

@@ -27,7 +27,7 @@ from trainable.data.io.table import (
     read_table,
     without_submissions,
 )
-from trainable.data.splitting.split_lists import LEFT_OUT, splits_of_rows
+from trainable.data.splitting.split_lists import LEFT_OUT, split_of_list, splits_of_rows
 from trainable.data.splitting.split_names import share_a_split, split_of
 
 _HOLDS_IMAGES = re.compile(r"images?|imgs?|photos?|photographs?|pictures?|input|data|jpe?g|png|tiff?", re.IGNORECASE)
@@ -82,19 +82,31 @@ def _read_tables(
     names, keys = PictureNames(pictures), PictureKeys(picture_key(picture.name) for picture in pictures)
     found: dict[Path, ClassImage] = {}
     findings: list[Finding] = []
+    doubtful: list[tuple[Finding, Table | None]] = []
     for file in tables:
+        table = None
         try:
             table = read_table(root / file)
             columns = label_columns(table, keys)
         except BadFileError as error:
             # A text may be anything; beside class folders a table may describe something else.
             if not in_folders and file.suffix.lower() != _LIST_ENDING:
-                findings.append(error.finding(plain_name(file)))
+                doubtful.append((error.finding(plain_name(file)), table))
             continue
         if columns is not None and (columns.is_called_label(table) or not in_folders):
             findings += [predicted(file, what) for what in check_scores(table)]
             findings += _add(found, file, table, columns, names, keys)
-    return found, findings
+    return found, findings + [_unless_described(*one, found, keys) for one in doubtful]
+
+
+def _unless_described(
+    finding: Finding, table: Table | None, found: Mapping[Path, ClassImage], keys: PictureKeys
+) -> Finding:
+    """A warning in place of the error where other tables say the classes of all images that this one names."""
+    named = {keys.find(cell) for row in (table.rows if table else ()) for cell in row.cells} - {None}
+    if not named or not named <= {picture_key(file.name) for file in found}:
+        return finding
+    return replace(finding, action="Not used: another table says the classes.", severity=Severity.WARNING)
 
 
 def _contradicts_folders(found: Mapping[Path, ClassImage], pictures: Sequence[Path]) -> bool:
@@ -179,12 +191,10 @@ def _add(
 def _image(picture: Path, row: Row, label: str, columns: LabelColumns, split: str | None, table: Path) -> ClassImage:
     """Builds the image of a row; its split is the row's, else its folder's, else the table's, as in `valid.csv`."""
     group = "" if columns.group is None else row.cells[columns.group]
-    # `trainval` says neither one split nor another.
-    by_table = None if "trainval" in table.stem.lower() else split_of(Path(table.stem))
     return ClassImage(
         file=picture,
         class_name=label,
-        split=split or split_of(picture.parent) or by_table,
+        split=split or split_of(picture.parent) or split_of_list(table),
         group=group or None,
     )
 

@@ -47,6 +47,11 @@ class PictureKeys:
             self._found[name] = self._find(name)
         return self._found[name]
 
+    def named_among(self, cells: Sequence[str]) -> list[int]:
+        """Which of the cells name pictures: those that end so where some do, since `7` may be a label, too."""
+        naming = [at for at, cell in enumerate(cells) if cell and self.find(cell)]
+        return [at for at in naming if cells[at].lower().endswith(IMAGE_ENDINGS)] or naming
+
     def _find(self, name: str) -> str | None:
         key, whole = picture_key(name), _last_part(name)
         if key in self._keys:

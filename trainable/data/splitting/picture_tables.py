@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import IMAGE_ENDINGS, files_below, plain_name
-from trainable.data.io.table import TABLE_ENDINGS, Table, read_table
+from trainable.data.io.table import IMAGE_COLUMN, TABLE_ENDINGS, Table, columns_named, read_table
 
 
 class PictureTable(NamedTuple):
@@ -32,10 +32,18 @@ def tables_of_pictures(root: Path, known: Container[str]) -> Iterator[PictureTab
             table = read_table(root / file)
         except BadFileError:
             continue
-        columns = range(len(table.header))
-        naming = [at for at in columns if any(named_in(row.cells[at], known) for row in table.body)]
-        if naming:
-            yield PictureTable(file, table, [row.cells[naming[0]] for row in table.body])
+        if (column := _column_of_pictures(table, known)) is not None:
+            yield PictureTable(file, table, [row.cells[column] for row in table.body])
+
+
+def _column_of_pictures(table: Table, known: Container[str]) -> int | None:
+    """Of the columns that name pictures the one with their endings, else that is called so: the numbers of rows may be
+    names of pictures, too.
+    """
+    rows, called = table.body, columns_named(table.header, IMAGE_COLUMN)
+    naming = [at for at in range(len(table.header)) if any(named_in(row.cells[at], known) for row in rows)]
+    with_ending = [at for at in naming if any(row.cells[at].lower().endswith(IMAGE_ENDINGS) for row in rows)]
+    return next(iter([*with_ending, *(at for at in naming if at in called), *naming]), None)
 
 
 def named_in(line: str, known: Container[str]) -> str | None:

@@ -93,8 +93,7 @@ def listed_splits(root: Path, pictures: Sequence[Path]) -> tuple[list[str | None
 def _listed_in_texts(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
     """A text that is called as a split and names no picture may be a list of other names: a warning is added."""
     texts = [file for file in files_below(root) if file.suffix.lower() in LIST_ENDINGS]
-    # `trainval` says neither one split nor another.
-    lists = [file for file in texts if split_of(Path(file.stem)) and "trainval" not in file.stem.lower()]
+    lists = [file for file in texts if split_of_list(file)]
     # VOC has lists for several tasks; those of segmentation name the pictures that have masks.
     segmentation = [file for file in lists if file.parent.name.lower() == "segmentation"]
     for file in segmentation or lists:
@@ -143,8 +142,9 @@ def _lists_above(root: Path, known: set[str]) -> list[Finding]:
 
 
 def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> Iterator[tuple[Path, Listed]]:
-    """Tables with a column of pictures, and one of splits or paths that name them; what is wrong with the column of
-    splits is added to the findings."""
+    """Tables with a column of pictures, and one of splits or paths that name them, or that are called as two splits at
+    least; what is wrong with the column of splits is added to the findings."""
+    called_so: list[tuple[Path, list[str]]] = []
     for file, table, pictures in tables_of_pictures(root, known):
         try:
             column = split_column(table)
@@ -157,12 +157,23 @@ def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> I
             # Folders written before the pictures, `test/a.png`; all the same may be the path of another machine.
             splits = [split_of(Path(picture.replace("\\", "/")).parent) for picture in pictures]
             splits = splits if len(set(splits)) > 1 else [None] * len(pictures)
+            called_so += [(file, pictures)] if not any(splits) and split_of_list(file) else []
         if any(splits):
             names = [named_in(picture, known) for picture in pictures]
             yield (
                 file,
                 [(name, split) for name, split in zip(names, splits, strict=True) if split and split != LEFT_OUT],
             )
+
+    # One alone says what it is for, not which pictures are kept apart.
+    if len({split_of_list(file) for file, _ in called_so}) > 1:
+        for file, pictures in called_so:
+            yield file, [(named_in(picture, known), str(split_of_list(file))) for picture in pictures]
+
+
+def split_of_list(file: Path) -> str | None:
+    """The split that a list is called as; `trainval` says neither one nor another."""
+    return None if "trainval" in file.stem.lower() else split_of(Path(file.stem))
 
 
 def _described(file: Path, listed: Listed) -> Finding:

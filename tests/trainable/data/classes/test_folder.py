@@ -54,6 +54,24 @@ def test_every_image_is_in_one_split_and_every_class_in_every_split(plates, open
     assert [part.class_counts() for part in (splits.train, splits.validation, splits.test)] == [(6, 3), (2, 1), (2, 1)]
 
 
+def test_images_of_a_patient_that_a_table_states_stay_together(plates, opened):
+    rows = [f"{name},p{place % 5}" for place, name in enumerate(sorted(all_names(opened(plates))))]
+    (plates / "patients.csv").write_text("\n".join(["image,patient", *rows]))
+    patient_of = dict(row.split(",") for row in rows)
+    splits = opened(plates)
+    patients = [{patient_of[name] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 5
+    assert "note patients.csv names 5 groups of 15 pictures in 'patient'" in messages(splits.findings)
+
+
+def test_tables_that_are_called_as_splits_keep_images_of_class_folders_apart(plates, opened):
+    tested = ["clean/plate_0.png", "clean/plate_3.JPG", "dirty/bowl_2.jpeg"]
+    trained = [name for name in all_names(opened(plates)) if name not in tested]
+    for file, names in (("train.csv", trained), ("test.csv", tested)):
+        (plates / file).write_text("\n".join(["image,label", *(f"{name},{name.split('/')[0]}" for name in names)]))
+    assert sorted(opened(plates).test.names) == tested
+
+
 def test_labels_are_those_of_the_folders(plates, opened):
     for part in (opened(plates).train, opened(plates).test):
         assert [part.class_names[label] for label in part.labels] == [name.split("/")[0] for name in part.names]

@@ -286,6 +286,24 @@ def test_lists_of_images_with_their_classes_name_the_splits_too(root):
     }
 
 
+def test_a_label_that_is_also_the_name_of_an_image_is_a_label(tmp_path):
+    write_images(tmp_path, range(6))
+    write_table(tmp_path, "", [f"images/{number}.png {number % 2}" for number in range(6)], file="list.txt")
+    assert classes_of(tmp_path) == {str(number): str(number % 2) for number in range(6)}
+
+
+def test_a_table_of_other_facts_beside_that_of_the_classes_is_a_warning(root):
+    write_table(root, "image,width,height", NAMES, [24] * 12, [20] * 12, file="sizes.csv")
+    with pytest.raises(DataError, match="says the class in none of its columns for sure"):
+        find_tabled_images(root)
+    write_table(root, "image,label", NAMES[:9], LABELS[:9])
+    with pytest.raises(DataError, match="says the class in none of its columns for sure"):
+        find_tabled_images(root)
+    write_table(root, "image,label", NAMES, LABELS)
+    assert classes_of(root) == dict(zip(NAMES, LABELS, strict=True))
+    assert said(root)["says the class in none of its columns for sure: 'width', 'height'"] is Severity.WARNING
+
+
 @pytest.mark.parametrize("between", ["/", "\\"])
 def test_the_folders_that_a_table_writes_before_its_images_name_their_splits(root, between):
     of_test = [f"test{between}{name}" for name in NAMES[:2]]

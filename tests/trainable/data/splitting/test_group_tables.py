@@ -26,6 +26,13 @@ def test_a_column_of_groups_is_read_by_its_name(tmp_path, column):
     assert [finding.problem for finding in findings] == [f"names 3 groups of 6 pictures in '{column}'"]
 
 
+def test_the_number_of_a_row_is_not_taken_for_the_name_of_a_picture(tmp_path):
+    table = "\n".join(["row,filename,tile", *(f"{5 - number},{number}.png,{number // 2}" for number in range(6))])
+    (tmp_path / "a.csv").write_text(table)
+    groups, _ = stated_groups(tmp_path, [Path(f"{number}.png") for number in range(6)], [None] * 6)
+    assert groups == list("001122")
+
+
 @pytest.mark.parametrize("column", ["tree_id", "object", "label", "score"])
 def test_a_column_that_may_be_of_one_annotation_is_none(tmp_path, column):
     assert groups_of(tmp_path, rows(column, "aabbcc")) == ([None] * 6, [])

@@ -52,6 +52,21 @@ def test_a_column_of_a_table_names_splits(tmp_path, header, row, values):
     ]
 
 
+def test_the_number_of_a_row_is_not_taken_for_the_name_of_a_picture(tmp_path):
+    rows = [f"{row},{4 - row}.jpg,{'test' if row < 2 else 'train'}" for row in range(5)]
+    (tmp_path / "of.csv").write_text("\n".join([",filename,split", *rows]) + "\n")
+    parts, _ = listed_splits(tmp_path, [Path(f"{number}.jpg") for number in range(5)])
+    assert parts == ["train", "train", "train", "test", "test"]
+
+
+def test_tables_that_are_called_as_splits_are_lists_where_there_are_two(tmp_path):
+    (tmp_path / "train.csv").write_text("filename,label\na 0.jpg,x\na 1.jpg,y\n")
+    assert listed_splits(tmp_path, PICTURES) == ([None] * 5, [])
+    (tmp_path / "test.csv").write_text("filename\na 2.jpg\na 3.jpg\n")
+    (tmp_path / "trainval.csv").write_text("filename\na 2.jpg\n")
+    assert listed_splits(tmp_path, PICTURES)[0] == ["train", "train", "test", "test", LEFT_OUT]
+
+
 def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_told(tmp_path):
     (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
     (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
