@@ -64,7 +64,9 @@ def defaults(situation: Situation) -> Params:
 
 
 def recommended(situation: Situation) -> list[Params]:
-    """The documented one cycle, two stages of resolution, and instances before all."""
+    """The documented one cycle, rising as long as the first rung allows, two stages of resolution, and instances before
+    all.
+    """
     return [
         *recommended_backbone(situation, head_start=False),
         {"schedule_kind": "one_cycle", "warmup_fraction": 0.2},

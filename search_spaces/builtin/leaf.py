@@ -51,7 +51,7 @@ def suggest_loss(trial: Trial) -> Params:
 
 
 def defaults(situation: Situation) -> Params:
-    """The documents' recipe at the learning rate that a small network needs."""
+    """The documents' loss, mixing and augmentation, at the rate, batch and drop path that a small network needs."""
     return {
         **default_rates(situation, from_scratch=1e-3),
         "weight_decay": 0.01,

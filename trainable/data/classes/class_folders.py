@@ -100,6 +100,8 @@ def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
         )
     if below and not direct and min(len(inside) for inside in below.values()) > 1:
         _check_level(root, below, splits)
+    if not splits:
+        _refuse_splits_below(root, below)
 
 
 def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
@@ -227,6 +229,17 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: these look like variants "
             f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if {variants[0]} is "
             f"a class, put its images into it; if {first} is one, put the images of all into one folder {first}."
+        )
+
+
+def _refuse_splits_below(root: Path, below: dict[str, set[str]]) -> None:
+    """Raises DataError for class folders that hold some of splits: test images would be trained on."""
+    named = sorted({plain_name(name) for inside in below.values() for name in inside if split_of(Path(name))})
+    if named:
+        holding = sorted(name for name, inside in below.items() if any(split_of(Path(own)) for own in inside))
+        raise DataError(
+            f"{root} holds folders that name splits, {', '.join(named)}, in those of classes, "
+            f"{first_of(holding, _MOST_NAMED)}: put the folders of classes into those of splits, train/CLASS/*.jpg."
         )
 
 

@@ -105,6 +105,14 @@ WRONG = {
         [f"{kind}/{part}/1.png" for kind in ("healthy", "rust") for part in ("train", "test")],
         "holds the same folders, test, train ..., in each of healthy, rust: put the folders of classes into those of",
     ),
+    "splits below some classes": (
+        ["rust/train/1.png", "rust/test/2.png", "healthy/train/3.png"],
+        "{root} holds folders that name splits, test, train, in those of classes, healthy, rust: put the folders of",
+    ),
+    "a split below classes that hold pictures": (
+        ["rust/1.png", "rust/test/2.png", "healthy/3.png"],
+        "{root} holds folders that name splits, test, in those of classes, rust: put the folders of classes into those",
+    ),
     "one class": (["a/1.png"], "{root} holds images of one class, a; a classifier needs two or more."),
 }
 

@@ -23,7 +23,8 @@ def read_createml(content: Sequence[Any]) -> AnnotationFile:
         if not name:
             continue
         found.picture(name)
-        for index, crown in enumerate(entry.get("annotations") or [], start=1):
+        listed = entry.get("annotations") or []
+        for index, crown in enumerate(listed if isinstance(listed, list) else [listed], start=1):
             place = f"annotation {index}"
             found.add(name, place, partial(_shape, crown, place))
     found.drop_repeated()

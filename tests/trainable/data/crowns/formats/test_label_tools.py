@@ -182,6 +182,7 @@ def test_x_and_y_of_createml_are_the_centre():
     assert [shape.box for shape in found.pictures["a.png"].shapes] == [(30, 25, 50, 35)]
     assert found.pictures["b.png"].shapes == []
     assert reasons(found) == ["have no coordinates"]
+    assert reasons(read_createml([{"image": "a.png", "annotations": 3}])) == ["have no coordinates"]
 
 
 def test_a_bitmap_of_supervisely_lies_at_its_origin():
