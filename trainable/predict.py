@@ -29,7 +29,7 @@ from trainable.console.json_output import write_json
 from trainable.console.process import log_to
 from trainable.console.visible_text import from_csv_cell
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.decoding import read_upright
+from trainable.data.io.decoding import DECODER_ERRORS, read_upright
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.folder_layout import COMMON_ENDINGS, is_hidden, is_image, plain_name, subfolders
 from trainable.models.backbones.weight_files import read_named_as
@@ -152,7 +152,7 @@ class TrainedModel:
         if isinstance(picture, Image.Image):
             try:
                 upright = ImageOps.exif_transpose(picture)
-            except (OSError, SyntaxError) as error:
+            except DECODER_ERRORS as error:
                 # Pillow reads a file only when its pixels are wanted.
                 raise BadFileError(f"can't be decoded: {error}", "Copy the file again from its source.") from error
             return self._predict(upright)

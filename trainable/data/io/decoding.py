@@ -20,7 +20,8 @@ _ORIENTATION_TAG, _TIFF_WIDTH_TAG, _TIFF_HEIGHT_TAG = 0x0112, 0x0100, 0x0101
 _ORIENTATIONS, UPRIGHT = range(1, 9), 1
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
 _TURNED_OR_MIRRORED = (2, 3, 4)
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, RuntimeError, struct.error)
+"""What Pillow's decoders raise of damaged bytes."""
 MAX_PIXELS = 2**29 // 3
 """Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB, of three bands or of four, and twice as
 much while EXIF turns it or CMYK becomes RGB."""
@@ -82,7 +83,7 @@ def read_header(path: Path) -> Header:
             return Header(size=size, has_alpha=image.has_transparency_data, orientation=orientation)
     except BadFileError:
         raise
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
 
 
@@ -122,7 +123,7 @@ def num_pixels(path: Path) -> int:
     try:
         with _open(path) as image:
             return image.width * image.height
-    except (BadFileError, *_DECODER_ERRORS):
+    except (BadFileError, *DECODER_ERRORS):
         return 0
 
 
@@ -143,7 +144,7 @@ def read_upright(path: Path, *, least_px: int | None = None) -> Image.Image:
             return image
     except BadFileError:
         raise
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _bad_file(path, error) from error
 
 

@@ -95,6 +95,15 @@ def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path):
         read_upright(path)
 
 
+def test_a_picture_whose_end_was_never_written_is_damaged_whatever_its_decoder_raises(tmp_path):
+    path = tmp_path / "a.avif"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    head, mark, pixels = path.read_bytes().partition(b"mdat")
+    path.write_bytes(head + mark + bytes(len(pixels)))
+    with pytest.raises(BadFileError, match="is damaged"):
+        read_upright(path)
+
+
 def test_shrinking_averages_fine_detail_away():
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     small = shrink_image(Image.fromarray(checkerboard), (16, 16))

@@ -21,6 +21,7 @@ from trainable.data.crowns.formats.shapes import (
     stated_size,
 )
 from trainable.data.io.counted import counted
+from trainable.data.io.decoding import DECODER_ERRORS
 
 _NUM_RIM_POINTS = 32
 
@@ -79,7 +80,7 @@ def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np
     """bool, shape `size`, of a PNG in base 64 whose upper left pixel lies at the corner."""
     try:
         inside = np.asarray(open_png(base64.b64decode(str(mask), validate=True))) > 0
-    except (ValueError, OSError) as error:
+    except DECODER_ERRORS as error:
         raise CrownError("have a damaged mask", str(error)[:40]) from error
     left, top = (int(number(side)) for side in corner)
     return on_picture(inside, (left, top), size)

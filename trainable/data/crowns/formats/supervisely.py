@@ -20,6 +20,7 @@ from trainable.data.crowns.formats.shapes import (
     number,
     stated_size,
 )
+from trainable.data.io.decoding import DECODER_ERRORS
 
 
 def read_supervisely(content: Mapping[str, Any], picture: str) -> AnnotationFile:
@@ -65,6 +66,6 @@ def _pixels(bitmap: object, size: tuple[int, int]) -> np.ndarray:
         left, top = (int(number(side)) for side in bitmap["origin"])
         image = open_png(inflate(base64.b64decode(bitmap["data"])))
         inside = np.asarray(image.convert("RGBA"))[..., 3] > 0 if image.has_transparency_data else np.asarray(image) > 0
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except DECODER_ERRORS as error:
         raise CrownError("have a damaged bitmap", str(error)[:40] or type(error).__name__) from error
     return on_picture(inside, (left, top), size)
