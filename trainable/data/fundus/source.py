@@ -22,6 +22,7 @@ from trainable.data.io.picture_names import PictureKeys, picture_key
 from trainable.data.io.splits import DIVISION_VERSION, DivisionOptions, group_ids
 from trainable.data.io.unread import unread_pictures, what_to_unpack
 from trainable.data.splitting.copies import source_files
+from trainable.data.splitting.group_tables import stated_groups
 from trainable.data.splitting.split_lists import LEFT_OUT, listed_splits, named_splits
 from trainable.data.splitting.split_names import split_of
 
@@ -86,10 +87,10 @@ class FundusSource:
         kept = [(*one, split) for one, split in zip(graded, splits, strict=True) if split != LEFT_OUT]
         files, labels, splits = [list(column) for column in zip(*kept, strict=True)] if kept else ([], [], [])
         digests = content_digests(root, files, cache_dir)
-        findings += about_splits + sharing_a_row(files, tables, digests)
-        names = [plain_name(file.stem) for file in files]
+        names, about_patients = [plain_name(file.stem) for file in files], list[Finding]()
         if options.group_pattern is None:
-            names = [_patient(file, source, tables) for file, source in zip(files, source_files(files), strict=True)]
+            names, about_patients = _patients(root, files, splits, tables)
+        findings += about_splits + about_patients + sharing_a_row(files, tables, digests)
         tasks = tuple(task for task in range(len(TASK_NAMES)) if any(own[task] != MISSING for own in labels))
         return cls(
             root=root,
@@ -120,6 +121,18 @@ class FundusSource:
 def patient_of(name: str) -> str:
     """A photograph's name without the mark of its eye, if it has one."""
     return _EYE.sub("", name).lstrip("-_ ")
+
+
+def _patients(
+    root: Path, files: Sequence[Path], splits: Sequence[str | None], tables: Sequence[GradeTable]
+) -> tuple[list[str], list[Finding]]:
+    """Of each photograph, by the tables of grades, else by another table, else by its name."""
+    sources, findings = source_files(files), list[Finding]()
+    names = [_patient(file, source, tables) for file, source in zip(files, sources, strict=True)]
+    if not any(table.patients for table in tables):
+        stated, findings = stated_groups(root, sources, splits)
+        names = [f"group {group}" if group else name for group, name in zip(stated, names, strict=True)]
+    return names, findings
 
 
 def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:

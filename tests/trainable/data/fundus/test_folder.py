@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainable.data.fundus import folder
 from trainable.data.fundus.folder import open_fundus_folder
-from trainable.data.fundus.source import FundusFolderOptions, patient_of
+from trainable.data.fundus.source import FundusFolderOptions, FundusSource, patient_of
 from trainable.data.generated.fundus_drawing import draw_fundus
 from trainable.data.io.findings import DataError, Severity
 
@@ -276,6 +276,17 @@ def test_a_patient_of_the_table_goes_to_one_split(tmp_path):
     parts = [{patients[name] for name in part.names} for part in (splits.train, splits.validation, splits.test)]
     assert all(parts)
     assert sum(map(len, parts)) == 15
+
+
+def test_a_patient_of_a_table_without_grades_goes_to_one_split(tmp_path):
+    root = tmp_path / "eyes"
+    names = [f"e{index}" for index in range(12)]
+    for index, name in enumerate(names):
+        write_photograph(root / f"{name}.png", index)
+    write_table(root / "grades.csv", [(name, index % 3) for index, name in enumerate(names)], ["image", "retinopathy"])
+    write_table(root / "who.csv", [(name, index // 3) for index, name in enumerate(names)], ["image", "patient"])
+    source = FundusSource.find(root, FundusFolderOptions(image_size_px=32), tmp_path / "cache")
+    assert source.groups == [f"group {int(file.stem[1:]) // 3}" for file in source.files]
 
 
 def test_where_no_photograph_has_a_row_one_sentence_shows_a_name_of_each(tmp_path):
