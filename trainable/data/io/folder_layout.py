@@ -49,8 +49,12 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
         if {entry.name for entry in entries} >= _RESULTS:
             continue
         for entry in entries:
+            if entry.is_symlink() and not Path(entry).exists():
+                # To itself, too, of which nothing else can be asked.
+                found.append(folder / entry.name)
+                continue
             if not entry.is_dir():
-                found += [folder / entry.name] if entry.is_file() or not Path(entry).exists() else []
+                found += [folder / entry.name] if entry.is_file() else []
                 continue
             here = Path(entry).stat()
             if not any(os.path.samestat(here, above) for above in entered):

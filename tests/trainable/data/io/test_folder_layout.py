@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainable.data.io.findings import DataError
-from trainable.data.io.folder_layout import files_below, is_image, plain_name, subfolders
+from trainable.data.io.folder_layout import files_below, is_image, plain_name, refuse_dead_links, subfolders
 
 
 def touch(root, *files):
@@ -63,6 +63,13 @@ def test_circles_of_links_end_and_two_links_to_one_folder_are_both_entered(tmp_p
     (tmp_path / "one" / "self").symlink_to(tmp_path / "one")
     (tmp_path / "three").symlink_to(tmp_path / "two")
     assert names(tmp_path) == ["one/a.png", "three/b.png", "two/b.png"]
+
+
+def test_a_link_to_itself_is_one_to_nothing(tmp_path):
+    (tmp_path / "rust").symlink_to("rust")
+    assert files_below(tmp_path) == [Path("rust")]
+    with pytest.raises(DataError, match="holds 1 link to a folder or file that is not there: rust"):
+        refuse_dead_links(tmp_path, files_below(tmp_path))
 
 
 def test_two_folders_that_link_to_each_other_end(tmp_path):
