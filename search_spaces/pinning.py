@@ -72,7 +72,7 @@ class PinnedSpace:
         self._check_effects(known={*self.asked, *returned})
 
     asked: dict[str, Distribution]
-    """What the space asks for, if nothing is pinned: each with its first range or choices."""
+    """Parameters that the space asks for if nothing is pinned, each with its first range or choices."""
 
     def __call__(self, trial: Trial) -> Params:
         # A decision draws 300 candidates, most of them of a search without pins and ranges.

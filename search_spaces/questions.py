@@ -16,7 +16,7 @@ from search_spaces.stub_trials import (
 )
 
 MOST_QUESTIONS = 10_000
-"""Of one configuration: a space that asks more often waits for an answer that never comes."""
+"""Most questions for one configuration: a space that asks more often waits for an answer that never comes."""
 EXACT = 2**53
 """Samplers compute in double precision, which holds no larger whole number exactly."""
 _NUM_REPEATED = 20

@@ -29,7 +29,7 @@ class Trial(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What the ranges and the recommended values of a space depend on."""
+    """Facts that the ranges and recommended values of a space depend on."""
 
     num_train_images: int
     """Images in the training split."""
@@ -66,7 +66,7 @@ class Space:
     name: str
     """Its name for `--space`."""
     job: str = ""
-    """What its networks learn, in a few words for `--list`."""
+    """The job in a few words, for `--list`."""
     workload: str
     """The task that trains its configurations."""
     objective: str

@@ -85,7 +85,7 @@ def middle(distribution: Distribution) -> Any:
 
 
 def with_tuples(value: Any) -> Any:
-    """Choices are hashable, so the lists of JSON are the tuples that they were, in each other too."""
+    """Turns the lists of JSON, at every depth, back into the tuples that hashable choices were."""
     return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
@@ -113,7 +113,7 @@ class StubTrial:
     """Asks for each answer once, and keeps it and its distribution by name."""
 
     answer: Callable[[str, Distribution], Any]
-    """Of a parameter's name and distribution; what it returns is not checked here."""
+    """Answers by a parameter's name and distribution; its answer is not checked here."""
     params: Params = field(default_factory=dict, init=False)
     """The answers by name, in the order in which they were asked for."""
     distributions: dict[str, Distribution] = field(default_factory=dict, init=False)

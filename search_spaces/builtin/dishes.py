@@ -85,7 +85,7 @@ def defaults(situation: Situation) -> Params:
 
 
 def recommended(situation: Situation) -> list[Params]:
-    """What the documents advise besides: the focal loss, and the remedies against overfitting."""
+    """Further advice of the documents: the focal loss, and the remedies against overfitting."""
     return [
         *recommended_backbone(situation),
         {"criterion": "focal", "severity": "light"},

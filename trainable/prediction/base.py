@@ -53,7 +53,7 @@ class Predictor(ABC):
     kind: ClassVar[type[Prediction]]
 
     least_px: int | None = None
-    """No side is needed larger than this: a large JPEG is decoded as small as in training; None: each pixel counts."""
+    """Least side in pixels to which a large JPEG may be decoded, as in training; None decodes every pixel."""
 
     @abstractmethod
     def __call__(self, forward: Forward, picture: Image.Image, on_progress: Progress | None = None) -> Prediction:

@@ -17,7 +17,7 @@ from pyarrow import fs
 _ALL_OR_NOTHING = ("s3", "gcs", "abfs")
 """Stores that show a file when all of it has arrived; in others it is written beside its place, and moved."""
 _PART = ".part"
-"""Ends the hidden name of a file that has not arrived yet."""
+"""Suffix of the hidden name of a file that has not arrived yet."""
 _NO_FILE = {"", ".", ".."}
 """Parts of a path that an object's name may have, and a file's may not."""
 _CHUNK_BYTES = 8 * 2**20

@@ -86,7 +86,7 @@ class TrialCheckpoints:
         return self._opened
 
     def _get_patiently(self, name: str, file: Path) -> None:
-        """A failure would cost a trial that is among the best; a full disk here does not pass by itself."""
+        """Waits for the store, since a failure would cost a good trial, but not for a full disk here."""
         self._patiently(lambda: self._remote.get(name, file), unless=DISK_FULL)
 
     def _patiently(self, work: Callable[[], object], *, unless: Collection[int] = ()) -> None:

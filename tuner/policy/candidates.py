@@ -183,7 +183,7 @@ class _DrawnAnswers:
 
 
 def _given_answer(answers: Mapping[str, Any], name: str, distribution: Distribution) -> Any:
-    """The one of these answers, unchanged to the last bit where it is not beyond an end by a rounding."""
+    """Returns the answer with this name, unchanged unless a rounding put it beyond an end of the range."""
     if name not in answers:
         raise ValueError(f"the space asks for {name!r}, which this configuration does not have")
     value = answers[name]

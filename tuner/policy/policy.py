@@ -110,7 +110,7 @@ class Policy(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What follows from a result."""
+    """Consequences of a result."""
 
     decisions: tuple[Decision, ...] = ()
     outcome: Outcome | None = None

@@ -43,7 +43,7 @@ class SimulatedSlots(ABC, Generic[Work]):
         """The epoch has ended; whether the work keeps its slot."""
 
     def seconds(self, work: Work, *, begins: bool) -> float:
-        """What the next epoch takes, and the start where the work has just been given a slot."""
+        """Duration of the next epoch, with the start if the work has just been given a slot."""
         return 1.0
 
     @property

@@ -23,11 +23,11 @@ from tuner.policy.policy import NoWork
 from tuner.session import Session
 
 MACHINE_GONE = re.compile("node has died|node was (terminated|preempted|drained)|owner has died")
-"""In Ray's words."""
+"""Ray's messages for a lost machine."""
 UNFIT = f"{UnfitNodeError.__module__}.{UnfitNodeError.__qualname__}: "
-"""How the error of a machine begins that joined a moment ago, or has lost its data, and could not train."""
+"""Prefix of the error from a machine that has just joined or lost its data, and cannot train."""
 LOOP_ERROR = f"{LoopError.__module__}.{LoopError.__qualname__}: "
-"""How the error of the user's own code, a loop or a network, begins; it would come again."""
+"""Prefix of an error in the user's own code, a loop or a network, which a restart would repeat."""
 Answer = TypeVar("Answer")
 Otherwise = TypeVar("Otherwise")
 

@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a node must have to train."""
+    """Requirements that a node must meet to train."""
 
     base: CarriedConfig
     """Any configuration of the search; they share their data."""
@@ -56,10 +56,10 @@ class ClusterNodes:
         self._checks: dict[str, Any] = {}
         self._fit: dict[str, Mapping[str, float]] = {}
         self._told: set[str] = set()
-        """Of these, those that `has_changed` knew of."""
+        """Nodes among them that `has_changed` has counted."""
         self._asked: dict[str, float] = {}
         self._problems: dict[str, str] = {}
-        """What was said of each node that can't train."""
+        """Reported problem of each node that can't train."""
 
     @property
     def resources(self) -> list[Mapping[str, float]]:

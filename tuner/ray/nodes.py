@@ -8,7 +8,7 @@ from trainable.configuration.reference import Reference
 
 OWN = ("search_spaces", "trainable", "tuner")
 NEEDED = ("trainable.ray.trainable", "tuner.confirmation.training")
-"""What a trial and a training of the confirmation import."""
+"""Modules that a trial and a training of the confirmation import."""
 PATIENCE_SECONDS = 300.0
 """The first call on a node fetches the code, and imports torch."""
 

@@ -21,7 +21,7 @@ _APPENDED = (TRIALS, CONFIRM)
 """The search and its confirmation only add lines to these: of two folders, the one with more has gone on."""
 _PROBE = ".probe"
 _REASON_CHARACTERS = 300
-"""Of the error of a store: some are a page."""
+"""Most characters shown of a store's error: some are a page."""
 
 
 def check_store(store: str) -> None:

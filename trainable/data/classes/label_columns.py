@@ -47,7 +47,7 @@ class LabelColumns:
         return table.body if self.has_header else table.rows
 
     def described(self, table: Table) -> str:
-        """What was read as what, for the user."""
+        """Sentence for the user on how the columns were read."""
         name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
         meanings = {"image": self.image, "class": self.label, "group": self.group, "split": self.split}
         read = [f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None]
@@ -62,7 +62,7 @@ class LabelColumns:
         return named and _SURELY_LABEL.search(normalise_name(table.header[self.label or 0])) is not None
 
     def labels(self, table: Table) -> Iterator[str]:
-        """Of each row; empty where there is none, or several."""
+        """Yields the class of each row; empty for none or several."""
         for row in self.rows(table):
             if self.label is not None:
                 label = row.cells[self.label]

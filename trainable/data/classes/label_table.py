@@ -71,7 +71,7 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
     if bare:
         findings.append(_counted("images", bare, len(pictures), "have no class in a table", "They are left out."))
     images, listed = with_listed_splits(root, [found[picture] for picture in sorted(found, key=Path.as_posix)])
-    # A column of splits that names none is told by whoever looks for one.
+    # Whoever looks for a split reports a column that names none.
     return images, list(dict.fromkeys(findings + listed))
 
 
@@ -102,7 +102,7 @@ def _read_tables(
 def _unless_described(
     finding: Finding, table: Table | None, found: Mapping[Path, ClassImage], keys: PictureKeys
 ) -> Finding:
-    """A warning in place of the error where other tables say the classes of all images that this one names."""
+    """Returns a warning instead of the error if other tables give the class of every image that this one names."""
     named = {keys.find(cell) for row in (table.rows if table else ()) for cell in row.cells} - {None}
     if not named or not named <= {picture_key(file.name) for file in found}:
         return finding

@@ -112,7 +112,7 @@ def _require_classes(root: Path, classes: set[str], files: Sequence[Path]) -> No
 
 
 def _tables_in_vain(files: Sequence[Path]) -> str:
-    """A sentence, with a space before it, for tables that say no class of the images beside them."""
+    """Sentence, after a space, on tables that give no class of the images beside them."""
     tables = [plain_name(file) for file in files if file.suffix.lower() in TABLE_ENDINGS]
     needed = "a first line that names its columns, one column that names these images and one that says their classes"
     return f" {tables[0]} was not read as a table of classes: it needs {needed}." if tables else ""

@@ -40,7 +40,7 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What one file says of one picture."""
+    """Annotations of one picture in one file."""
 
     file: Path
     """Below the root."""
@@ -51,7 +51,7 @@ class Candidate:
     """Height and width that the file states."""
     is_predicted: bool = False
     is_in_fractions: bool = False
-    """Of the sides of the picture, so that crowns lie on it whichever way it is turned."""
+    """Whether places are fractions of the picture's sides, so that crowns lie on it whichever way it is turned."""
 
     @property
     def rank(self) -> tuple[bool, int, int, str]:
@@ -94,7 +94,7 @@ class Gathered:
         return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
 
     def described_in(self, picture: Path, names: PictureNames) -> list[Path]:
-        """What may name the split of a picture: its files, of which predictions count where there are no others."""
+        """Annotation files that may name the split of a picture; predictions only if there are no others."""
         own = self.candidates.get(picture, [])
         annotated = [one for one in own if not one.is_predicted] or own
         return [naming_path(one.file, names) for one in annotated]
@@ -260,7 +260,7 @@ def _of_the_same_split(file: Path, pictures: Sequence[Path], names: PictureNames
 
 
 def _own_picture(found: Gathered, file: Path, named: str, own: list[Path], names: PictureNames) -> list[Path] | None:
-    """The file's own name counts where the picture that it names is not here; None where both are, which is told."""
+    """Falls back on the file's own name if the picture that it names is missing; None if both are here."""
     beside = _of_the_same_split(file, names.find(file.stem, file), names)
     if not own and len(beside) == 1:
         found.renamed.append(file)

@@ -75,7 +75,7 @@ def read_instance_masks(root: Path, masks: Mapping[Path, Sequence[Path]]) -> dic
 
 
 def _read(root: Path, mask: Path) -> CrownShape | CrownError:
-    """The crown as run-lengths, since the pixels of tens of thousands would fill the memory; or why there is none."""
+    """Returns the crown as run lengths, since pixels of thousands would fill the memory; or the reason for none."""
     try:
         pixels = binarise(in_eight_bits(read_upright(root / mask)), plain_name(mask))[0].astype(bool)
         return crown_from_mask(UNNAMED, pixels, place=plain_name(mask.name))

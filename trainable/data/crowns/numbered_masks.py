@@ -87,7 +87,7 @@ class _Numbers:
     annotated: AnnotationFile
     num_crowns: int
     num_single_areas: int
-    """Of the crowns, those of which no part lies apart."""
+    """Number of crowns in one piece."""
 
 
 def _read(root: Path, picture_and_mask: tuple[Path, Path]) -> _Numbers | BadFileError | None:

@@ -23,7 +23,7 @@ _LIGHT_GROUND = 0.35
 """Corners brighter than this share of the brightest regions are retina: the picture is cropped already."""
 _MIN_SHARE = 0.1
 RETINA_SHARE = 2
-"""A large photograph may be decoded at this many times the size of the images and more; the retina is part of it."""
+"""Least size at which a large photograph is decoded, in multiples of the image size: the retina is only part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

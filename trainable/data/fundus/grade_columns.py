@@ -27,13 +27,13 @@ class GradeColumns:
 
     image: int
     grades: tuple[int | None, ...]
-    """Of each task; None where the table has none."""
+    """Column of each task; None where the table has none."""
     patient: int | None = None
     split: int | None = None
     has_header: bool = True
 
     def described(self, table: Table) -> str:
-        """What was read as what, for the user."""
+        """Sentence for the user on how the columns were read."""
         meanings = {
             "photograph": self.image,
             **dict(zip(TASK_NAMES, self.grades, strict=True)),

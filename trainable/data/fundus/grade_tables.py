@@ -60,7 +60,7 @@ class GradeTable:
     """Names hold the photograph's folder, `patient_001/left`, since those of several folders are the same."""
 
     def key(self, file: Path) -> str:
-        """What the table would call a photograph."""
+        """Name of a photograph in the table."""
         name = picture_key(file.name)
         return f"{plain_name(file.parent.name)}/{name}" if self.by_folder else name
 

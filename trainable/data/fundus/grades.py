@@ -16,7 +16,7 @@ class GradedSplits(Splits):
     """Three sets of photographs with their grades, and how often each grade is to be expected."""
 
     class_counts: tuple[tuple[int, ...], ...]
-    """Of each task, by grade; nothing of validation and test is in it."""
+    """Expected number of each grade of each task, without validation and test."""
     tasks: tuple[str, ...] = TASK_NAMES
     """Those of TASK_NAMES that are graded, in the order of the label columns."""
 

@@ -126,7 +126,7 @@ def patient_of(name: str) -> str:
 def _patients(
     root: Path, files: Sequence[Path], splits: Sequence[str | None], tables: Sequence[GradeTable]
 ) -> tuple[list[str], list[Finding]]:
-    """Of each photograph, by the tables of grades, else by another table, else by its name."""
+    """Patient of each photograph: by the tables of grades, else by another table, else by its name."""
     sources, findings = source_files(files), list[Finding]()
     names = [_patient(file, source, tables) for file, source in zip(files, sources, strict=True)]
     if not any(table.patients for table in tables):
@@ -192,7 +192,7 @@ def _require_match(
 
 
 def _ungraded(found: Sequence[tuple[Path, list[Grades]]]) -> list[Finding]:
-    """A warning that counts the photographs whose rows say no grade at all."""
+    """Warning that counts the photographs whose rows hold no grade."""
     files = [plain_name(file) for file, rows in found if rows and {*chain(*rows)} == {MISSING}]
     if not files:
         return []

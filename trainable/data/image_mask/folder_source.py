@@ -50,7 +50,7 @@ class FolderSource:
     root: Path
     pairs: list[Pair]
     findings: list[Finding]
-    """What did not match."""
+    """Findings on files that do not match."""
     digests: dict[Path, str]
     """sha256 of each file."""
     groups: list[str]

@@ -37,7 +37,7 @@ def no_image(images: Path) -> Finding:
 
 
 def later_observers(place: Path, masks: Sequence[Path]) -> Finding:
-    """Of masks, or folders of masks, that a first observer drew too."""
+    """Note on masks, or folders of masks, of images that a first observer marked too."""
     named = first_of([plain_name(mask.name) for mask in masks], _MAX_NAMED)
     problem = f"{counted(len(masks), 'mask or folder', 'masks or folders')} of second and later observers: {named}"
     return note(plain_name(place), problem, "Left out: what the first observer marked is the truth.")

@@ -12,7 +12,7 @@ from trainable.data.io.table import TABLE_ENDINGS, Table, only_column, read_tabl
 
 _MAX_NAMED = 3
 TabledPairs = dict[Path, tuple[Path, tuple[Path, ...]]]
-"""Of each image its mask and all tables that say so."""
+"""Mask of each image, with all tables that name the pair."""
 _ONE_MASK = "Keep one row an image, and give each image a mask of its own; masks of several objects become one."
 
 

@@ -50,7 +50,7 @@ class Pair:
     split: str | None = None
     """The split that a folder's name or a list says: train, validation, test; None when nothing does."""
     more_masks: tuple[Path, ...] = ()
-    """Of further instances on the image, below the data folder; what one of them marks is object."""
+    """Masks of further instances on the image, below the data folder; a pixel of any of them is object."""
 
     @property
     def masks(self) -> tuple[Path, ...]:
@@ -64,7 +64,7 @@ class FolderPair:
     images: Path
     masks: Path
     name: Path
-    """What the names of the pairs begin with."""
+    """Prefix of the names of its pairs."""
 
 
 def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:

@@ -9,7 +9,7 @@ from trainable.data.io.folder_layout import is_image, plain_name
 
 _IMAGE_WORDS = {"img", "imgs", "image", "images", "input", "inputs", "jpegimages", "leftimg8bit"}
 _PHOTOGRAPH_WORDS = {"original", "originals", "photo", "photos", "photographs", "picture", "pictures", "rgb"}
-"""Of images as well, where no folder beside them says so more clearly."""
+"""Names that images have as well, where no folder beside them says so more clearly."""
 _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
     *("annot", "annots", "segmentation", "segmentations", "segmentationclass", "manual", "gtfine", "gtcoarse"),

@@ -21,7 +21,7 @@ _ORIENTATIONS, UPRIGHT = range(1, 9), 1
 _TURNED_BY_A_QUARTER = (5, 6, 7, 8)
 _TURNED_OR_MIRRORED = (2, 3, 4)
 DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, RuntimeError, struct.error)
-"""What Pillow's decoders raise of damaged bytes."""
+"""Errors that Pillow's decoders raise for damaged bytes."""
 MAX_PIXELS = 2**29 // 3
 """Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB, of three bands or of four, and twice as
 much while EXIF turns it or CMYK becomes RGB."""
@@ -31,7 +31,7 @@ LARGE_PIXELS = 24_000_000
 """From so many on a picture is shrunk as it is decoded or cut, where that is enough."""
 _ROWS_AT_ONCE = 1024
 MIN_SIDE_PX = 16
-"""Of an image in the cache."""
+"""Least side of an image in the cache."""
 _STEP_PX = 16
 _SAME_SHAPE = 1.02
 _MAX_NAMED = 3
@@ -66,7 +66,7 @@ class Header:
         return self.orientation in _TURNED_OR_MIRRORED or (self.is_turned and self.size[0] == self.size[1])
 
     def is_turned_unlike(self, picture: "Header") -> bool:
-        """Whether EXIF turns this mask otherwise than its picture; one without a turn may be of what is seen."""
+        """Whether EXIF turns this mask unlike its picture; a mask without a turn may match the turned picture."""
         return self.orientation not in (UPRIGHT, picture.orientation)
 
 

@@ -59,7 +59,7 @@ class OrderedBatches:
     """The batches of a split in order, the same in every epoch."""
 
     groups: Sequence[Any]
-    """What each batch is made of, such as its rows."""
+    """Items of each batch, such as rows."""
     batch_of: Callable[[Any], tuple[Any, Any]]
     """From a group to images and targets."""
 

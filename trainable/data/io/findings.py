@@ -27,9 +27,9 @@ class Finding:
     file: str
     """Path below the data folder."""
     problem: str
-    """What is the case, with its numbers."""
+    """The problem, with its numbers."""
     action: str
-    """What the user can do, or what was done; the same words for the same kind, by which the table is grouped."""
+    """What the user can do, or what was done; equal for findings of one kind, which the table groups."""
     severity: Severity = Severity.ERROR
 
 
@@ -40,7 +40,7 @@ class FindingKind:
     severity: Severity
     action: str
     number: int
-    """Of all findings."""
+    """Number of all findings."""
     first: tuple[tuple[str, str], ...]
     """File and problem of the first `MOST_SHOWN`."""
 

@@ -50,7 +50,7 @@ def files_below(root: Path, place: Path = Path()) -> list[Path]:
             continue
         for entry in entries:
             if entry.is_symlink() and not Path(entry).exists():
-                # To itself, too, of which nothing else can be asked.
+                # Also a link to itself, which supports no other question.
                 found.append(folder / entry.name)
                 continue
             if not entry.is_dir():

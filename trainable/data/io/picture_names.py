@@ -48,7 +48,7 @@ class PictureKeys:
         return self._found[name]
 
     def named_among(self, cells: Sequence[str]) -> list[int]:
-        """Which of the cells name pictures: those that end so where some do, since `7` may be a label, too."""
+        """Cells that name pictures: if some have an image ending, only those, since `7` may also be a label."""
         naming = [at for at, cell in enumerate(cells) if cell and self.find(cell)]
         return [at for at in naming if cells[at].lower().endswith(IMAGE_ENDINGS)] or naming
 
@@ -88,7 +88,7 @@ class PictureNames:
         """The pictures that a file may mean: none, one, or several where its own folder does not tell them apart."""
         key = picture_key(name)
         found = self._by_key.get(key) or self._by_any_case.get(key.casefold(), [])
-        # `a.JPG.txt` may be of `a.JPG.png`.
+        # `a.JPG.txt` may belong to `a.JPG.png`.
         found = found or self._by_key.get(_last_part(name)) or self._by_key.get(_UPLOADED.sub("", key), [])
         if len(found) < 2:
             return found

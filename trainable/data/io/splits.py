@@ -41,7 +41,7 @@ class Splits:
     fingerprint: dict[str, str]
     """sha256 over names and contents: one for each of `train`, `validation`, `test`, and `all`."""
     findings: tuple[Finding, ...] = ()
-    """What was left out of a folder, and how the rest was read."""
+    """Findings on what was left out of a folder, and on how the rest was read."""
 
 
 def check_drawn(what: str, *, split_seed: int, split_fractions: Sequence[float] | None) -> None:

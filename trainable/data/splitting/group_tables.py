@@ -19,7 +19,7 @@ _GROUP_COLUMNS = (
 )
 """Not `tree` or `object`: a row of annotations is one of these, and its picture has several."""
 _LEAST_GROUPS = 3
-"""Of fewer there is not one for each split."""
+"""Least number of groups, one for each split."""
 
 
 def stated_groups(

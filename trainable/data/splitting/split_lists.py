@@ -63,7 +63,7 @@ def named_splits(
 
 
 def _naming(places: Sequence[Path], split: str | None) -> Path:
-    """Which of them names the split."""
+    """Returns the column that names the split."""
     return next((place for place in places if split_of(place) == split), Path())
 
 
@@ -165,14 +165,14 @@ def _listed_in_tables(root: Path, known: set[str], findings: list[Finding]) -> I
                 [(name, split) for name, split in zip(names, splits, strict=True) if split and split != LEFT_OUT],
             )
 
-    # One alone says what it is for, not which pictures are kept apart.
+    # A single one tells its purpose, not which pictures are kept apart.
     if len({split_of_list(file) for file, _ in called_so}) > 1:
         for file, pictures in called_so:
             yield file, [(named_in(picture, known), str(split_of_list(file))) for picture in pictures]
 
 
 def split_of_list(file: Path) -> str | None:
-    """The split that a list is called as; `trainval` says neither one nor another."""
+    """Split in the name of a list; None for names such as `trainval`."""
     return None if "trainval" in file.stem.lower() else split_of(Path(file.stem))
 
 

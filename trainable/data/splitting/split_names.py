@@ -15,11 +15,11 @@ _SPLIT = {
     "test": re.compile(r"test(ing)?|te|ts|tst"),
 }
 _SHORT = {"tr", "te", "ts"}
-"""Of a split at the end of a name alone, where challenges write them."""
+"""Words for a split only at the end of a name, where challenges write them."""
 _CONTENT = re.compile("images?|imgs?|input|masks?|gt|(ground)?truth|ground|labels?|annot|annotations?|data|dataset|set")
 _JOINED = re.compile(r"(?<=.)(images?|imgs?|masks?|gt|labels?|annot|dataset|data|set)$")
 _LETTERS = re.compile(r"[^\W\d_]+")
-"""Of any alphabet: `Forêts` is one word, and `ts` none."""
+"""Words of any alphabet: `Forêts` is one word, and `ts` none."""
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 

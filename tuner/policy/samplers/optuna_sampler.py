@@ -46,7 +46,7 @@ NAMED: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
 
 
 class _StudyNotes(NamedTuple):
-    """What the sampler noted with the study."""
+    """Attributes that the sampler set on the study."""
 
     user: Mapping[str, Any]
     system: Mapping[str, Any]
@@ -55,9 +55,9 @@ class _StudyNotes(NamedTuple):
 class _Proposal(NamedTuple):
     candidate: Candidate
     notes: Mapping[str, Any]
-    """What the sampler noted with the trial."""
+    """System attributes that the sampler set on the trial."""
     study_notes: _StudyNotes
-    """All of them, after this proposal."""
+    """All attributes of the study after this proposal."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class _KnownTrial:
 
     candidate: Candidate
     notes: Mapping[str, Any]
-    """What the sampler noted with it."""
+    """System attributes that the sampler set on it."""
     values: dict[int, float] = field(default_factory=dict)
     has_waited: bool = False
     """At a rung, and perhaps went on from there."""
@@ -98,7 +98,7 @@ class OptunaSampler(Sampler):
         self._known: set[frozenset] = set()
         self._study_notes = _StudyNotes({}, {})
         self._asked: list[_Proposal] = []
-        """Since the last change."""
+        """Proposals since the last change."""
 
     def draw(self, generator: random.Random) -> Iterable[Candidate]:
         """Drawn from the trials known so far, not from `generator`: a resumed search has to draw the same again."""

@@ -88,7 +88,7 @@ class GaussianProcessPrediction(Prediction):
     begun: np.ndarray
     """Points [K, D] of the predicted and the running trials at full length; the best predicted first."""
     rows: Mapping[str, int]
-    """Of `begun`, by trial."""
+    """Row of `begun`, by trial."""
 
     def improvement(self, trials: Sequence[str]) -> np.ndarray:
         points = self.begun[[self.rows[trial] for trial in trials]]
@@ -127,9 +127,9 @@ class GaussianProcessPredictor(Predictor):
     encoding: Encoding = field(default_factory=Encoding)
     _candidates: list[Candidate] = field(default_factory=list)
     _rows: dict[str, int] = field(default_factory=dict)
-    """Of `_points`, by trial."""
+    """Row of `_points`, by trial."""
     _points: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    """Of all trials [N, D - 1], without the epoch."""
+    """Points of all trials [N, D - 1], without the epoch."""
     _theta: np.ndarray | None = None
     _num_fitted: int = 0
 

@@ -24,10 +24,10 @@ from scipy.special import ndtr
 FIT_STEPS = 15
 JITTER = 1e-8
 _SCALE_MEAN, _SCALE_DEVIATION = -1.7, 1.0
-"""Of the natural logarithm of a length scale, in one dimension."""
+"""Prior of the natural logarithm of a length scale, in one dimension."""
 _AMPLITUDE_DEVIATION = 1.0
 _NOISE_MEAN, _NOISE_DEVIATION = -5.0, 1.5
-"""Of the natural logarithm of the noise variance, for values with variance 1."""
+"""Prior of the natural logarithm of the noise variance, for values with variance 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class TpeSampler(Sampler):
         self._open[trial], self._values[trial] = candidate, {}
 
     def report(self, trial: str, *, epoch: int, value: float) -> None:
-        """Of a repeated epoch the last value counts."""
+        """Records a value; a repeated epoch replaces it."""
         self._values[trial][epoch] = value
 
     def pause(self, trial: str) -> None:
@@ -148,7 +148,7 @@ def known_warnings_ignored() -> Iterator[None]:
 
 
 def optuna_distributions(candidate: Candidate) -> dict[str, BaseDistribution]:
-    """By the names of its answers."""
+    """Returns Optuna's distributions by parameter."""
     with known_warnings_ignored():
         return {name: _optuna_distribution(one) for name, one in candidate.distributions.items()}
 

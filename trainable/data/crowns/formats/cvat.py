@@ -25,7 +25,7 @@ _SIDES = ("xtl", "ytl", "xbr", "ybr")
 
 
 def read_cvat(root: Element) -> AnnotationFile:
-    """Of `<annotations>`; an image without shapes has no crown.
+    """Reads `<annotations>`; an image without shapes has no crown.
 
     Of a video, whose shapes stand in tracks, frame 7 is the picture `frame_000007`, as it is exported.
     """

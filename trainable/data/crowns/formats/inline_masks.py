@@ -25,7 +25,7 @@ def inflate(zipped: bytes) -> bytes:
 
 
 def open_png(content: bytes) -> Image.Image:
-    """Raises one of DECODER_ERRORS: it is no picture, or larger than any that is read."""
+    """Raises one of DECODER_ERRORS if the file is no picture, or larger than any that is read."""
     image = Image.open(io.BytesIO(content))
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width}x{image.height} pixels")

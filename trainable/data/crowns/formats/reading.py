@@ -55,7 +55,7 @@ class AnnotationFile:
     num_crowns: int = 0
     """Those left out too."""
     predicted: list[str] = field(default_factory=list)
-    """What says that a network made these crowns."""
+    """Evidence that a network made these crowns."""
     notes: list[str] = field(default_factory=list)
     """How the file was read, where that is not the only way."""
 
