@@ -6,6 +6,7 @@ matters.
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from uuid import uuid4
 
 from trainable.remote.remote_folder import RemoteFolder
 from trainable.reporting.waiting import Waiting
-from tuner.records.lock import owner_facts, owner_in_words, process_space
+from tuner.records.lock import owner_facts, owner_in_words, process_birth, process_space
 
 LEASE = ".lease"
 RENEWED_SECONDS = 15.0
@@ -47,7 +48,12 @@ class Lease:
     ) -> None:
         self.store = store
         self._pause, self._clock = pause, clock
-        self._facts = {"id": uuid4().hex, **owner_facts(), "space": process_space()}
+        self._facts = {
+            "id": uuid4().hex,
+            **owner_facts(),
+            "space": process_space(),
+            "birth": process_birth(os.getpid()),
+        }
         self._id, self._written, self._num_written = self._facts["id"], 0.0, 0
         self._opened: RemoteFolder | None = None
         self.is_held = False
@@ -93,10 +99,10 @@ class Lease:
         self.is_held = False
 
     def _is_gone(self, found: Mapping[str, Any]) -> bool:
-        is_of_here = found.get("host") == platform.node() and found.get("space") == process_space()
-        # After a restart of the machine, another process may have its number.
-        if is_of_here and not Path(f"/proc/{found.get('process')}").exists():
-            return True
+        if found.get("host") == platform.node() and found.get("space") == process_space() is not None:
+            birth = process_birth(found.get("process"))
+            # Another process may have its number by now; leases of older versions say only the number.
+            return birth is None or birth != found.get("birth", birth)
         with Waiting(f"{self.store} was in use by {owner_in_words(found)}: looking whether it still is"):
             for _ in range(int(WATCHED_SECONDS / LOOK_SECONDS)):
                 self._pause(LOOK_SECONDS)

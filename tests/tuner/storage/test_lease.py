@@ -112,14 +112,24 @@ def test_one_of_a_process_that_ended_here_is_taken_over_at_once(machine):
     assert machine.pauses == [SETTLING_SECONDS]
 
 
-def test_one_of_a_number_that_another_process_here_has_since_is_taken_over_unless_it_is_renewed(machine):
-    here = {"host": platform.node(), "space": str(Path("/proc/self/ns/pid").readlink()), "process": os.getpid()}
-    machine.found(**here)
-    machine.meanwhile = lambda: machine.found(**here, written=1 + len(machine.pauses) // 5)
+def test_one_of_a_process_that_runs_here_is_refused_at_once(machine):
+    assert Lease(machine.lease.store, pause=lambda seconds: None).take() is None
     with pytest.raises(ValueError, match="is in use by"):
         machine.lease.take()
-    machine.meanwhile = lambda: None
+    assert machine.pauses == []
+
+
+def test_one_of_a_number_that_another_process_here_has_since_is_taken_over_at_once(machine):
+    here = {"host": platform.node(), "space": str(Path("/proc/self/ns/pid").readlink()), "process": os.getpid()}
+    machine.found(**here, birth="an-earlier-boot 1234")
     assert machine.lease.take()
+    assert machine.pauses == [SETTLING_SECONDS]
+
+
+def test_one_of_an_older_version_that_says_only_the_number_is_refused_while_that_process_runs(machine):
+    machine.found(host=platform.node(), space=str(Path("/proc/self/ns/pid").readlink()), process=os.getpid())
+    with pytest.raises(ValueError, match="is in use by"):
+        machine.lease.take()
 
 
 def test_of_two_that_take_it_at_once_the_later_one_has_it(machine):
