@@ -14,6 +14,7 @@ Cost: a checkpoint for each waiting trial. Off: `--scheduler none`; trials that 
 import heapq
 import math
 from collections.abc import Iterable, Iterator
+from statistics import median
 
 from tuner.policy.outcomes import Outcome
 
@@ -52,6 +53,20 @@ class PromotionRungs:
             waiting = [trial for trial in here if trial in self.paused]
             found.update(*(heapq.nlargest(count, some, key=values.__getitem__) for some in (here, waiting)))
         return found
+
+    def expected(self) -> dict[str, float]:
+        """The last value at a rung of each trial, less what trials lose from there to their full length."""
+        expected: dict[str, float] = {}
+        for epoch, values in self.values.items():
+            loss = self._loss_from(epoch)
+            expected.update({trial: value - loss for trial, value in values.items()})
+        return expected
+
+    def _loss_from(self, epoch: int) -> float:
+        """The median of those that came to their full length; 0 where they became no worse, or none came there."""
+        before, full = self.values[epoch], self.values[self.epochs[-1]]
+        losses = [before[trial] - full[trial] for trial in before.keys() & full.keys() if full[trial] > -math.inf]
+        return max(0.0, median(losses)) if losses else 0.0
 
     def start(self, trial: str) -> None:
         self.running[trial] = self.epochs[0]

@@ -146,3 +146,14 @@ def test_leading_are_the_best_that_came_no_further_and_the_best_that_wait():
     # At epoch 1 stand b, c, d and e, of which d and e wait; at epoch 3 a and f.
     assert rungs.leading(1) == {"b", "d", "a"}
     assert rungs.leading(2) == {"b", "c", "d", "e", "a", "f"}
+
+
+def test_what_is_expected_of_a_trial_is_its_last_value_less_the_median_loss_of_those_that_came_to_full_length():
+    rungs = promotion_rungs()
+    for trial, value in (("a", 0.9), ("b", 0.8), ("c", 0.7), ("waits", 0.6)):
+        arrive(rungs, trial, value)
+    assert rungs.expected()["waits"] == 0.6
+    for trial, value in (("a", 0.8), ("b", 0.6), ("c", -5.0)):
+        rungs.promote(trial, to_epoch=rungs.epochs[-1])
+        rungs.report(trial, epoch=rungs.epochs[-1], value=value)
+    assert rungs.expected() == pytest.approx({"a": 0.8, "b": 0.6, "c": -5.0, "waits": 0.6 - 0.2})

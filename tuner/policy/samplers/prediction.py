@@ -197,14 +197,16 @@ class GaussianProcessPredictor(Predictor):
 
 
 class LastValues(Predictor):
-    """Predicts that each trial keeps its last value, as in plain successive halving; no model."""
+    """Predicts that each trial keeps its last value, as in plain successive halving, or loses as much as those did that
+    came to their full length. No model.
+    """
 
     def add(self, trial: str, candidate: Candidate) -> None:
         """Nothing of a configuration is used."""
 
     def predict(self, rungs: PromotionRungs, contenders: Sequence[str]) -> "LastPrediction":
-        last = {trial: value for epoch in rungs.epochs for trial, value in rungs.values[epoch].items()}
-        return LastPrediction(predicted={trial: last[trial] for trial in contenders})
+        expected = rungs.expected()
+        return LastPrediction(predicted={trial: expected[trial] for trial in contenders})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ What: from the top rung down, where the quota allows it, the waiting trial with 
 length is promoted; otherwise the new configuration with the largest expected improvement over all trials starts. Both
 use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is
 left, the default, which all trials are compared with, is trained to full length, and so are the finalists: the trial
-that is predicted best and the one with the best last value, until these have come there.
+that is predicted best and the one with the best last value, less what others lose later, until these have come there.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
@@ -120,14 +120,17 @@ class PromotingPolicy(Policy):
     def finalists(self) -> tuple[str, ...]:
         """The trials that get their full length at the end; none before the first value.
 
-        The best predicted, which may be the default, and of the others the one with the best last value. With noise or
-        many workers the prediction alone misses better trials (results/LOG.md, 2026-11-30).
+        The best predicted, which may be the default, and of the others the one with the best last value, less what
+        trials lose from there to their full length. With noise or many workers the prediction alone misses better
+        trials (results/LOG.md, 2026-11-30).
         """
-        predicted = self.forecast.predicted()
-        others = self.forecast.contenders - self._past - {self._proposals.default_trial}
+        predicted, expected = self.forecast.predicted(), self.rungs.expected()
+        # A trial that was stopped, for want of disk space or as a search ended, can't come there.
+        alive = self.rungs.running.keys() | self.paused.keys() | self.rungs.values[self._config.max_epochs].keys()
+        able = (self.forecast.contenders & alive) - self._past
         found = (
-            _best(predicted.keys() - self._past, predicted),
-            _best(self._last_values.keys() & others, self._last_values),
+            _best(predicted.keys() & able, predicted),
+            _best(expected.keys() & able - {self._proposals.default_trial}, expected),
         )
         return tuple(trial for trial in dict.fromkeys(found) if trial is not None)
 

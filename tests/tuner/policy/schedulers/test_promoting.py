@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -117,8 +118,9 @@ def test_the_best_predicted_and_the_best_measured_beside_the_default_get_their_f
     default = SOURCE.of({"x": 0.0, "kind": "a"})
     policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), first=[default], predictor=Contrary())
     assert policy.finalists() == ()
-    begun(policy, ("default", 0.0, 0.9), ("good", 0.5, 0.8), ("fair", 0.3, 0.6), ("poor", 0.9, 0.1))
+    begun(policy, ("default", 0.0, 0.9), ("good", 0.5, 0.8), ("fair", 0.3, 0.7), ("poor", 0.9, 0.1))
     assert policy.finalists() == ("poor", "good")
+    at_full_length(policy, "default", 0.95)
     at_full_length(policy, "good", 0.5)
     assert policy.finalists() == ("poor", "fair")
     at_full_length(policy, "fair", 0.7)
@@ -134,10 +136,9 @@ def test_a_default_that_is_predicted_best_is_no_reason_to_train_no_other():
 
 def test_the_last_value_makes_a_finalist_not_one_of_before_that_was_luckier():
     policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), predictor=Contrary())
-    begun(policy, ("lucky", 0.1, 0.2), ("steady", 0.9, 0.5), ("poor", 0.5, 0.1))
-    policy.promote(Promote("lucky"))
-    policy.report("lucky", epoch=2, value=0.9)
+    begun(policy, ("lucky", 0.1, 0.6), ("steady", 0.9, 0.5), ("poor", 0.5, 0.1))
     assert policy.finalists()[-1] == "lucky"
+    policy.promote(Promote("lucky"))
     policy.report("lucky", epoch=3, value=0.4)
     assert policy.finalists()[-1] == "steady"
 
@@ -173,7 +174,7 @@ def test_a_search_ends_with_its_finalists_at_full_length_and_nothing_running(slo
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_trial_is_left_waiting_with_a_better_value_than_those_at_full_length(seed):
+def test_no_trial_is_left_waiting_that_would_be_best_if_it_lost_as_much_as_the_others(seed):
     luck = random.Random(seed)
     drawn = {}
 
@@ -181,10 +182,27 @@ def test_no_trial_is_left_waiting_with_a_better_value_than_those_at_full_length(
         return drawn.setdefault((*params.values(), epoch), quality(params, epoch) + luck.gauss(0.0, 0.3))
 
     search = played(make(slots=2, seed=seed), slots=2, value=noisy)
-    ends = {trial.epoch: -math.inf for trial in search.trials}
+    full = [trial.candidate.params for trial in search.trials if trial.epoch == LONGEST]
+    best = max(noisy(params, LONGEST) for params in full)
     for trial in search.trials:
-        ends[trial.epoch] = max(ends[trial.epoch], noisy(trial.candidate.params, trial.epoch))
-    assert max(ends, key=ends.get) == LONGEST
+        lost = median(noisy(params, trial.epoch) - noisy(params, LONGEST) for params in full)
+        assert noisy(trial.candidate.params, trial.epoch) - max(0.0, lost) <= best
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_values_that_fall_with_the_epochs_are_no_reason_to_train_all_trials(slots):
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=30, slots=slots), predictor=LastValues())
+    search = played(policy, slots=slots, value=lambda params, epoch: 0.1 * params["x"] - 0.05 * epoch)
+    assert list(search.epochs.values()).count(LONGEST) <= 4
+
+
+def test_a_trial_that_was_stopped_takes_no_other_ones_place_among_the_finalists():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=4), first=[default], predictor=Contrary())
+    begun(policy, ("default", 0.0, 0.5), ("good", 0.5, 0.8), ("fair", 0.3, 0.6), ("poor", 0.9, 0.2), ("last", 0.8, 0.1))
+    for trial in ("good", "last"):
+        policy.end(trial, Outcome.STOPPED_AT_RUNG)
+    assert policy.finalists() == ("poor", "fair")
 
 
 def test_predictions_lead_towards_the_best_configuration():
