@@ -37,10 +37,15 @@ def parse_duration(text: str) -> float:
 def is_time_to_close(search: SearchRecord, elapsed: float) -> bool:
     """Whether the rest of the stated time is needed for what must still be trained."""
     duration, default = search.settings.duration_seconds, search.default_trial
-    if duration is None or default is None or not default.results:
+    if duration is None or default is None or not _is_measured(search, default):
         return False
     confirmation = min(confirmation_seconds(search), MOST_CONFIRMATION * duration)
     return elapsed + _seconds_to_end(search, default) + confirmation > (1 - RESERVE) * duration
+
+
+def _is_measured(search: SearchRecord, default: TrialRecord) -> bool:
+    """Whether there are epochs to estimate from: the default's own, or any if it failed before its first."""
+    return bool(default.results) or (default.outcome is not None and any(trial.results for trial in search.trials))
 
 
 class ConfirmationSize(NamedTuple):

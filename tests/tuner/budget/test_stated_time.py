@@ -64,6 +64,17 @@ def test_a_default_that_waits_and_what_runs_are_waited_for(tmp_path):
     assert is_time_to_close(search, 190 - needed + 3)
 
 
+def test_a_search_whose_default_failed_in_its_first_epoch_closes_in_time_by_the_epochs_of_the_others(tmp_path):
+    curves, endings = ([], FULL, FULL), {0: Outcome.DIVERGED, 1: Outcome.COMPLETED, 2: Outcome.COMPLETED}
+    options = {"num_trials": 20, "duration_seconds": 200, "scheduler": "asha", "confirm": 0}
+    search = recorded(tmp_path / "one", curves=curves, endings=endings, **options)
+    # A new trial has 2 epochs of 2 seconds to its rung.
+    assert not is_time_to_close(search, 190 - 4 - 1)
+    assert is_time_to_close(search, 190 - 4 + 1)
+    unmeasured = recorded(tmp_path / "two", curves=([],), endings={0: Outcome.DIVERGED}, **options)
+    assert not is_time_to_close(unmeasured, 190)
+
+
 def test_a_trial_that_waits_with_the_best_last_value_is_waited_for_and_finalists_share_the_slots(tmp_path):
     # A new trial has 2 epochs to its rung; the best waits 2 epochs before its full length.
     best_waits = search_of(tmp_path / "one", duration=200, curves=(FULL, FULL, [0.5, 0.6]), scheduler="asha", confirm=0)
