@@ -68,7 +68,7 @@ def open_leaves(data: LeafData, cache_dir: Path | None, on_progress: Progress | 
 
 
 def labelled_part(images: LabelledImages, labels_per_class: int | None = None) -> LabelledImages:
-    """Returns the images with a label, or copies the first few of each class."""
+    """Returns the images with a label, at most the first few of each class; copies them unless these are all."""
     rows = np.flatnonzero(images.labels != MISSING)
     if labels_per_class is not None:
         labels, classes = images.labels[rows], range(len(images.class_names))

@@ -63,7 +63,7 @@ def named_splits(
 
 
 def _naming(places: Sequence[Path], split: str | None) -> Path:
-    """Returns the column that names the split."""
+    """Returns the first of these paths that names the split; an empty path if none does."""
     return next((place for place in places if split_of(place) == split), Path())
 
 

@@ -46,7 +46,7 @@ class LayerVerdict:
     """Enough was routed to prove that an expert which is never chosen is dead. If not, finding none proves nothing."""
     num_assignments: int
     load_imbalance_cv: float
-    """Coefficient of variation of the assignments of an expert, from 0 to that of `largest_cv`."""
+    """Coefficient of variation of the assignments over the experts, from 0 to `largest_cv`."""
     effective_experts: float
     """exp(entropy of the usage) / N, 0 to 1."""
     confidence: float
