@@ -55,15 +55,18 @@ class PromotionRungs:
         return found
 
     def expected(self) -> dict[str, float]:
-        """The last value at a rung of each trial, less what trials lose from there to their full length."""
+        """Returns the last value of each trial, less what trials lose from that rung to their full length."""
         expected: dict[str, float] = {}
         for epoch, values in self.values.items():
             loss = self._loss_from(epoch)
             expected.update({trial: value - loss for trial, value in values.items()})
+        for trial, (epoch, value) in self.between.items():
+            passed = max((rung for rung in self.epochs if rung <= epoch), default=self.epochs[0])
+            expected[trial] = value - self._loss_from(passed)
         return expected
 
     def _loss_from(self, epoch: int) -> float:
-        """The median of those that came to their full length; 0 where they became no worse, or none came there."""
+        """Returns the median loss of the trials with full length; 0 if they became no worse, or there are none."""
         before, full = self.values[epoch], self.values[self.epochs[-1]]
         losses = [before[trial] - full[trial] for trial in before.keys() & full.keys() if full[trial] > -math.inf]
         return max(0.0, median(losses)) if losses else 0.0

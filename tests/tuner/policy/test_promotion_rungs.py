@@ -157,3 +157,16 @@ def test_what_is_expected_of_a_trial_is_its_last_value_less_the_median_loss_of_t
         rungs.promote(trial, to_epoch=rungs.epochs[-1])
         rungs.report(trial, epoch=rungs.epochs[-1], value=value)
     assert rungs.expected() == pytest.approx({"a": 0.8, "b": 0.6, "c": -5.0, "waits": 0.6 - 0.2})
+
+
+def test_of_a_running_trial_its_latest_value_is_expected_less_the_loss_from_the_rung_that_it_has_passed():
+    rungs = PromotionRungs((1, 3), max_epochs=9, reduction_factor=3)
+    for trial, value in (("full", 0.9), ("runs", 0.5)):
+        rungs.start(trial)
+        rungs.report(trial, epoch=1, value=value)
+    rungs.promote("runs")
+    rungs.report("runs", epoch=2, value=0.7)
+    assert rungs.expected()["runs"] == 0.7
+    rungs.promote("full", to_epoch=9)
+    rungs.report("full", epoch=9, value=0.6)
+    assert rungs.expected()["runs"] == pytest.approx(0.7 - (0.9 - 0.6))
