@@ -125,7 +125,7 @@ def resume_search(
 
 
 def _resources_here(settings: RecordedSettings) -> TrialResources:
-    """Resources of a continued search on the running Ray; a change is told."""
+    """Returns the resources of a continued search on the running Ray, and logs a change."""
     resources = resources_here(settings.resources, node_resources())
     if resources.follows_cluster:
         resources = replace(resources, concurrent=min(resources.concurrent, settings.num_trials))

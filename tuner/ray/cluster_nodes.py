@@ -73,8 +73,8 @@ class ClusterNodes:
 
     @property
     def unfit(self) -> list[str]:
-        """Ids of the nodes that are not known to be able to train; none where that is all of them: what is kept from
-        them now would wait for ever, also when one turns out to be able."""
+        """Ids of the nodes that are not known to be able to train. None if that is all of them: a trial that avoids
+        them would wait for ever, even after one turns out to be able."""
         return sorted(self._names.keys() - self._fit.keys()) if self._fit else []
 
     def wait(self) -> None:

@@ -29,8 +29,8 @@ def replacing_for_good(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Has the disk keep what was written to a file, or renamed in a folder: the operating system would wait half a
-    minute, and a power cut takes back what it has not written.
+    """Waits until the disk holds what was written to a file, or renamed in a folder. The operating system would write
+    it within half a minute, and a power cut costs what it has not written yet.
 
     Raises:
         OSError: the disk has lost it.

@@ -1,8 +1,7 @@
 """Writes the records of a search: each event is one complete line, written before the search continues.
 
-A power cut takes back at most what followed the last end of a trial: an end, but for one at a rung, waits for the disk,
-2 ms and what the trial's checkpoint takes (20 ms of 10 MB, 130 ms of 100 MB). An epoch does not wait: its line is there
-after a kill.
+A power cut costs at most what followed the last end of a trial: every end except a stop at a rung waits for the disk,
+2 ms plus the trial's checkpoint (20 ms for 10 MB, 130 ms for 100 MB). An epoch does not wait; its line survives a kill.
 """
 
 import json

@@ -52,8 +52,8 @@ class TrialResources:
     ranks_per_trial: AtLeastOne = 1
     """Data-parallel processes per trial."""
     follows_cluster: bool = False
-    """The user gave no number of trials at a time: it follows the nodes that join and leave, and a machine that the
-    search is continued on."""
+    """Whether the number of trials at a time follows the nodes that join and leave, and the machine that the search is
+    continued on, because the user gave none."""
     mps: bool = False
     """Trials train on the machine's Apple GPU, which Ray does not count."""
 
