@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuner.records.lock import process_space
+from tuner.records.lock import process_birth, process_space
 
 MAX_PARENT_CHARACTERS = 22
 """Ray's socket paths add up to 79 characters, and may have at most 107."""
 START_MB, FULL_MB = 50, 5
 """Free space that Ray gets at the start, mostly for its logs: a short search takes 2 MB; and below which it is full."""
 OWNER = "search-process"
-"""File in such a folder: the process namespace and the process id of the search that created it."""
+"""File in such a folder: namespace, id and birth of the process of the search that created it, one to a line."""
 
 
 def temporary_ray_folder() -> Path:
@@ -36,7 +36,8 @@ def temporary_ray_folder() -> Path:
                 f"{parent} has {free_mb:.0f} MB left, and Ray needs {START_MB} MB there. Make room, or {_ANOTHER}."
             )
         folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
-        (folder / OWNER).write_text(f"{_process_space()} {os.getpid()}", encoding="utf-8")
+        process = os.getpid()
+        (folder / OWNER).write_text(f"{_process_space()}\n{process}\n{process_birth(process)}", encoding="utf-8")
     except OSError as error:
         raise ValueError(f"Ray can't write to {parent}: {error.strerror}. Make it writable, or {_ANOTHER}.") from error
     return folder
@@ -76,9 +77,10 @@ def remove_abandoned(parent: Path) -> None:
     for mark in parent.glob(f"ray-*/{OWNER}"):
         # Another search may be removing it just now, and folders of other users can't be read.
         with contextlib.suppress(FileNotFoundError, PermissionError):
-            where, _, process = mark.read_text(encoding="utf-8").rpartition(" ")
+            where, process, birth = (mark.read_text(encoding="utf-8").splitlines() + 3 * [""])[:3]
             is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
-            if is_ours and process.isdecimal() and not Path(f"/proc/{process}").exists():
+            # Another process may have its number by now.
+            if is_ours and birth and process_birth(process) != birth:
                 remove_ray_folder(mark.parent)
 
 

@@ -139,7 +139,7 @@ def assert_nothing_is_lost(search: Search, ended: dict) -> None:
 def assert_nothing_is_left_behind(search: Search) -> None:
     for command in search.commands:
         assert psutil.wait_procs(command.all_processes, timeout=60)[1] == []
-    owners = {path.read_text().split()[-1] for path in search.ray_marks(OWNER)}
+    owners = {path.read_text().splitlines()[1] for path in search.ray_marks(OWNER)}
     assert not owners & {str(command.pid) for command in search.commands}, tempfile.gettempdir()
 
 

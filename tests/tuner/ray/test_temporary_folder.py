@@ -41,9 +41,9 @@ def dead():
 
 
 def rewrite(folder, **changes):
-    host, namespace, process = (folder / OWNER).read_text().split(" ")
-    facts = {"host": host, "namespace": namespace, "process": process} | changes
-    (folder / OWNER).write_text(f"{facts['host']} {facts['namespace']} {facts['process']}")
+    space, process, birth = (folder / OWNER).read_text().splitlines()
+    facts = {"space": space, "process": process, "birth": birth} | changes
+    (folder / OWNER).write_text("\n".join(map(str, facts.values())))
 
 
 def test_what_a_killed_search_left_is_removed_by_the_next(parent, dead):
@@ -54,12 +54,28 @@ def test_what_a_killed_search_left_is_removed_by_the_next(parent, dead):
     assert sorted(parent.iterdir()) == [following]
 
 
-@pytest.mark.parametrize("changes", [{}, {"host": "elsewhere"}, {"namespace": "pid:[1]"}, {"process": "text"}])
+@pytest.mark.parametrize("changes", [{}, {"space": "elsewhere pid:[1]"}])
 def test_a_folder_of_a_living_search_or_of_another_machine_or_container_stays(parent, dead, changes):
     folder = temporary_ray_folder()
     rewrite(folder, **({"process": dead} | changes if changes else {"process": os.getpid()}))
     remove_abandoned(parent)
     assert (folder / OWNER).exists()
+
+
+def test_a_folder_whose_process_is_gone_is_removed_though_another_process_has_its_number(parent):
+    folder = temporary_ray_folder()
+    rewrite(folder, process=os.getpid(), birth="an-earlier-boot 1234")
+    remove_abandoned(parent)
+    assert not folder.exists()
+
+
+def test_a_mark_cut_short_by_a_kill_keeps_its_folder(parent):
+    folder = temporary_ray_folder()
+    lines = (folder / OWNER).read_text().splitlines()
+    for complete in range(3):
+        (folder / OWNER).write_text("\n".join(lines[:complete]))
+        remove_abandoned(parent)
+        assert folder.exists()
 
 
 def test_nothing_is_left_where_something_is_written_while_it_is_removed(parent, monkeypatch):

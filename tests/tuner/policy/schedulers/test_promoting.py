@@ -190,10 +190,41 @@ def test_no_trial_is_left_waiting_that_would_be_best_if_it_lost_as_much_as_the_o
 
 
 @pytest.mark.parametrize("slots", [1, 4])
-def test_values_that_fall_with_the_epochs_are_no_reason_to_train_all_trials(slots):
-    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=30, slots=slots), predictor=LastValues())
+@pytest.mark.parametrize(("predictor", "trained"), [(LastValues(), 4), (None, 3 + 1 + 4)])
+def test_values_that_fall_with_the_epochs_are_no_reason_to_train_all_trials(predictor, trained, slots):
+    """A ninth by promotions, the default and four finalists at most."""
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=30, slots=slots), predictor=predictor)
     search = played(policy, slots=slots, value=lambda params, epoch: 0.1 * params["x"] - 0.05 * epoch)
-    assert list(search.epochs.values()).count(LONGEST) <= 4
+    assert list(search.epochs.values()).count(LONGEST) <= trained
+
+
+class Hopeful(LastValues):
+    """Predicts that each trial becomes better than all that have come to their full length."""
+
+    def predict(self, rungs, contenders):
+        done = rungs.values[LONGEST]
+        measured = super().predict(rungs, contenders).predicted
+        return LastPrediction(predicted={trial: value + (trial not in done) for trial, value in measured.items()})
+
+
+def test_four_trials_at_most_are_finalists_until_more_trials_begin():
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=9), first=[default], predictor=Hopeful())
+    begun(policy, ("default", 0.0, 0.9), *((f"t{number}", number / 10, 0.5) for number in range(1, 8)))
+    policy.close()
+
+    def trained_to_full_length():
+        count = 0
+        while isinstance(work := policy.next_work(), Promote):
+            policy.promote(work)
+            policy.report(work.trial, epoch=LONGEST, value=0.5)
+            policy.end(work.trial, Outcome.COMPLETED)
+            count += 1
+        return count
+
+    assert trained_to_full_length() == 1 + 4
+    begun(policy, ("late", 0.95, 0.3))
+    assert trained_to_full_length() == 4
 
 
 def test_a_trial_that_was_stopped_takes_no_other_ones_place_among_the_finalists():
