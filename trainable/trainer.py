@@ -206,6 +206,8 @@ class Trainer(Resumable):
                 detector, epoch=self.current_epoch, step=self.global_step, verdict=verdict
             ):
                 logger.info("%s", event)
+            if used.averaging is not None:
+                used.averaging.restart_rows(used.collapse_response.rewritten)
             metrics["collapse_acts"] = len(used.collapse_response.events)
         return metrics
 

@@ -523,6 +523,44 @@ def test_a_response_to_collapse_is_logged_and_counted(caplog):
     assert "experts collapsed, epoch 1: rebalance (factor 2)" in caplog.text
 
 
+class RoutedScales:
+    """The scales of a RoutedNet as an expert layer."""
+
+    router_noise = 0.0
+
+    def __init__(self, net):
+        self.scales = net.scales
+
+    @torch.no_grad()
+    def reinitialise_expert(self, dead, busiest, generator):
+        self.scales[dead] = self.scales[busiest] + torch.rand((), generator=generator)
+        return [(self.scales, dead)]
+
+
+def test_the_average_of_a_reinitialised_expert_begins_anew_and_that_of_the_others_goes_on():
+    trainer = trainer_of(
+        lambda: RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True
+    )
+    trainer.averaging = WeightAverage(trainer.model, decay=0.99)
+    trainer.collapse_response = CollapseResponse(
+        "reinitialise",
+        balancer=trainer.load_balancer,
+        layers=[RoutedScales(trainer.model)],
+        optimizer=trainer.optimizer,
+        generator=torch.Generator(),
+        config=ResponseConfig(patience_checks=1, cooldown_checks=0, max_balance_factor=1.0, max_reinitialisations=1),
+    )
+    for epoch in range(3):
+        trainer.train_epoch(batches(sizes=(32,) * 10), epoch)
+    last = trainer.collapse_response.events[-1]
+    assert last.action == "reinitialise"
+    own = trainer.model.scales.detach().clone()
+    with trainer.averaging.applied():
+        equal = (trainer.model.scales == own).tolist()
+    assert equal[last.expert]
+    assert not equal[0]
+
+
 def test_an_epoch_judges_the_experts_once_for_metrics_verdict_and_response(monkeypatch):
     trainer = trainer_of(
         lambda: RoutedNet(bias=9.0), num_experts=4, enable_load_balancing=True, enable_collapse_detection=True

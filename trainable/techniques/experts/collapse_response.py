@@ -7,7 +7,7 @@ and gives none:
 1. rebalance: the load balancer's coefficients are doubled, up to a cap, and stay so.
 2. noise: the collapsed layers' routers get noise on their logits, which fades again from check to check.
 3. reinitialise: each dead expert becomes a noisy twin of the busiest one, router row included, and the optimizer's
-   moments of the rewritten rows are zeroed; a cap holds for the whole run.
+   moments of the rewritten rows are zeroed, their average is the new weights; a cap holds for the whole run.
 
 A step that can do no more gives way to the next one, after the last to the first. Evidence from before an act is
 dropped. All ranks act alike if their generators were seeded alike.
@@ -145,6 +145,8 @@ class CollapseResponse:
         if len(self._ladder) > 1 and not layers:
             raise ValueError(f"response {response!r} changes expert layers, but the model has none that it can change.")
         self.events: list[CollapseEvent] = []
+        self.rewritten: Rows = []
+        """The rows that the last step reinitialised; what follows the weights, as an average does, restarts there."""
         self._config = config or ResponseConfig()
         self._balancer = balancer
         self._layers = layers
@@ -162,6 +164,7 @@ class CollapseResponse:
         Args:
             verdict: what the detector's `check` has just said; None checks now.
         """
+        self.rewritten = []
         for index, noise in enumerate(self._added_noise):
             faded = noise * self._config.response_noise_decay
             if noise:
@@ -239,6 +242,7 @@ class CollapseResponse:
                     continue
                 rows = self._layers[index].reinitialise_expert(dead, busiest, self._generator)
                 zero_moments(self._optimizer, rows)
+                self.rewritten += rows
                 self._reinitialised += 1
                 yield {"layer": index, "expert": dead, "numbers": {"usage": layer.usage[dead], "twin_of": busiest}}
 

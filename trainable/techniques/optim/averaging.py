@@ -9,7 +9,7 @@ in Deep Learning, 2024, https://arxiv.org/abs/2411.18704, and TensorFlow's Expon
 Cost: one copy of the weights and one fused pass over them per update. Off: `averaging=None`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +64,18 @@ class WeightAverage(SavedState):
         """Resets the average to the model's current weights, as before the first update."""
         self._require(is_applied=False)
         self.num_updates, self._average = 0, copied(self._model.state_dict())
+
+    @torch.no_grad()
+    def restart_rows(self, rows: Iterable[tuple[nn.Parameter, int]]) -> None:
+        """Resets the average of rows that were rewritten in place, such as a reinitialised expert's.
+
+        Args:
+            rows: (parameter of the model, index along its first axis).
+        """
+        self._require(is_applied=False)
+        names = {parameter: name for name, parameter in self._model.named_parameters()}
+        for parameter, index in rows:
+            self._average[names[parameter]][index] = parameter[index]
 
     @torch.no_grad()
     def update(self) -> None:
