@@ -96,7 +96,9 @@ def _seconds_of_finalists(search: SearchRecord, default: TrialRecord) -> list[fl
     """What each still needs: two from the first rung on; where one beside the default has its full length, only the
     trial with the best last value."""
     settings = search.settings
-    others = [trial for trial in search.trials if trial is not default and trial.may_win and trial.results]
+    # A trial that was stopped does not come there.
+    able = (trial for trial in search.trials if trial.outcome is None or trial.keeps_last_value)
+    others = [trial for trial in able if trial is not default and trial.results]
     if any(trial.last_epoch >= settings.max_epochs for trial in others):
         best = max(others, key=lambda trial: settings.sign * trial.last_result.objective)
         return [] if best.outcome is not None else [_seconds_to_pause(search, best, ())]

@@ -80,6 +80,12 @@ def test_a_trial_that_waits_with_the_best_last_value_is_waited_for_and_finalists
     best_waits = search_of(tmp_path / "one", duration=200, curves=(FULL, FULL, [0.5, 0.6]), scheduler="asha", confirm=0)
     assert not is_time_to_close(best_waits, 190 - 2 * 2 - 2 * 2 - 1)
     assert is_time_to_close(best_waits, 190 - 2 * 2 - 2 * 2 + 1)
+    # Also where one that was stopped was better.
+    curves = (FULL, FULL, [0.5, 0.6], [0.7, 0.8])
+    endings = {0: Outcome.COMPLETED, 1: Outcome.COMPLETED, 3: Outcome.STOPPED_AT_RUNG}
+    options = {"num_trials": 20, "duration_seconds": 200, "scheduler": "asha", "confirm": 0}
+    better_stopped = recorded(tmp_path / "three", curves=curves, endings=endings, **options)
+    assert is_time_to_close(better_stopped, 190 - 2 * 2 - 2 * 2 + 1)
     # The default and two finalists at the same time.
     curves = ([0.1, 0.2], [0.1, 0.2], [0.1, 0.2])
     parallel = search_of(tmp_path / "two", duration=200, curves=curves, scheduler="asha", confirm=0, lanes=3)
