@@ -37,6 +37,7 @@ def test_what_is_frozen_is_not_looked_through_again_and_what_comes_later_is():
     assert any(one is later for one in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_a_process_that_froze_a_library_which_counts_leaks_ends_silently():
     code = "from trainable.console.process import freeze_imports\nimport torchvision\nfreeze_imports()"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

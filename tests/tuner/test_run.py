@@ -274,6 +274,7 @@ def test_the_settings_file_says_what_was_asked_for_and_what_was_picked(diverged)
     assert settings["version"]
 
 
+@pytest.mark.slow
 def test_a_search_after_one_in_a_thread_trains_as_if_alone_and_neither_leaves_anything_behind(
     settings, diverged, state_before
 ):

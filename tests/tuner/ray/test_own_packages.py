@@ -1,12 +1,14 @@
 """A working folder with files of the names of packages, in a cluster of its own."""
 
 import optuna
+import pytest
 import ray
 
 import tuner
 from tuner.ray.cluster import ray_running
 
 
+@pytest.mark.slow
 def test_a_users_file_with_the_name_of_a_package_is_not_imported_by_rays_processes(tmp_path, monkeypatch):
     """tuner.ray.compat.job_with_own_packages_first; a module of the user's that has another name still is."""
     for name in ("tuner", "optuna", "of_the_user"):

@@ -60,6 +60,7 @@ def test_ray_starts_without_a_home_folder_in_one_that_other_users_cannot_open(tm
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_trials_get_the_cpus_that_were_asked_for_whatever_ray_address_says(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with ray_running(None, num_cpus=3, num_gpus=2):

@@ -190,6 +190,7 @@ def run_rank(rank: int, folder: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_micro_batches_give_the_load_and_gradient_of_one_large_batch(tmp_path):
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": loopback}
