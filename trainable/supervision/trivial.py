@@ -129,26 +129,17 @@ def grade_predictors(counts: Mapping[str, Sequence[int]]) -> tuple[TrivialPredic
     )
 
 
-def feature_predictors() -> tuple[TrivialPredictor, ...]:
-    """Features that tell no image from another, so that a probe can only call one class; and features that have nothing
-    to do with the image, whose probe is at chance.
+def feature_predictors(shape: Callable[[Any], tuple[int, ...]]) -> tuple[TrivialPredictor, ...]:
+    """Features that are the same for all images, so that a probe can only call one class; and random features, whose
+    probe is at chance.
+
+    `shape` takes the targets of a batch, and returns all dimensions of its features but the last.
     """
     generator = torch.Generator().manual_seed(0)
     return (
-        TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets["label"]), 1)),
+        TrivialPredictor("features that are all the same", lambda targets: torch.zeros(*shape(targets), 1)),
         TrivialPredictor(
-            "random features", lambda targets: torch.randn(len(targets["label"]), 8, generator=generator), PROBE_DRAWS
-        ),
-    )
-
-
-def view_predictors() -> tuple[TrivialPredictor, ...]:
-    """Like `feature_predictors`, for both views."""
-    generator = torch.Generator().manual_seed(0)
-    return (
-        TrivialPredictor("features that are all the same", lambda targets: torch.zeros(len(targets), 2, 1)),
-        TrivialPredictor(
-            "random features", lambda targets: torch.randn(len(targets), 2, 8, generator=generator), PROBE_DRAWS
+            "random features", lambda targets: torch.randn(*shape(targets), 8, generator=generator), PROBE_DRAWS
         ),
     )
 

@@ -95,7 +95,7 @@ class LeafPretrainTask(PretrainingTask[LeafPretrainConfig]):
         return ProbeMetrics(num_classes=config.num_classes)
 
     def trivial_predictors(self, config: LeafPretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return feature_predictors()
+        return feature_predictors(lambda targets: (len(targets["label"]),))
 
     def class_counts(self, config: LeafPretrainConfig, data: LabelledImages | ProbeSet) -> dict[str, int]:
         return (data.queries if isinstance(data, ProbeSet) else data).counts_by_name()

@@ -24,7 +24,7 @@ from trainable.models.contrastive_net import ContrastiveNet, ContrastiveNetConfi
 from trainable.prediction.embedding import EmbeddingPredictor
 from trainable.supervision.contrastive import PairSupervision
 from trainable.supervision.linear_probe import FeatureProbe, features_of
-from trainable.supervision.trivial import TrivialPredictor, view_predictors
+from trainable.supervision.trivial import TrivialPredictor, feature_predictors
 from trainable.tasks.moe import EMBEDDED, CamouflageData, open_camouflage
 from trainable.tasks.pretraining import PretrainingConfig, PretrainingTask, fitting_batch_size
 from trainable.tasks.task import Progress
@@ -95,7 +95,7 @@ class MoePretrainTask(PretrainingTask[MoePretrainConfig]):
         return RetrievalMetrics()
 
     def trivial_predictors(self, config: MoePretrainConfig, data: LabelledImages) -> tuple[TrivialPredictor, ...]:
-        return view_predictors()
+        return feature_predictors(lambda views: (len(views), 2))
 
     def linear_probe(self, config: MoePretrainConfig, model: nn.Module) -> FeatureProbe:
         """Probe of the features of both views of each image, (B, 2, D)."""

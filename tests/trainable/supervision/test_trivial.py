@@ -20,7 +20,6 @@ from trainable.supervision.trivial import (
     grade_predictors,
     measured_floors,
     object_sizes,
-    view_predictors,
 )
 from trainable.tasks.registry import get_task
 
@@ -130,10 +129,14 @@ def test_without_crowns_nothing_is_found_and_the_count_is_off_by_the_spread():
     assert (metrics["map_50"], metrics["canopy_iou"], metrics["count_error"]) == (0.0, 0.0, 2.0)
 
 
+def num_labels(targets):
+    return (len(targets["label"]),)
+
+
 def test_features_that_are_all_the_same_call_one_class():
     bank = {"label": torch.arange(4).repeat(5), "is_query": torch.zeros(20, dtype=torch.bool)}
     queries = {"label": torch.arange(4).repeat(3), "is_query": torch.ones(12, dtype=torch.bool)}
-    metrics = measured(feature_predictors()[0], [(None, bank), (None, queries)], ProbeMetrics(num_classes=4))
+    metrics = measured(feature_predictors(num_labels)[0], [(None, bank), (None, queries)], ProbeMetrics(num_classes=4))
     assert metrics == {"knn_accuracy": 0.25, "linear_accuracy": 0.25}
 
 
@@ -192,12 +195,11 @@ def test_random_features_are_at_chance():
     queries = {"label": torch.arange(4).repeat(25), "is_query": torch.ones(100, dtype=torch.bool)}
     batches = [(None, bank), (None, queries)]
     (probed,) = measured_floors(
-        feature_predictors()[1:], batches, lambda: ProbeMetrics(num_classes=4), objective="knn_accuracy"
+        feature_predictors(num_labels)[1:], batches, lambda: ProbeMetrics(num_classes=4), objective="knn_accuracy"
     )
     assert probed.objective == pytest.approx(0.25, abs=0.04)
-    (found,) = measured_floors(
-        view_predictors()[1:], [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank"
-    )
+    views = feature_predictors(lambda targets: (len(targets), 2))[1:]
+    (found,) = measured_floors(views, [(None, torch.arange(50))], RetrievalMetrics, objective="mean_reciprocal_rank")
     # The mean of 1 / rank over equally likely ranks: the harmonic number of 50 over 50.
     assert found.objective == pytest.approx(sum(1 / rank for rank in range(1, 51)) / 50, abs=0.01)
 
