@@ -17,7 +17,6 @@ class Difference(NamedTuple):
     default: str
     share: float | None
     """Share of the importance; None if unknown."""
-    is_beyond_chance: bool
 
     @property
     def meaning(self) -> str:
@@ -42,12 +41,9 @@ def differences(search: SearchRecord, trial: TrialRecord, importance: Importance
     if default is None:
         return []
     shares = {} if importance is None else importance.shares
-    beyond = [] if importance is None else importance.beyond_chance
     names = sorted({**default.params, **trial.params}, key=lambda name: -shares.get(name, 0.0))
     both = [(name, *both_in_words(trial, default, name)) for name in names]
-    found = [
-        Difference(name, own, beside, shares.get(name), name in beyond) for name, own, beside in both if own != beside
-    ]
+    found = [Difference(name, own, beside, shares.get(name)) for name, own, beside in both if own != beside]
     return found if importance is not None else sorted(found, key=lambda one: -one.size)
 
 

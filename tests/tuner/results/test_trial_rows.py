@@ -70,9 +70,6 @@ def test_differences_are_those_of_the_parameters_the_most_important_first(search
     }
     shares = [one.share or 0.0 for one in found]
     assert shares == sorted(shares, reverse=True)
-    assert [one.parameter for one in found if one.is_beyond_chance] == [
-        one.parameter for one in found if one.parameter in importance.beyond_chance
-    ]
     assert differences(search, search.default_trial, importance) == []
 
 
@@ -84,7 +81,7 @@ def test_a_difference_in_the_fourth_digit_is_one_and_is_seen(search):
 
 
 def test_a_difference_says_what_its_parameter_means_unless_it_is_the_users_own():
-    max_lr, own = (Difference(name, "1", "2", None, False) for name in ("max_lr", "my_rate"))
+    max_lr, own = (Difference(name, "1", "2", None) for name in ("max_lr", "my_rate"))
     assert (max_lr.meaning, own.meaning) == ("peak learning rate", "")
 
 
