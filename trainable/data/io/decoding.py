@@ -90,32 +90,28 @@ def read_header(path: Path) -> Header:
 def check_turns(headers: Mapping[Path, Header]) -> list[Finding]:
     """A warning that counts the pictures whose mask or annotation may be of the picture before its EXIF turn."""
     turned = [file for file, header in headers.items() if header.is_turned_unseen]
-    if not turned:
-        return []
-    problem = f"{len(turned)} of {len(headers)} are turned by EXIF, and keep their size: {first_of(turned, _MAX_NAMED)}"
     action = "Read as turned: check that masks and annotations are so too, or save the pictures without the EXIF turn."
-    return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
+    return _counted("pictures", turned, len(headers), "are turned by EXIF, and keep their size", action)
 
 
 def check_mask_turns(turned: Sequence[Path], *, num_masks: int) -> list[Finding]:
     """A warning that counts the masks that EXIF turns otherwise than their picture."""
-    if not turned:
-        return []
-    problem = f"{len(turned)} of {num_masks} are turned by EXIF, and their pictures are not so: "
     action = "Read as turned: check that they lie on their objects, or save them without the EXIF turn."
-    return [
-        Finding(file="masks", problem=problem + first_of(turned, _MAX_NAMED), action=action, severity=Severity.WARNING)
-    ]
+    return _counted("masks", turned, num_masks, "are turned by EXIF, and their pictures are not so", action)
 
 
 def check_bands(headers: Mapping[Path, Header]) -> list[Finding]:
     """A warning that counts the pictures of four bands, of which three are read."""
     four = [file for file, header in headers.items() if header.has_alpha]
-    if not four:
-        return []
-    problem = f"{len(four)} of {len(headers)} have a fourth band, declared as alpha: {first_of(four, _MAX_NAMED)}"
     action = "Red, green and blue are read as they are; the fourth band (transparency, or infrared) is not."
-    return [Finding(file="pictures", problem=problem, action=action, severity=Severity.WARNING)]
+    return _counted("pictures", four, len(headers), "have a fourth band, declared as alpha", action)
+
+
+def _counted(kind: str, those: Sequence[Path], among: int, problem: str, action: str) -> list[Finding]:
+    if not those:
+        return []
+    problem = f"{len(those)} of {among} {problem}: {first_of(those, _MAX_NAMED)}"
+    return [Finding(file=kind, problem=problem, action=action, severity=Severity.WARNING)]
 
 
 def num_pixels(path: Path) -> int:
