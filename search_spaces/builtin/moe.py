@@ -77,7 +77,7 @@ def defaults(situation: Situation) -> Params:
         "alpha_cv": 0.01,
         "collapse_threshold": 0.3,
         "collapse_response": "rebalance",
-        **_augmentation(initial=0.3, rise=0.0, start=0.2, ramp=0.1),
+        **_augmentation(rise=0.0, start=0.2, ramp=0.1),
         "averaging": False,
         "half_life_epochs": 0.5,
         **default_backbone(situation, head_start=False),
@@ -95,19 +95,19 @@ def recommended(situation: Situation) -> list[Params]:
         {"num_experts": 8, "alpha_l2": 0.02, "alpha_cv": 0.02, "collapse_threshold": 0.24},
     )
     ramps = (
-        _augmentation(initial=0.3, rise=0.4, start=0.3, ramp=0.2),
-        _augmentation(initial=0.3, rise=0.5, start=0.2, ramp=0.1),
-        _augmentation(initial=0.3, rise=0.6, start=0.2, ramp=0.05),
+        _augmentation(rise=0.4, start=0.3, ramp=0.2),
+        _augmentation(rise=0.5, start=0.2, ramp=0.1),
+        _augmentation(rise=0.6, start=0.2, ramp=0.05),
     )
     schedule = recommended_schedule(situation.num_train_images) | {"backbone_lr_ratio": 1.0}
     by_experts = [row | ramp for row, ramp in zip(rows, ramps, strict=True)]
     return [*recommended_backbone(situation, head_start=False), *by_experts, *documented_rates(situation, schedule)]
 
 
-def _augmentation(*, initial: float, rise: float, start: float, ramp: float) -> Params:
+def _augmentation(*, rise: float, start: float, ramp: float) -> Params:
     return {
         "augmentation": True,
-        "initial_strength": initial,
+        "initial_strength": 0.3,
         "strength_rise": rise,
         "start_fraction": start,
         "ramp_fraction": ramp,
