@@ -77,6 +77,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def reason(error: Exception) -> str:
+    """Formats an error as the end of a sentence: one line, at most 300 characters, without its full stop."""
+    return one_line(str(error))[:300].removesuffix(".")
+
+
 FEW = 20
 """Below this, one image changes a mean score by more than configurations usually differ."""
 

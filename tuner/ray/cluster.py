@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,19 +164,18 @@ def ray_running(
 class LocalNode:
     """Ray's process on this machine; if it dies, a search can't start anything and would wait for ever."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         import ray
 
-        self._id = ray.get_runtime_context().get_node_id()
-        self._clock, self._looked = clock, clock()
+        self._id, self._looked = ray.get_runtime_context().get_node_id(), time.monotonic()
 
     def is_lost(self) -> bool:
         """Whether Ray has lost this node; checks at most every NODE_CHECK_SECONDS."""
-        if self._clock() - self._looked < NODE_CHECK_SECONDS:
+        if time.monotonic() - self._looked < NODE_CHECK_SECONDS:
             return False
         import ray
 
-        self._looked = self._clock()
+        self._looked = time.monotonic()
         return not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == self._id)
 
 

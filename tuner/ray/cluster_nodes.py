@@ -17,7 +17,7 @@ from trainable.reporting.waiting import Waiting
 from trainable.workloads.registry import CarriedConfig
 from tuner import formatting
 from tuner.ray.cluster import RunningRay
-from tuner.ray.nodes import NEEDED, call_on_node, node_name, what_is_missing
+from tuner.ray.nodes import NEEDED, answer_of, call_on_node, node_name, what_is_missing
 from tuner.records import RecordedSettings
 
 logger = logging.getLogger(__name__)
@@ -134,10 +134,7 @@ class ClusterNodes:
             if not ray.wait([answer], timeout=0)[0]:
                 continue
             del self._checks[node]
-            try:
-                problem = ray.get(answer)
-            except ray.exceptions.RayError as error:
-                problem = " ".join(str(error).split())[-300:]
+            problem = answer_of(answer)
             if problem is None:
                 self._fit[node] = resources
                 logger.info("%s has joined, with %g CPUs", self._names[node], resources["CPU"])
@@ -187,5 +184,5 @@ def why_it_can_not_train(needs: Needs) -> str | None:
             RemoteFolder(needs.store).names("checkpoints")
         open_trial_data(needs.base.read(), needs.fingerprint)
     except (ValueError, OSError) as error:
-        return " ".join(str(error).split())
+        return formatting.one_line(str(error))
     return None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trainable.configuration.reference import Reference
+from tuner import formatting
 
 OWN = ("search_spaces", "trainable", "tuner")
 NEEDED = ("trainable.ray.trainable", "tuner.confirmation.training")
@@ -43,7 +44,7 @@ def check_nodes(modules: Sequence[str] = NEEDED, *, references: Sequence[Referen
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU")
     ]
-    answers = [(name, _answer(call)) for name, call in calls]
+    answers = [(name, answer_of(call)) for name, call in calls]
     problems = [f"{name}: {problem}" for name, problem in answers if problem is not None]
     if problems and len(problems) == len(calls):
         raise ValueError(
@@ -80,10 +81,11 @@ def what_is_missing(modules: Sequence[str], references: Sequence[Reference]) -> 
     return None
 
 
-def _answer(call: Any) -> str | None:
+def answer_of(call: Any) -> str | None:
+    """The answer of a call on a node, or in its place the error that kept it from answering."""
     import ray
 
     try:
         return ray.get(call, timeout=PATIENCE_SECONDS)
     except ray.exceptions.RayError as error:
-        return " ".join(str(error).split())[-300:]
+        return formatting.one_line(str(error))[-300:]

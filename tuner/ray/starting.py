@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from tuner import formatting
 from tuner.ray.address import token_file
 from tuner.ray.compat import on_loopback
 
@@ -66,8 +67,8 @@ def _in_a_sentence(error: Exception) -> str:
     """Ray's words; of the log of its dashboard, which Ray raises where that one is late or ended, the last line."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     if not lines or "dashboard." not in lines[0]:
-        return " ".join(str(error).split()).removesuffix(".")
-    last = " ".join(lines[-1].split())[:_LONGEST].removesuffix(".")
+        return formatting.one_line(str(error)).removesuffix(".")
+    last = formatting.one_line(lines[-1])[:_LONGEST].removesuffix(".")
     return f"its dashboard did not start; the end of its log is: {last}"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainable.leg import checkpoint_name
 from trainable.reporting.waiting import Waiting
+from tuner import formatting
 from tuner.records import TrialRecord
 from tuner.records.checkpoints import last_checkpoint
 from tuner.records.search_record import CHECKPOINTS
@@ -32,8 +33,9 @@ def checkpoint_here(folder: Path, trial: TrialRecord) -> Path | None:
         with Waiting(f"Fetching the checkpoint of trial {trial.name} from {store}"):
             fetch_checkpoint(RemoteFolder(store), folder, trial)
     except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:200].removesuffix(".")
-        logger.warning("The checkpoint of trial %s can't be fetched from %s: %s.", trial.name, store, reason)
+        logger.warning(
+            "The checkpoint of trial %s can't be fetched from %s: %s.", trial.name, store, formatting.reason(error)
+        )
     return last_checkpoint(folder, trial)
 
 

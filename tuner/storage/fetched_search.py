@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 _APPENDED = (TRIALS, CONFIRM)
 """The search and its confirmation only add lines to these: of two folders, the one with more has gone on."""
 _PROBE = ".probe"
-_REASON_CHARACTERS = 300
-"""Most characters shown of a store's error: some are a page."""
 
 
 def check_store(store: str) -> None:
@@ -119,8 +117,7 @@ def _reached(store: str, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = " ".join(str(error).split())[:_REASON_CHARACTERS].removesuffix(".")
         raise ValueError(
-            f"{option} {store} can't be used: {reason}. Check the address, and the credentials and the endpoint in the "
-            "environment."
+            f"{option} {store} can't be used: {formatting.reason(error)}. Check the address, and the credentials and "
+            "the endpoint in the environment."
         ) from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from trainable.leg import checkpoint_name
 from trainable.remote.remote_folder import RemoteFolder, arriving_file
 from trainable.reporting.waiting import Waiting
+from tuner import formatting
 from tuner.records import SETTINGS, TrialRecord
 from tuner.records.events import TRIALS, EpochDone, read_event
 from tuner.records.lock import note_taken_over
@@ -116,7 +117,7 @@ class Mirror:
                 logger.warning(
                     "%s can't be reached: %s. The search continues in %s, and the copy is tried again.",
                     self._store,
-                    _first_line(error),
+                    formatting.reason(error),
                     self._folder,
                 )
             self._is_behind = True
@@ -166,7 +167,7 @@ class Mirror:
             for trial in trials:
                 fetch_checkpoint(remote, self._folder, trial)
         except Exception as error:  # noqa: BLE001 - as above
-            logger.warning("Checkpoints could not be fetched from %s: %s", self._store, _first_line(error))
+            logger.warning("Checkpoints could not be fetched from %s: %s", self._store, formatting.reason(error))
 
     def _put(self, remote: RemoteFolder, name: str) -> None:
         """A file that the search has removed meanwhile is not an error; nothing is written over another machine's."""
@@ -212,7 +213,7 @@ def mirror_folder(folder: Path, store: str | None, lease: Lease | None = None) -
         mirror.begin()
     except OSError as error:
         # A store that is away keeps no search on this machine from going on; it begins with the first copy.
-        logger.warning("%s can't be reached: %s. The search goes on in %s.", store, _first_line(error), folder)
+        logger.warning("%s can't be reached: %s. The search goes on in %s.", store, formatting.reason(error), folder)
     except ValueError:
         lease.release()
         raise
@@ -275,7 +276,3 @@ def _files(folder: Path, below: str = "") -> dict[str, Stamp]:
                 stat = path.stat()
                 found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].removesuffix(".")

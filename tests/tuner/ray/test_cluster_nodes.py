@@ -52,7 +52,7 @@ def begin(monkeypatch):
         cluster = Cluster(**answers)
         monkeypatch.setattr(ray, "nodes", cluster.nodes)
         monkeypatch.setattr(ray, "wait", cluster.wait)
-        monkeypatch.setattr(ray, "get", lambda name: cluster.answers[name])
+        monkeypatch.setattr(ray, "get", lambda name, timeout: cluster.answers[name])
         monkeypatch.setattr(cluster_nodes, "call_on_node", cluster.call)
         monkeypatch.setattr(cluster_nodes, "time", SimpleNamespace(sleep=cluster.sleep))
         return cluster, ClusterNodes(needs=None, clock=cluster.clock)
