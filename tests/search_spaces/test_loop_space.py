@@ -97,7 +97,7 @@ def test_a_mistake_is_a_sentence(changes, sentence):
         space(**changes)
 
 
-def test_names_that_are_no_text_are_told():
+def test_names_that_are_no_text_are_reported():
     found = space(suggest=lambda trial: {1: 2}, defaults={}).as_space("mine:SPACE")
     with pytest.raises(ValueError, match="holds the name 1; names of parameters are text"):
         PinnedSpace(found, ANY)

@@ -115,7 +115,7 @@ def test_a_wrong_pin_is_refused_before_the_search(pins, sentence):
         pinned(pins=pins)
 
 
-def test_a_space_whose_defaults_it_never_asks_for_is_told():
+def test_a_space_whose_defaults_it_never_asks_for_is_reported():
     wrong = dataclasses.replace(SPACE, defaults=lambda situation: DEFAULT | {"max_lrr": 1e-3})
     with pytest.raises(
         ValueError, match="toy has a default or a recommended value of max_lrr, for which it never asks"

@@ -48,7 +48,7 @@ def pinned(suggest, defaults=None) -> PinnedSpace:
         (lambda trial: trial.suggest_loguniform("x", 1, 2), "a space's trial has suggest_float, suggest_int and"),
     ],
 )
-def test_a_question_that_no_sampler_can_answer_is_told(ask, sentence):
+def test_a_question_that_no_sampler_can_answer_is_reported(ask, sentence):
     with pytest.raises((ValueError, AttributeError), match=re.escape(sentence)):
         pinned(lambda trial: {"x": ask(trial)})
 
@@ -81,7 +81,7 @@ def test_the_same_question_twice_and_a_range_that_depends_on_an_answer_are_allow
     assert pinned(suggest, {"depth": 2, "width": 32}).points_to_evaluate() == [{"depth": 2, "width": 32}]
 
 
-def test_a_space_that_waits_for_another_answer_or_draws_its_ranges_is_told():
+def test_a_space_that_waits_for_another_answer_or_draws_its_ranges_is_reported():
     def waiting(trial):
         while trial.suggest_float("x", 0, 1) >= 0:
             pass
@@ -94,7 +94,7 @@ def test_a_space_that_waits_for_another_answer_or_draws_its_ranges_is_told():
         pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1 + random.random())})
 
 
-def test_values_and_branches_that_are_drawn_outside_of_the_trial_are_told():
+def test_values_and_branches_that_are_drawn_outside_of_the_trial_are_reported():
     with pytest.raises(
         ValueError, match=r"returns lr=0\..*, and called again with the same answers 0\..*: ask the trial"
     ):
@@ -108,7 +108,7 @@ def test_a_constant_that_is_not_a_number_repeats():
 
 
 @pytest.mark.parametrize(("value", "is_right"), [(0.5, True), (1, True), (7.0, False), ("x", False), (True, False)])
-def test_a_default_that_is_no_answer_is_told(value, is_right):
+def test_a_default_that_is_no_answer_is_reported(value, is_right):
     space = pinned(lambda trial: {"x": trial.suggest_float("x", 0, 1)}, {"x": value})
     if is_right:
         assert space.points_to_evaluate() == [{"x": value}]
@@ -118,7 +118,7 @@ def test_a_default_that_is_no_answer_is_told(value, is_right):
 
 
 @pytest.mark.parametrize(("value", "is_right"), [(24, True), (56, True), (20, False), (60, False)])
-def test_a_default_beside_the_steps_is_told(value, is_right):
+def test_a_default_beside_the_steps_is_reported(value, is_right):
     """Optuna's samplers refuse it, in the middle of a search."""
     space = pinned(lambda trial: {"width": trial.suggest_int("width", 8, 60, step=16)}, {"width": value})
     if is_right:
@@ -128,7 +128,7 @@ def test_a_default_beside_the_steps_is_told(value, is_right):
         space.points_to_evaluate()
 
 
-def test_a_default_without_a_value_that_is_asked_for_is_told():
+def test_a_default_without_a_value_that_is_asked_for_is_reported():
     def suggest(trial):
         params = {"x": trial.suggest_float("x", 0, 1), "is_on": trial.suggest_categorical("is_on", (False, True))}
         return params | ({"y": trial.suggest_float("y", 0, 1)} if params["is_on"] else {})

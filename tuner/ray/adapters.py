@@ -107,8 +107,8 @@ class LegScheduler(_NotSaved, FIFOScheduler):
             why = error.rpartition(UNFIT)[2]
             self._guard.call(lambda: session.move(leg.trial, why, is_unfit=is_unfit), otherwise=None)
             return
-        told, may_recover = error.removeprefix(LOOP_ERROR), LOOP_ERROR not in text
-        self._guard.call(lambda: session.fail(leg.trial, told, may_recover=may_recover), otherwise=None)
+        reason, may_recover = error.removeprefix(LOOP_ERROR), LOOP_ERROR not in text
+        self._guard.call(lambda: session.fail(leg.trial, reason, may_recover=may_recover), otherwise=None)
 
 
 class SessionStopper(_NotSaved, Stopper):

@@ -55,8 +55,8 @@ class ClusterNodes:
         self._names: dict[str, str] = {}
         self._checks: dict[str, Any] = {}
         self._fit: dict[str, Mapping[str, float]] = {}
-        self._told: set[str] = set()
-        """Nodes among them that `has_changed` has counted."""
+        self._reported: set[str] = set()
+        """Nodes among them that `has_changed` has reported."""
         self._asked: dict[str, float] = {}
         self._problems: dict[str, str] = {}
         """Reported problem of each node that can't train."""
@@ -89,7 +89,7 @@ class ClusterNodes:
             while self._checks and not (self._fit and self._clock() - began > PATIENCE_SECONDS):
                 time.sleep(POLL_SECONDS)
                 self._take_answers()
-        self._told = set(self._fit)
+        self._reported = set(self._fit)
         for late in self._checks:
             logger.warning(
                 "%s has not answered for %.0f s; it gets no trials before", self._names[late], PATIENCE_SECONDS
@@ -103,8 +103,8 @@ class ClusterNodes:
     def has_changed(self) -> bool:
         """Whether a node has come or gone since the last call; looks at most every LOOK_SECONDS."""
         self._refresh()
-        before, self._told = self._told, set(self._fit)
-        return before != self._told
+        before, self._reported = self._reported, set(self._fit)
+        return before != self._reported
 
     def _refresh(self) -> None:
         if self._clock() - self._looked >= LOOK_SECONDS:

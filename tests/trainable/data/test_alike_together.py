@@ -81,19 +81,19 @@ def test_a_picture_and_its_copy_of_another_name_are_in_one_split_and_counted(tmp
     parts = parts_by_scene(opened)
     assert len(parts) == NUM_SCENES
     assert all(len(own) == 1 for own in parts.values())
-    (told,) = [finding for finding in opened.findings if "look the same" in finding.problem]
-    assert told.severity is Severity.WARNING
-    assert told.problem.startswith("8 look the same as another: ")
+    (reported,) = [finding for finding in opened.findings if "look the same" in finding.problem]
+    assert reported.severity is Severity.WARNING
+    assert reported.problem.startswith("8 look the same as another: ")
 
 
 @pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])
-def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_splits_is_told(
+def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_splits_is_reported(
     tmp_path, open_folder: Callable
 ):
     opened = open_folder(tmp_path / "data", tmp_path / "cache", group_pattern=".+")
     across = [scene for scene, parts in parts_by_scene(opened).items() if len(parts) > 1]
-    told = [finding for finding in opened.findings if "looks the same" in finding.problem]
-    assert len(across) == len(told) > 0
+    reported = [finding for finding in opened.findings if "looks the same" in finding.problem]
+    assert len(across) == len(reported) > 0
 
 
 @pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])

@@ -276,7 +276,7 @@ def no_share_for_the_test(root):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_wrong_folder_is_told_in_its_sentence(tmp_path, write_pairs, name):
+def test_a_wrong_folder_is_reported_in_its_sentence(tmp_path, write_pairs, name):
     spoil, given, sentence = CASES[name]
     options = dict(given)
     root = tmp_path / "data"
@@ -288,7 +288,7 @@ def test_a_wrong_folder_is_told_in_its_sentence(tmp_path, write_pairs, name):
     assert sentence.replace("{root}", str(root)).replace("{root.parent}", str(root.parent)) in f"{caught.value}\n"
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, write_pairs, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_nothing_half_made(tmp_path, write_pairs, monkeypatch):
     def fill_up(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -300,14 +300,14 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, write_pairs,
     assert [path.name for path in cache_dir.iterdir() if path.is_dir()] == ["file_hashes"]
 
 
-def test_a_cache_folder_that_cannot_be_written_is_told(tmp_path, write_pairs):
+def test_a_cache_folder_that_cannot_be_written_is_reported(tmp_path, write_pairs):
     write_pairs(tmp_path / "data")
     (tmp_path / "cache").touch()
     with pytest.raises(ValueError, match=r"The cache folder .* cannot be written .* set VISION_TUNER_CACHE"):
         open_image_masks(tmp_path / "data", FolderOptions(), cache_dir=tmp_path / "cache")
 
 
-def test_files_that_may_not_be_read_are_told_by_name(tmp_path, write_pairs, monkeypatch):
+def test_files_that_may_not_be_read_are_reported_by_name(tmp_path, write_pairs, monkeypatch):
     def forbid(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 

@@ -1,4 +1,4 @@
-"""A link whose target is gone may be a class, the masks or a table: it is told in every workload, not passed over."""
+"""A link whose target is gone may be a class, the masks or a table: every workload reports it."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""Every layout that docs/data.md and docs/data_annotations.md draw: built, opened, and told in at most fifteen lines.
+"""Builds and opens every layout that docs/data.md and docs/data_annotations.md draw.
 
-What `--dry-run` prints of a folder is what `open_data` logs.
+A search prints of a folder what `open_data` logs: at most fifteen lines.
 """
 
 import json
@@ -363,15 +363,15 @@ def opened(space, root):
 @pytest.mark.parametrize(
     ("space", "build", "said"), CASES, ids=[f"{space}-{build.__name__}" for space, build, _ in CASES]
 )
-def test_what_was_found_is_told_in_at_most_fifteen_lines(tmp_path, caplog, space, build, said):
+def test_what_was_found_is_reported_in_at_most_fifteen_lines(tmp_path, caplog, space, build, said):
     root = tmp_path / "data"
     build(root)
     with caplog.at_level(logging.INFO, "trainable"):
         splits = opened(space, root)
-    told = "\n".join(record.getMessage() for record in caplog.records)
+    reported = "\n".join(record.getMessage() for record in caplog.records)
     assert min(len(splits.train), len(splits.validation), len(splits.test)) > 0
-    assert 0 < len(told.splitlines()) <= 15, told
-    assert [words for words in said if words not in told] == [], told
+    assert 0 < len(reported.splitlines()) <= 15, reported
+    assert [words for words in said if words not in reported] == [], reported
 
 
 @pytest.mark.parametrize(

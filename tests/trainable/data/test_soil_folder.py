@@ -19,7 +19,7 @@ def clean(tmp_path):
     return folder
 
 
-def test_every_picture_gets_its_variants_and_the_counts_are_told(clean, tmp_path, capsys):
+def test_every_picture_gets_its_variants_and_the_counts_are_reported(clean, tmp_path, capsys):
     out = tmp_path / "set" / "dirty"
     assert main([str(clean), str(out), "--variations", "3", "--shares", "0", "0.5", "0.5"]) == 0
     names = [file.stem for file in out.iterdir()]
@@ -47,7 +47,7 @@ def test_a_folder_without_pictures_is_a_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
 
 
-def test_a_damaged_picture_is_told_by_its_name_and_hidden_files_are_passed_over(clean, tmp_path, capsys):
+def test_a_damaged_picture_is_reported_by_its_name_and_hidden_files_are_passed_over(clean, tmp_path, capsys):
     (clean / "._plate_00.png").write_bytes(b"\0\5\26\7")
     (clean / "plate_09.jpg").write_bytes((clean / "plate_01.JPG").read_bytes()[:300])
     assert main([str(clean), str(tmp_path / "out")]) == 2

@@ -48,7 +48,7 @@ def test_a_folder_of_other_files_needs_no_such_sentence():
 
 
 @pytest.mark.parametrize("space", ["moe", "agroforestry", "retina"])
-def test_pictures_of_a_telephone_are_told_with_their_number(tmp_path, space):
+def test_pictures_of_a_telephone_are_reported_with_their_number(tmp_path, space):
     root = tmp_path / "data"
     for place in ("images", "masks"):
         (root / place).mkdir(parents=True)
@@ -60,7 +60,7 @@ def test_pictures_of_a_telephone_are_told_with_their_number(tmp_path, space):
 
 
 @pytest.mark.parametrize("masks", ["npy", "mat"])
-def test_masks_that_are_no_pictures_are_told(tmp_path, masks):
+def test_masks_that_are_no_pictures_are_reported(tmp_path, masks):
     root = tmp_path / "data"
     for place in ("images", "GT"):
         (root / place).mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_masks_that_are_no_pictures_are_told(tmp_path, masks):
 
 @pytest.mark.parametrize("mode", ["F", "I;16"])
 @pytest.mark.parametrize("space", ["moe", "agroforestry", "leaf"])
-def test_a_picture_of_more_than_8_bits_is_told_by_its_name(tmp_path, space, mode):
+def test_a_picture_of_more_than_8_bits_is_reported_by_its_name(tmp_path, space, mode):
     root = tmp_path / "data"
     (root / "images").mkdir(parents=True)
     (root / "masks").mkdir()

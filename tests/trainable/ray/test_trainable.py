@@ -301,7 +301,7 @@ def test_out_of_memory_while_the_network_is_built_ends_the_trial_too(begin, monk
     assert (report.ending.outcome, report.result) == ("out_of_memory", None)
 
 
-def test_a_shortage_without_numbers_is_told_in_its_own_words(begin, monkeypatch):
+def test_a_shortage_without_numbers_is_reported_in_its_own_words(begin, monkeypatch):
     error = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
     def refuse(*_, **__):
@@ -365,7 +365,7 @@ def own_network(begin, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("fails_on", ["light", "all"])
-def test_an_error_in_a_network_of_ones_own_is_told_with_its_line_as_one_that_would_come_again(own_network, fails_on):
+def test_an_error_in_a_users_network_is_reported_with_its_line_and_not_retried(own_network, fails_on):
     with pytest.raises(LoopError) as error:
         next_report(own_network(fails_on))
     assert "KeyError: 'masks'" in str(error.value).splitlines()[-1]

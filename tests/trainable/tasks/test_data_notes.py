@@ -78,9 +78,9 @@ def test_a_field_of_embedded_data_has_an_effect_or_is_reported_or_refused(worklo
     assert caplog.messages == []
     caplog.set_level("INFO")
     after = pictures(task.open_data(changed, cache_dir=cache))
-    is_told = any(name in message and "give --data" in message for message in caplog.messages)
+    is_reported = any(name in message and "give --data" in message for message in caplog.messages)
     has_effect = any(not np.array_equal(one, other) for one, other in zip(before, after, strict=True))
-    assert is_told != has_effect
+    assert is_reported != has_effect
 
 
 def test_a_note_says_what_was_given_and_why_it_changes_nothing(cache, caplog):

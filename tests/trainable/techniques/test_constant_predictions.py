@@ -39,7 +39,7 @@ def test_each_task_is_reported_by_its_own_name(caplog):
     assert "val/edema_constant_share is 1.00" in record.getMessage()
 
 
-def test_where_it_began_survives_a_restart_and_is_not_told_again(caplog):
+def test_where_it_began_survives_a_restart_and_is_not_reported_again(caplog):
     first, second = ConstantPredictions(), ConstantPredictions()
     logged(caplog, [0.5, 1.0, 1.0], watched=first)
     second.load_state_dict(first.state_dict())

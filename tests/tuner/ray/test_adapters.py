@@ -12,7 +12,7 @@ DIED = "The actor died because its node has died. Node Id: 01"
 
 
 @pytest.mark.parametrize(
-    ("text", "told", "may_recover"),
+    ("text", "reported", "may_recover"),
     [
         (
             "trainable.loop.loop_error.LoopError: your loop failed:\n  File ...\nKeyError: 'a' (a.py, line 6)\n",
@@ -24,8 +24,8 @@ DIED = "The actor died because its node has died. Node Id: 01"
         (None, "the process exited without an error message", True),
     ],
 )
-def test_a_failed_leg_is_told_by_the_last_line_of_its_error_and_whether_it_is_of_the_users_own_loop(
-    tmp_path, text, told, may_recover
+def test_a_failed_leg_is_reported_by_the_last_line_of_its_error_and_whether_it_is_of_the_users_own_loop(
+    tmp_path, text, reported, may_recover
 ):
     """Ray writes the file before it asks the scheduler, and copies it to the storage later."""
     heard = []
@@ -35,7 +35,7 @@ def test_a_failed_leg_is_told_by_the_last_line_of_its_error_and_whether_it_is_of
     leg = Leg(trial="000-0123abcd", params={}, folder=str(tmp_path))
     failed = SimpleNamespace(config={LEG: leg}, error_file=str(tmp_path / "error.txt") if text else None)
     LegScheduler(FirstError(session)).on_trial_error(None, failed)
-    assert heard == [("000-0123abcd", told, may_recover)]
+    assert heard == [("000-0123abcd", reported, may_recover)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def listening(monkeypatch):
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_the_address_of_a_job_or_pod_is_used_and_told(listening, monkeypatch, caplog):
+def test_the_address_of_a_job_or_pod_is_used_and_reported(listening, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setenv("RAY_ADDRESS", listening)
     assert cluster_address(None) == listening
@@ -58,6 +58,6 @@ def test_an_address_that_no_search_can_use_is_a_sentence_that_names_the_variable
         cluster_address(None)
 
 
-def test_a_given_address_that_does_not_answer_is_told_as_the_option():
+def test_a_given_address_that_does_not_answer_is_reported_as_the_option():
     with pytest.raises(ValueError, match=r"Nothing answers at 127.0.0.1:1 \(.*\); start Ray there, or leave --address"):
         cluster_address("127.0.0.1:1")

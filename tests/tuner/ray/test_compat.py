@@ -19,7 +19,7 @@ from tuner.ray.compat import ON_LOOPBACK_VARIABLE, CoreLogLevel, on_loopback
 
 
 class Process:
-    def told(self):
+    def reported(self):
         return os.getpid(), dict(os.environ)
 
 
@@ -50,7 +50,7 @@ def test_ray_still_has_what_is_touched():
 def test_a_trial_begins_in_a_process_that_ray_has_ready_and_finds_there_what_tune_would_have_given_it(local):
     ready = spare_processes()
     given = class_cache._ActorClassCache().get(Process).remote()
-    process, environment = ray.get(given.told.remote())
+    process, environment = ray.get(given.reported.remote())
     assert process in ready
     assert ENVIRONMENT.items() <= environment.items()
 
@@ -75,7 +75,7 @@ def is_loopback(address: str) -> bool:
 
 def test_a_ray_of_one_s_own_listens_on_the_loopback_address_alone(local):
     worker = ray.remote(Process).remote()
-    ray.get(worker.told.remote())
+    ray.get(worker.reported.remote())
     names: list[str] = []
     # The agents start in the background; the second socket of one is that of its metrics.
     while not set(names) >= LISTENING or names.count("ray::DashboardAgent") < 2:

@@ -70,8 +70,8 @@ def test_in_a_thread_no_handler_is_touched():
     assert found == before
 
 
-@pytest.mark.parametrize(("on_record", "told"), [(False, "nothing was written"), (True, "continue with --resume")])
-def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, monkeypatch, capsys, on_record, told):
+@pytest.mark.parametrize(("on_record", "reported"), [(False, "nothing was written"), (True, "continue with --resume")])
+def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, monkeypatch, capsys, on_record, reported):
     def cut_off(options, settings):
         if on_record:
             settings.folder.mkdir(parents=True)
@@ -80,4 +80,4 @@ def test_ctrl_c_promises_a_resume_only_when_something_is_on_record(tmp_path, mon
 
     monkeypatch.setattr(sys.modules[search.__module__], "_run", cut_off)
     assert search(["--storage", str(tmp_path)]) == 130
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err

@@ -108,7 +108,7 @@ def test_a_long_temporary_folder_is_left_for_one_whose_sockets_ray_can_open(tmp_
     assert folder.parent == Path("/tmp")
 
 
-def test_a_folder_that_can_not_be_written_to_is_told_before_ray_starts(parent, monkeypatch):
+def test_a_folder_that_can_not_be_written_to_is_reported_before_ray_starts(parent, monkeypatch):
     (parent / "file").write_text("where no folder can be made")
     monkeypatch.setattr(tempfile, "tempdir", str(parent / "file"))
     with pytest.raises(ValueError, match=r"^Ray can't write to .*/file: Not a directory\. Make it writable, or "):
@@ -123,7 +123,7 @@ def disk(monkeypatch):
     return free
 
 
-def test_a_folder_without_room_is_told_before_ray_starts(parent, disk):
+def test_a_folder_without_room_is_reported_before_ray_starts(parent, disk):
     disk["mb"] = 3
     with pytest.raises(ValueError, match=f"^{parent} has 3 MB left, and Ray needs 50 MB there. Make room, or "):
         temporary_ray_folder()

@@ -173,7 +173,7 @@ def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder
         assert read_search(recorder.folder).taken_over is None
 
 
-def test_what_is_taken_over_when_only_the_last_changes_are_left_is_told(recorder, store, tmp_path, caplog):
+def test_what_is_taken_over_when_only_the_last_changes_are_left_is_reported(recorder, store, tmp_path, caplog):
     with mirror_folder(recorder.folder, store) as mirror:
         mirror.copy()
         (tmp_path / "store/moe/spring/.lease").unlink()
@@ -320,7 +320,7 @@ def test_a_fetched_search_that_has_gone_on_here_is_not_overwritten(recorder, sto
     assert files(recorder.folder) == before
 
 
-def test_two_that_have_both_gone_on_are_told(recorder, store, tmp_path):
+def test_two_that_have_both_gone_on_are_reported(recorder, store, tmp_path):
     shutil.copytree(recorder.folder, tmp_path / "elsewhere/moe/spring")
     train(recorder, 1)
     Mirror(recorder.folder, store).copy()
@@ -330,7 +330,7 @@ def test_two_that_have_both_gone_on_are_told(recorder, store, tmp_path):
         fetch_search(store, tmp_path / "elsewhere")
 
 
-def test_where_no_search_is_or_one_is_already_is_told(recorder, store):
+def test_where_no_search_is_or_one_is_already_is_reported(recorder, store):
     with pytest.raises(ValueError, match=r"holds no search: there is no settings\.json"):
         fetch_search(store)
     check_store(store)
@@ -339,13 +339,13 @@ def test_where_no_search_is_or_one_is_already_is_told(recorder, store):
         check_store(store)
 
 
-def test_a_place_that_can_not_be_written_is_told_before_the_search(tmp_path):
+def test_a_place_that_can_not_be_written_is_reported_before_the_search(tmp_path):
     (tmp_path / "store").write_text("a file, where no folder can be made")
     with pytest.raises(ValueError, match=r"--storage file://.* can't be used: .* Check the address"):
         check_store(f"file://{tmp_path}/store/moe/spring")
 
 
-def test_what_is_waited_for_is_told(recorder, store, tmp_path, caplog):
+def test_what_is_waited_for_is_reported(recorder, store, tmp_path, caplog):
     caplog.set_level("INFO")
     check_store(store)
     Mirror(recorder.folder, store).copy()

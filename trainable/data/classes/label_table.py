@@ -56,8 +56,8 @@ def find_tabled_images(root: Path) -> tuple[list[ClassImage], list[Finding]] | N
         _refuse_spreadsheets(root, paths)
         return None
     tables, findings = without_submissions(tables)
-    found, told = _read_tables(root, tables, pictures, in_folders=in_folders)
-    findings += told
+    found, unread = _read_tables(root, tables, pictures, in_folders=in_folders)
+    findings += unread
     if in_folders:
         if not _contradicts_folders(found, pictures):
             return None

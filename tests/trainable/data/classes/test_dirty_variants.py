@@ -36,7 +36,7 @@ def test_variants_fill_the_training_split_up_to_the_ratio_and_no_other_split(spl
         assert np.array_equal(getattr(more, part).images, getattr(splits, part).images)
 
 
-def test_what_was_reached_is_told_when_the_ratio_is_out_of_reach(splits, tmp_path):
+def test_what_was_reached_is_reported_when_the_ratio_is_out_of_reach(splits, tmp_path):
     config = DirtyVariantsConfig(clean_per_dirty=0.1, variations_per_image=1)
     more = with_dirty_variants(splits, config, tmp_path)
     assert more.train.class_counts() == (12, 14)

@@ -141,7 +141,7 @@ def test_what_is_no_image_is_left_alone_and_said(plates, opened):
     assert "warning lost.png is in no class folder" in found
 
 
-def test_the_classes_of_each_split_are_told_with_their_numbers(plates, opened):
+def test_the_classes_of_each_split_are_reported_with_their_numbers(plates, opened):
     found = messages(opened(plates).findings)
     assert {"note train clean 6, dirty 3", "note validation clean 2, dirty 1", "note test clean 2, dirty 1"} <= set(
         found
@@ -224,14 +224,14 @@ def test_one_class_alone_and_a_folder_without_classes_are_refused(tmp_path, open
         opened(tmp_path / "some")
 
 
-def test_a_class_folder_of_folders_beside_one_of_pictures_is_told_with_the_folder_to_give(tmp_path, opened):
+def test_a_class_folder_of_folders_beside_one_of_pictures_is_reported_with_the_folder_to_give(tmp_path, opened):
     for number in range(8):
         for place in ("cells/defective", "cells/functional", "unsure"):
             write(tmp_path / "solar" / place / f"{number}.png", seed=len(place) * 100 + number)
-    (told,) = [finding for finding in opened(tmp_path / "solar").findings if finding.file == "cells"]
-    assert told.severity is Severity.WARNING
-    assert told.problem == "holds no image itself, but the folders defective, functional"
-    assert told.action.endswith(f"such as --data {tmp_path / 'solar' / 'cells'}.")
+    (reported,) = [finding for finding in opened(tmp_path / "solar").findings if finding.file == "cells"]
+    assert reported.severity is Severity.WARNING
+    assert reported.problem == "holds no image itself, but the folders defective, functional"
+    assert reported.action.endswith(f"such as --data {tmp_path / 'solar' / 'cells'}.")
 
 
 def test_folders_of_copies_and_classes_that_all_hold_pictures_are_no_such_folder(tmp_path, opened):

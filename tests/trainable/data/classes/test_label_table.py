@@ -75,7 +75,7 @@ def test_placeholders_of_a_competition_never_label_the_test_images(root):
     assert said(root)["is named a submission: its labels are placeholders or guesses"] is Severity.WARNING
 
 
-def test_a_table_with_scores_is_told_to_look_like_predictions(root):
+def test_a_table_with_scores_is_reported_as_likely_predictions(root):
     write_table(root, "image,label,confidence", NAMES, LABELS, [0.7] * len(NAMES))
     assert said(root)["has a column 'confidence', as predictions have"] is Severity.WARNING
 
@@ -202,7 +202,7 @@ def test_a_table_that_says_no_classes_is_named_where_no_folders_say_them(root, f
         open_class_folder(root, ClassFolderOptions(), cache_dir=root.parent / "cache")
 
 
-def test_a_column_of_splits_that_names_none_is_told_once(root):
+def test_a_column_of_splits_that_names_none_is_reported_once(root):
     write_table(root, "image,label,fold", NAMES, LABELS, [0, 1, 2] * 4)
     assert [one.problem for one in find_tabled_images(root)[1]].count(
         "the column 'fold' names no split, but holds 0, 1, 2"
@@ -244,7 +244,7 @@ def test_a_column_of_splits_has_many_names(root, column, values):
     assert [image.split for image in find_tabled_images(root)[0]] == ["train"] * 8 + ["test"] * 4
 
 
-def test_a_column_of_splits_that_names_none_is_told_and_not_used(root):
+def test_a_column_of_splits_that_names_none_is_reported_and_not_used(root):
     write_table(root, "image,label,split", NAMES, LABELS, [0, 1, 2] * 4)
     assert {image.split for image in find_tabled_images(root)[0]} == {None}
     assert said(root)["the column 'split' names no split, but holds 0, 1, 2"] is Severity.WARNING

@@ -19,7 +19,7 @@ def read(root):
     return {image.file.as_posix(): (image.class_name, image.split) for image in find_class_images(root)[0]}
 
 
-def told(root, severity=Severity.WARNING):
+def reported(root, severity=Severity.WARNING):
     return [f"{one.file}: {one.problem}" for one in find_class_images(root)[1] if one.severity is severity]
 
 
@@ -27,7 +27,7 @@ def told(root, severity=Severity.WARNING):
 def test_hidden_and_system_folders_are_no_classes_and_hold_no_images(tmp_path, hidden):
     touch(tmp_path, "a/1.png", "b/2.png", f"{hidden}/3.png", f"a/{hidden}/4.png", f"b/deep/{hidden}/5.png")
     assert read(tmp_path) == {"a/1.png": ("a", None), "b/2.png": ("b", None)}
-    assert told(tmp_path) == []
+    assert reported(tmp_path) == []
 
 
 @pytest.mark.parametrize(("part", "split"), [("valid", "validation"), ("dev", "validation"), ("Test Set", "test")])
@@ -38,7 +38,7 @@ def test_splits_above_classes_are_kept(tmp_path, part, split):
 
 def test_a_folder_beside_the_splits_is_named_with_its_pictures(tmp_path):
     touch(tmp_path, "train/a/1.png", "train/b/2.png", "test/a/3.png", "extra/a/4.png", "extra/b/5.png")
-    assert told(tmp_path) == ["extra: lies beside the folders of the splits, with 2 pictures"]
+    assert reported(tmp_path) == ["extra: lies beside the folders of the splits, with 2 pictures"]
 
 
 def test_lists_name_the_splits_of_classes(tmp_path):
@@ -46,7 +46,7 @@ def test_lists_name_the_splits_of_classes(tmp_path):
     (tmp_path / "train.txt").write_text("a/0\na/1\nb/0\n")
     (tmp_path / "test.txt").write_text("b/1\n")
     assert Counter(part for _, part in read(tmp_path).values()) == {"train": 3, "test": 1}
-    assert told(tmp_path) == ["a/2.png: and 1 more are in no list of a split"]
+    assert reported(tmp_path) == ["a/2.png: and 1 more are in no list of a split"]
 
 
 def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):
@@ -54,15 +54,15 @@ def test_copies_of_names_in_two_forms_of_unicode_are_one_class(tmp_path):
     assert {kind for kind, _ in read(tmp_path).values()} == {"b", "caf\u00e9"}
 
 
-def test_a_class_named_as_a_split_is_told(tmp_path):
+def test_a_class_named_as_a_split_is_reported(tmp_path):
     touch(tmp_path, "bus/1.png", "car/2.png", "train/3.png")
     assert read(tmp_path)["train/3.png"] == ("train", None)
-    assert told(tmp_path) == ["train: is named as a split, but holds pictures and no class folders"]
+    assert reported(tmp_path) == ["train: is named as a split, but holds pictures and no class folders"]
 
 
 def test_pictures_that_are_not_read_are_an_error(tmp_path):
     touch(tmp_path, "a/1.png", "b/2.png", "b/3.heic", "b/4.HEIC")
-    assert told(tmp_path, Severity.ERROR) == ["b: holds pictures that are not read: 2 .heic"]
+    assert reported(tmp_path, Severity.ERROR) == ["b: holds pictures that are not read: 2 .heic"]
 
 
 WRONG = {
@@ -118,7 +118,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("tree", WRONG)
-def test_a_tree_that_only_looks_like_classes_is_told_with_the_right_folder(tmp_path, tree):
+def test_a_tree_that_only_looks_like_classes_is_reported_with_the_right_folder(tmp_path, tree):
     files, sentence = WRONG[tree]
     touch(tmp_path, *files)
     with pytest.raises(DataError) as caught:
@@ -158,7 +158,7 @@ def test_masks_beside_the_pictures_are_no_images_of_the_class(tmp_path):
         "malignant/1.png",
         "malignant/gas_mask.jpg",
     ]
-    (warning,) = told(tmp_path)
+    (warning,) = reported(tmp_path)
     assert warning.startswith("pictures: 5 of 10 are named as the mask of one beside them: benign/1_mask.png, ")
 
 
@@ -169,14 +169,14 @@ def test_classes_that_lie_deeper_beside_another_folder_are_named_with_the_folder
         read(tmp_path)
 
 
-def test_class_folders_of_other_folders_each_are_told(tmp_path):
+def test_class_folders_of_other_folders_each_are_reported(tmp_path):
     touch(tmp_path, "apple/scab/1.png", "apple/healthy/2.png", "corn/rust/3.png", "corn/healthy/4.png")
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "apple: holds no image itself, but the folders healthy, scab; 1 other class folder holds such as well"
     ]
 
 
-def test_plants_above_classes_are_told_what_to_do(tmp_path):
+def test_plants_above_classes_get_advice(tmp_path):
     touch(tmp_path, *(f"plant{number}/{kind}/1.png" for number in range(3) for kind in ("ok", "rust")))
     with pytest.raises(DataError, match="if ok is one, put the images of all into one folder ok"):
         read(tmp_path)
@@ -207,11 +207,11 @@ def test_lists_beside_the_folder_of_classes_say_its_splits(tmp_path, write):
         for name in ("ab" if write is food else ("001.Bird", "002.Bird"))
         for split, number in (("train", 2), ("test", 1))
     }
-    assert told(tmp_path) == []
+    assert reported(tmp_path) == []
 
 
 @pytest.mark.parametrize("write", [food, birds])
-def test_the_folder_of_classes_alone_is_told_where_its_lists_lie(tmp_path, write):
+def test_a_folder_of_classes_without_its_lists_gets_a_warning_that_names_them(tmp_path, write):
     write(tmp_path)
     (warning,) = (one for one in find_class_images(tmp_path / "images")[1] if one.severity is Severity.WARNING)
     assert warning.action == f"To keep these splits, give the folder above: --data {tmp_path}."
@@ -220,13 +220,13 @@ def test_the_folder_of_classes_alone_is_told_where_its_lists_lie(tmp_path, write
 def test_lists_above_that_name_other_pictures_are_of_another_set(tmp_path):
     touch(tmp_path, "mine/a/1.png", "mine/b/2.png")
     (tmp_path / "test.txt").write_text("a/9\nc/1\nc/8\n")
-    assert told(tmp_path / "mine") == []
+    assert reported(tmp_path / "mine") == []
 
 
 def test_numbers_without_their_pictures_are_no_list(tmp_path):
     birds(tmp_path)
     (tmp_path / "images.txt").unlink()
     assert {split for _, split in read(tmp_path).values()} == {None}
-    assert told(tmp_path) == [
+    assert reported(tmp_path) == [
         "train_test_split.txt: is called as a split, but names no picture here: it begins with '1 1'"
     ]

@@ -105,13 +105,13 @@ def test_a_whole_file_of_another_kind_is_no_damaged_one(tmp_path, name, text, se
         read_annotations(tmp_path / name)
 
 
-def test_xml_in_an_encoding_that_nobody_knows_is_told(tmp_path):
+def test_xml_in_an_encoding_that_nobody_knows_is_reported(tmp_path):
     (tmp_path / "plot.xml").write_text(f'<?xml version="1.0" encoding="klingon-7"?>{VOC}')
     with pytest.raises(BadFileError, match="unknown encoding"):
         read_annotations(tmp_path / "plot.xml")
 
 
-def test_map_coordinates_are_told_as_such_also_under_another_ending(tmp_path):
+def test_map_coordinates_are_reported_as_such_also_under_another_ending(tmp_path):
     (tmp_path / "crowns.json").write_text('{"type": "FeatureCollection", "features": []}')
     with pytest.raises(OtherFileError, match="holds map coordinates"):
         read_annotations(tmp_path / "crowns.json")

@@ -90,7 +90,7 @@ def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, 
     assert not masks["plot1_a_00000_00000"].all()
 
 
-def test_images_without_annotation_and_annotations_without_image_are_told_and_left_out(root, opened):
+def test_images_without_annotation_and_annotations_without_image_are_reported_and_left_out(root, opened):
     write_image(root, "bare")
     write_boxes(root, "more.csv", [("gone", (1, 1, 9, 9), "palm")])
     by_file = {finding.file: finding.problem for finding in opened(root).findings}
@@ -121,16 +121,16 @@ def test_a_second_label_image_of_a_picture_is_an_error_that_names_both(root, ope
         opened(root)
 
 
-def test_all_that_is_wrong_with_label_images_is_told_at_once(root, opened):
+def test_all_that_is_wrong_with_label_images_is_reported_at_once(root, opened):
     (root / "semantic").mkdir()
     Image.fromarray(np.eye(32, dtype=np.uint8)).save(root / "semantic" / "plot1_a.png")
     (root / "semantic" / "plot2_a.png").touch()
-    with pytest.raises(DataError, match=r"plot2_a.png  is empty: 0 bytes") as told:
+    with pytest.raises(DataError, match=r"plot2_a.png  is empty: 0 bytes") as raised:
         opened(root)
-    assert "plot1_a.png  is 32x32 but its image is 96x64" in str(told.value)
+    assert "plot1_a.png  is 32x32 but its image is 96x64" in str(raised.value)
 
 
-def test_every_label_image_that_is_none_is_told_by_its_name(root, opened):
+def test_every_label_image_that_is_none_is_reported_by_its_name(root, opened):
     (root / "semantic").mkdir()
     for number in range(2):
         Image.new("RGB", (96, 64)).save(root / "semantic" / f"plot{number}_a.png")
@@ -224,7 +224,7 @@ def test_real_label_images_are_read_by_sequence(opened):
     assert sum(map(len, sequences)) == len(set.union(*sequences))
 
 
-def test_splits_that_folders_name_are_kept_and_what_lies_beside_them_is_told(tmp_path, opened):
+def test_splits_that_folders_name_are_kept_and_what_lies_beside_them_is_reported(tmp_path, opened):
     root = tmp_path / "parts"
     for part, count in (("train", 4), ("valid", 2), ("test", 2), ("extra", 1)):
         names = [f"{part}{number}" for number in range(count)]

@@ -60,7 +60,7 @@ def said(folder):
     return {finding.file: finding.problem for finding in folder.findings}
 
 
-def test_one_bad_crown_is_told_with_file_picture_number_and_reason_and_the_others_train(root, opened):
+def test_one_bad_crown_is_reported_with_file_picture_number_and_reason_and_the_others_train(root, opened):
     content = coco()
     content["annotations"][3] |= {"segmentation": None, "bbox": [5, 5, 0, 9]}
     folder = opened(root, content)
@@ -150,7 +150,7 @@ def test_crowns_that_reach_beyond_their_picture_are_counted(root, opened):
     assert "6 of 6 crowns reach beyond their picture: plot0.png crown 0" in said(folder)["crowns.json"]
 
 
-def test_an_unnamed_crown_among_named_ones_is_told_and_left_out_unless_all_are_of_one_kind(root, opened):
+def test_an_unnamed_crown_among_named_ones_is_reported_and_left_out_unless_all_are_of_one_kind(root, opened):
     for index in range(6):
         write_voc(root, f"plot{index}", label="" if index == 3 else "palm")
     folder = opened(root)
@@ -178,9 +178,9 @@ def test_an_xml_that_names_another_picture_than_the_one_beside_it_is_an_error(ro
         write_voc(root, f"plot{index}", filename="plot0.png" if index == 1 else None)
     with pytest.raises(
         DataError, match=r"plot1.xml  names plot0.png, but has the name of plot1.png; both are here"
-    ) as told:
+    ) as raised:
         opened(root)
-    assert "of another split" not in str(told.value)
+    assert "of another split" not in str(raised.value)
 
 
 def test_lists_of_splits_are_not_blamed_where_nothing_is_annotated(root, opened):
@@ -188,9 +188,9 @@ def test_lists_of_splits_are_not_blamed_where_nothing_is_annotated(root, opened)
         file.unlink()
     for number, split in enumerate(("train", "val", "test")):
         (root / f"{split}.txt").write_text(f"plot{number}\n")
-    with pytest.raises(DataError, match="has no image with crowns or semantic classes") as told:
+    with pytest.raises(DataError, match="has no image with crowns or semantic classes") as raised:
         opened(root)
-    assert "names no picture here" not in str(told.value)
+    assert "names no picture here" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ PREDICTED = {
 
 
 @pytest.mark.parametrize("name", PREDICTED)
-def test_predictions_beside_annotations_are_told_and_not_read_as_the_truth(root, opened, name):
+def test_predictions_beside_annotations_are_reported_and_not_read_as_the_truth(root, opened, name):
     (root / name).write_text(PREDICTED[name])
     folder = opened(root, coco())
     assert "as predictions" in said(folder)[name]
@@ -259,7 +259,7 @@ def test_predictions_beside_annotations_are_told_and_not_read_as_the_truth(root,
     assert "as predictions" in said(opened(root))[name]
 
 
-def test_points_are_told_with_what_to_write_instead(root, opened):
+def test_points_are_reported_with_what_to_write_instead(root, opened):
     (root / "csv").mkdir()
     for index in range(6):
         (root / "csv" / f"plot{index}.csv").write_text("x,y\n10,12\n40,30\n")
@@ -339,21 +339,21 @@ def test_a_list_of_boxes_of_all_pictures_is_named_with_what_to_export(root):
         find_sources(root)
 
 
-def test_a_kind_that_a_split_has_no_tile_of_is_told(tmp_path, opened):
+def test_a_kind_that_a_split_has_no_tile_of_is_reported(tmp_path, opened):
     for index, (split, label) in enumerate({"train": "palm", "val": "palm", "test": "cacao"}.items()):
         write_pictures(tmp_path / split, number=1, first=index)
         write_voc(tmp_path / split, f"plot{index}", label=label)
-    told = {finding.file: finding for finding in opened(tmp_path).findings if "has no tile with" in finding.problem}
-    assert {split: finding.problem for split, finding in told.items()} == {
+    reported = {finding.file: finding for finding in opened(tmp_path).findings if "has no tile with" in finding.problem}
+    assert {split: finding.problem for split, finding in reported.items()} == {
         "train": "has no tile with cacao crowns",
         "validation": "has no tile with cacao crowns",
         "test": "has no tile with palm crowns",
     }
-    assert "cannot learn" in told["train"].action
-    assert "The metrics of that split leave them out" in told["test"].action
+    assert "cannot learn" in reported["train"].action
+    assert "The metrics of that split leave them out" in reported["test"].action
 
 
-def test_a_class_that_a_split_has_no_pixel_of_is_told(tmp_path, opened):
+def test_a_class_that_a_split_has_no_pixel_of_is_reported(tmp_path, opened):
     for index, (split, label) in enumerate({"train": 1, "val": 0, "test": 0}.items()):
         write_pictures(tmp_path / split, number=1, first=index)
         (tmp_path / split / "semantic").mkdir()
@@ -362,6 +362,6 @@ def test_a_class_that_a_split_has_no_pixel_of_is_told(tmp_path, opened):
         labels[:, :48] = label
         labels[:4] = 255
         Image.fromarray(labels).save(tmp_path / split / "semantic" / f"plot{index}.png")
-    told = {finding.file: finding.problem for finding in opened(tmp_path).findings}
-    assert told["validation"] == told["test"] == "has no tile with class 1"
-    assert "train" not in told
+    reported = {finding.file: finding.problem for finding in opened(tmp_path).findings}
+    assert reported["validation"] == reported["test"] == "has no tile with class 1"
+    assert "train" not in reported

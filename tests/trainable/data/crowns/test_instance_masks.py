@@ -51,8 +51,8 @@ def test_a_mask_that_cannot_be_used_costs_itself(root):
     (root / "00ae" / "masks" / "60cb10.png").write_bytes(b"no picture")
     sources = find_sources(root)
     assert [len(image.shapes) for image in sources.images] == [1, 2, 2, 2, 2, 2]
-    (told,) = [one.problem for one in sources.findings if "00ae/masks" in one.file]
-    assert told.startswith("1 of 2 crowns have a mask that cannot be used: 00ae.png 60cb10.png")
+    (reported,) = [one.problem for one in sources.findings if "00ae/masks" in one.file]
+    assert reported.startswith("1 of 2 crowns have a mask that cannot be used: 00ae.png 60cb10.png")
 
 
 def test_masks_are_not_in_memory_all_at_once(root, monkeypatch):

@@ -11,7 +11,7 @@ BOTH, BEFORE_ALONE, AFTER_ALONE = (10, 12, 40, 42), (70, 12, 90, 42), (10, 70, 4
 
 
 @pytest.fixture
-def told(tmp_path):
+def reported(tmp_path):
     """What is said of a csv of one box for each picture, by severity."""
 
     def read(boxes, *, orientation=6):
@@ -27,26 +27,26 @@ def told(tmp_path):
     return read
 
 
-def test_boxes_that_fit_both_ways_are_counted_in_a_warning_with_an_example(told):
-    assert told([BOTH, BOTH]) == {
+def test_boxes_that_fit_both_ways_are_counted_in_a_warning_with_an_example(reported):
+    assert reported([BOTH, BOTH]) == {
         "warning": "2 pictures are turned by EXIF; no size is stated, and the crowns fit before and after the turn: "
         "plot0.jpg is 64x96 as you see it, row 2 reaches from (10, 12) to (40, 42)"
     }
 
 
-def test_boxes_that_fit_the_picture_before_its_turn_alone_are_an_error(told):
-    (sentence,) = told([BOTH, BEFORE_ALONE, BEFORE_ALONE]).values()
+def test_boxes_that_fit_the_picture_before_its_turn_alone_are_an_error(reported):
+    (sentence,) = reported([BOTH, BEFORE_ALONE, BEFORE_ALONE]).values()
     assert sentence.startswith("2 pictures are turned by EXIF; no size is stated, and the crowns fit only before")
-    assert list(told([BOTH, BEFORE_ALONE, BEFORE_ALONE])) == ["error"]
+    assert list(reported([BOTH, BEFORE_ALONE, BEFORE_ALONE])) == ["error"]
 
 
-def test_one_picture_whose_boxes_fit_as_it_is_seen_alone_speaks_for_the_file(told):
-    assert told([BOTH, AFTER_ALONE]) == {}
+def test_one_picture_whose_boxes_fit_as_it_is_seen_alone_speaks_for_the_file(reported):
+    assert reported([BOTH, AFTER_ALONE]) == {}
 
 
 @pytest.mark.parametrize("orientation", [1, 3])
-def test_pictures_that_are_not_turned_by_a_quarter_are_not_named(told, orientation):
-    assert told([BOTH, BEFORE_ALONE], orientation=orientation) == {}
+def test_pictures_that_are_not_turned_by_a_quarter_are_not_named(reported, orientation):
+    assert reported([BOTH, BEFORE_ALONE], orientation=orientation) == {}
 
 
 def test_fractions_of_the_sides_fit_both_ways(tmp_path):

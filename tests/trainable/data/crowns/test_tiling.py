@@ -102,15 +102,17 @@ def test_outlines_are_those_that_coco_draws_also_across_the_edge_and_of_several_
         assert coco_mask.encode(np.asfortranarray(whole_mask(crown, size), np.uint8))["counts"] == drawn["counts"]
 
 
-def test_an_outline_that_holds_no_centre_of_a_pixel_has_none_and_is_told_as_too_small():
+def test_an_outline_that_holds_no_centre_of_a_pixel_has_none_and_is_reported_as_too_small():
     tiny = polygon((5.1, 5.1), (5.4, 5.1), (5.1, 5.4))
     assert rasterise(tiny, 1, (20, 20)) is None
-    told = []
+    reported = []
     image = Image.new("RGB", (20, 20))
     options = {"semantic": None, "label_of": lambda shape: 1, "tile_px": 32, "overlap_px": 0}
-    (tile,) = tiles_of("a", image, shapes=[tiny], **options, on_drop=lambda shape, reason: told.append((shape, reason)))
+    (tile,) = tiles_of(
+        "a", image, shapes=[tiny], **options, on_drop=lambda shape, reason: reported.append((shape, reason))
+    )
     assert tile.crowns == ()
-    assert told == [(tiny, "are smaller than 16 px")]
+    assert reported == [(tiny, "are smaller than 16 px")]
 
 
 def test_corners_that_are_far_outside_cost_no_time_and_leave_the_rest_where_it_is():

@@ -22,7 +22,7 @@ MASKS = {
 
 
 @pytest.fixture(params=MASKS)
-def told(tmp_path, request):
+def reported(tmp_path, request):
     """What is said of two pictures, each with a mask of that kind, by severity."""
 
     def read(*, picture, mask, size=(64, 64)):
@@ -41,19 +41,19 @@ def told(tmp_path, request):
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_a_mask_that_is_turned_as_its_picture_is_not_named(told, orientation):
-    assert not [one for one in told(picture=orientation, mask=orientation) if "their pictures" in one[1]]
+def test_a_mask_that_is_turned_as_its_picture_is_not_named(reported, orientation):
+    assert not [one for one in reported(picture=orientation, mask=orientation) if "their pictures" in one[1]]
 
 
-def test_a_mask_that_exif_turns_alone_is_told(told):
-    assert told(picture=1, mask=3) == [("warning", "2 of 2 are turned by EXIF, and their pictures are not so")]
+def test_a_mask_that_exif_turns_alone_is_reported(reported):
+    assert reported(picture=1, mask=3) == [("warning", "2 of 2 are turned by EXIF, and their pictures are not so")]
 
 
-def test_a_picture_that_exif_turns_alone_is_told(told):
-    assert told(picture=3, mask=1) == [("warning", "2 of 2 are turned by EXIF, and keep their size")]
+def test_a_picture_that_exif_turns_alone_is_reported(reported):
+    assert reported(picture=3, mask=1) == [("warning", "2 of 2 are turned by EXIF, and keep their size")]
 
 
-def test_a_mask_of_the_picture_before_its_quarter_turn_is_an_error(told):
-    errors = [problem for severity, problem in told(picture=6, mask=1, size=(48, 64)) if severity == "error"]
+def test_a_mask_of_the_picture_before_its_quarter_turn_is_an_error(reported):
+    errors = [problem for severity, problem in reported(picture=6, mask=1, size=(48, 64)) if severity == "error"]
     assert len(errors) in (1, 2)
     assert all("before" in problem and "EXIF turn" in problem for problem in errors)

@@ -201,14 +201,14 @@ def test_a_photograph_without_a_row_is_left_out_with_a_warning(root):
         (("IDRiD_003", 4, 2), "row 18: IDRiD_003 has other grades in a row above"),
     ],
 )
-def test_a_wrong_row_is_told_with_its_number(root, row, sentence):
+def test_a_wrong_row_is_reported_with_its_number(root, row, sentence):
     with_rows(root, row)
     message = refused(root)
     assert TRAINING_TABLE in message
     assert sentence in message
 
 
-def test_every_bad_photograph_is_told_by_its_name(root):
+def test_every_bad_photograph_is_reported_by_its_name(root):
     (root / TRAINING / "IDRiD_001.png").write_bytes(b"no image")
     Image.new("RGB", (60, 40)).save(root / TRAINING / "IDRiD_002.png")
     message = refused(root)
@@ -305,7 +305,7 @@ def test_hidden_files_of_other_systems_are_passed_over(root):
     assert len(opened(root).test) == 3
 
 
-def test_valid_is_validation_and_a_folder_beside_the_splits_is_left_out_and_told(tmp_path):
+def test_valid_is_validation_and_a_folder_beside_the_splits_is_left_out_and_reported(tmp_path):
     root = tmp_path / "eyes"
     names = [f"{part}{index}" for part in ("train", "valid", "test", "more") for index in range(4)]
     for index, name in enumerate(names):
@@ -339,11 +339,11 @@ def test_photographs_behind_a_link_are_read(tmp_path, root):
     assert len(opened(root).train) > 0
 
 
-def test_grades_that_a_split_lacks_are_told_once_for_each_task(root):
-    told = [(one.file, one.problem) for one in opened(root).findings if one.severity is Severity.WARNING]
-    assert ("test", "has no photograph of retinopathy grade 0, 1, 2") in told
-    assert ("test", "has no photograph of edema grade 0, 1") in told
-    assert ("train", "has no photograph of retinopathy grade 4") in told
+def test_grades_that_a_split_lacks_are_reported_once_for_each_task(root):
+    reported = [(one.file, one.problem) for one in opened(root).findings if one.severity is Severity.WARNING]
+    assert ("test", "has no photograph of retinopathy grade 0, 1, 2") in reported
+    assert ("test", "has no photograph of edema grade 0, 1") in reported
+    assert ("train", "has no photograph of retinopathy grade 4") in reported
 
 
 @pytest.mark.parametrize("places", [("images", "masks"), ("train", "test")])

@@ -70,7 +70,7 @@ def test_grades_may_be_words_of_the_international_scale(read, written):
 @pytest.mark.parametrize(
     "cell", ["mildly", "non proliferative", "DR", "Grade x", "1-2", "0 1", "5", "Grade 7", "-1", "Grade -1"]
 )
-def test_what_is_no_grade_is_told_as_it_is_written(read, cell):
+def test_what_is_no_grade_is_reported_as_it_is_written(read, cell):
     _, findings = read(f"image,level\neye_000,0\neye_001,{cell}\n")
     (error,) = errors_among(findings)
     assert (
@@ -91,7 +91,7 @@ def test_placeholders_of_a_competition_are_no_grades(read):
     assert "sample_submission.csv" in [finding.file for finding in findings if finding.severity is Severity.WARNING]
 
 
-def test_a_table_with_scores_is_told_to_look_like_predictions(read):
+def test_a_table_with_scores_is_reported_as_likely_predictions(read):
     _, findings = read(
         "image,level,probability\n" + "".join(f"{name},{grade},0.9\n" for name, grade in EXPECTED.items())
     )
@@ -106,7 +106,7 @@ def test_a_list_of_photographs_is_no_table_of_grades(read):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
 @pytest.mark.parametrize("separator", [";", "\t", " "])
-def test_encodings_and_separators_are_read_and_told(read, encoding, separator):
+def test_encodings_and_separators_are_read_and_reported(read, encoding, separator):
     tables, findings = read(text_of(f"image{separator}level", separator=separator), encoding=encoding)
     assert retinopathy(tables) == EXPECTED
     word = {";": "semicolons", "\t": "tabs", " ": "spaces"}[separator]
@@ -126,7 +126,7 @@ def test_names_may_have_folders_endings_other_case_and_other_zeros(read, name):
     assert retinopathy(read(text_of("image,level", [name.format(number) for number in range(5)]))[0]) == EXPECTED
 
 
-def test_names_that_differ_in_zeros_are_told_with_their_count(read):
+def test_names_that_differ_in_zeros_are_reported_with_their_count(read):
     _, findings = read(text_of("image,level", [f"eye_{number}" for number in range(5)]))
     assert findings[1].problem.startswith("5 of 5 names differ in zeros or case: eye_0 as eye_000")
 
@@ -136,7 +136,7 @@ def test_a_name_that_may_mean_two_photographs_means_none(read):
     assert retinopathy(tables) == {"1": 2, "001": 3}
 
 
-def test_short_rows_are_left_out_and_told_by_their_line(read):
+def test_short_rows_are_left_out_and_reported_by_their_line(read):
     tables, findings = read(",image,dr,dme\n0,eye_000,1,2\n1,eye_001,0,0\ntotal\n")
     assert list(tables[0].grades) == ["eye_000", "eye_001"]
     (warning,) = [finding for finding in findings if finding.severity is Severity.WARNING]
@@ -209,7 +209,7 @@ def test_a_column_for_each_grade_is_never_read_as_the_grade(read, header):
         read("\n".join([header, *rows]))
 
 
-def test_a_column_of_0_and_1_alone_is_told_as_it_may_say_no_and_yes(read):
+def test_a_column_of_0_and_1_alone_is_reported_as_it_may_say_no_and_yes(read):
     rows = [f"{name},{grade % 2}" for name, grade in EXPECTED.items()]
     _, findings = read("\n".join(["image,referable_dr", *rows]))
     assert "retinopathy is 0 or 1 in every row" in [finding.problem for finding in findings]

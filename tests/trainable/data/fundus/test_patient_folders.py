@@ -1,4 +1,4 @@
-"""Photographs of one name in a folder for each patient, and lists without a header: matched, or told."""
+"""Photographs of one name in a folder for each patient, and lists without a header: matched, or reported."""
 
 import pytest
 

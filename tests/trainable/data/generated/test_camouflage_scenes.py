@@ -85,11 +85,11 @@ def test_another_seed_is_another_data_set():
 
 
 def test_the_second_opening_draws_nothing_and_reads_the_same(tmp_path):
-    told = []
-    first = scene_splits(CONFIG, tmp_path, lambda drawn, total: told.append((drawn, total)))
-    assert told == [(drawn, 15) for drawn in range(1, 16)]
-    second = scene_splits(CONFIG, tmp_path, lambda drawn, total: told.append((drawn, total)))
-    assert len(told) == 15
+    reported = []
+    first = scene_splits(CONFIG, tmp_path, lambda drawn, total: reported.append((drawn, total)))
+    assert reported == [(drawn, 15) for drawn in range(1, 16)]
+    second = scene_splits(CONFIG, tmp_path, lambda drawn, total: reported.append((drawn, total)))
+    assert len(reported) == 15
     assert second.fingerprint == first.fingerprint
     np.testing.assert_array_equal(second.test.images, first.test.images)
 
@@ -234,7 +234,7 @@ def test_object_and_decoy_are_alike_in_place_and_size():
         ({"noise": "0.1"}, "noise is '0.1'; give a number from 0 to 0.3."),
     ],
 )
-def test_a_wrong_setting_is_told_in_a_sentence(settings, sentence):
+def test_a_wrong_setting_is_reported_in_a_sentence(settings, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         SceneConfig(**settings)
 

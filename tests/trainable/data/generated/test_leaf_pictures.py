@@ -30,10 +30,10 @@ def test_labels_are_balanced_and_those_of_the_further_leaves_are_missing(tmp_pat
 
 
 def test_the_second_opening_draws_nothing(tmp_path):
-    told = []
+    reported = []
     for _ in range(2):
-        leaf_splits(SMALL, tmp_path, lambda done, total: told.append((done, total)))
-    assert told == [(done, 26) for done in range(1, 27)]
+        leaf_splits(SMALL, tmp_path, lambda done, total: reported.append((done, total)))
+    assert reported == [(done, 26) for done in range(1, 27)]
 
 
 def test_mean_colours_hardly_tell_the_conditions_apart_while_patterns_are_seen():

@@ -189,14 +189,14 @@ def test_values_that_no_mask_holds_or_that_are_none_are_refused(folder, cache):
         FolderOptions(foreground_values=("255",), inverted_masks=True)
 
 
-def test_a_mask_that_exif_turns_alone_is_told(folder, cache):
+def test_a_mask_that_exif_turns_alone_is_reported(folder, cache):
     exif = Image.Exif()
     exif[0x0112] = 3
     mask = folder / "GT" / "img_000.png"
     Image.open(mask).save(mask, exif=exif)
-    (told,) = (one for one in open_pairs(folder, cache).findings if "turned by EXIF" in one.problem)
-    assert told.severity is Severity.WARNING
-    assert told.problem == "1 of 10 are turned by EXIF, and their pictures are not so: GT/img_000.png"
+    (reported,) = (one for one in open_pairs(folder, cache).findings if "turned by EXIF" in one.problem)
+    assert reported.severity is Severity.WARNING
+    assert reported.problem == "1 of 10 are turned by EXIF, and their pictures are not so: GT/img_000.png"
 
 
 def test_a_jpeg_mask_has_no_exact_values(folder, cache):
@@ -214,7 +214,7 @@ def test_large_objects_are_let_through_when_told(folder, cache):
     assert splits.train.masks.mean() > 0.5
 
 
-def test_a_split_whose_masks_are_all_empty_is_told(tmp_path, write_pairs, cache):
+def test_a_split_whose_masks_are_all_empty_is_reported(tmp_path, write_pairs, cache):
     for part in ("train", "test"):
         write_pairs(tmp_path / "data" / part, prefix=part)
     masks = sorted((tmp_path / "data" / "test").rglob("GT/*.png"))
@@ -222,10 +222,10 @@ def test_a_split_whose_masks_are_all_empty_is_told(tmp_path, write_pairs, cache)
         with Image.open(mask) as full:
             size = full.size
         Image.new("L", size).save(mask)
-    told = [
+    reported = [
         finding for finding in open_pairs(tmp_path / "data", cache).findings if "holds no object" in finding.problem
     ]
-    assert [(one.file, one.severity, one.problem) for one in told] == [
+    assert [(one.file, one.severity, one.problem) for one in reported] == [
         ("test", Severity.WARNING, f"holds no object: all of its {len(masks)} masks are empty")
     ]
 
@@ -281,7 +281,7 @@ def test_pictures_of_a_group_that_a_table_states_stay_together_until_it_states_a
     assert len([tile for part in splits_of_groups() for tile in part]) > 5
 
 
-def test_every_bad_file_is_told_at_once_and_nothing_is_left_in_the_cache(folder, cache):
+def test_every_bad_file_is_reported_at_once_and_nothing_is_left_in_the_cache(folder, cache):
     (folder / "Imgs" / "img_000.png").write_bytes(b"")
     (folder / "GT" / "img_001.png").write_text("not a mask")
     (folder / "GT" / "img_002.png").unlink()
@@ -334,7 +334,7 @@ def test_images_without_masks_stop(real_data, cache):
         open_pairs(real_data / "cod10k_unlabelled", cache)
 
 
-def test_masks_of_instances_are_one_mask_and_one_of_another_size_is_told(tmp_path, cache):
+def test_masks_of_instances_are_one_mask_and_one_of_another_size_is_reported(tmp_path, cache):
     for number in range(6):
         sample = tmp_path / "data" / f"s{number}"
         for name, rows in (("images", ()), ("masks", (4, 20))):

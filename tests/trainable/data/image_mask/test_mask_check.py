@@ -144,7 +144,7 @@ def test_empty_masks_are_legal_and_counted():
 
 
 @pytest.mark.parametrize(
-    ("mask_size", "is_turned", "told"),
+    ("mask_size", "is_turned", "reported"),
     [
         ((30, 40), False, []),
         ((30, 41), False, ["is 41x30 but its image is 40x30"]),
@@ -152,9 +152,9 @@ def test_empty_masks_are_legal_and_counted():
         ((40, 30), True, ["is 30x40 but its image is 40x30, which is the image before its EXIF turn"]),
     ],
 )
-def test_only_a_picture_that_exif_turns_is_called_turned(mask_size, is_turned, told):
+def test_only_a_picture_that_exif_turns_is_called_turned(mask_size, is_turned, reported):
     image = Header(size=(30, 40), has_alpha=False, orientation=6 if is_turned else 1)
-    assert [finding.problem for finding in check_size(image, mask_size, "m.png")] == told
+    assert [finding.problem for finding in check_size(image, mask_size, "m.png")] == reported
 
 
 def test_a_mask_whose_ground_is_transparent_is_read_where_colour_and_opacity_say_the_same():

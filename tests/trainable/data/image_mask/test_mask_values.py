@@ -105,7 +105,7 @@ def test_a_coloured_object_of_few_pixels_is_not_dropped():
         (Image.fromarray(np.arange(8, dtype=np.uint8)[None]), "5 (12 %) and 2 more"),
     ],
 )
-def test_values_are_told_with_their_shares(image, said):
+def test_values_are_reported_with_their_shares(image, said):
     assert value_counts(image).endswith(said)
 
 

@@ -15,8 +15,8 @@ def touch(root, *files):
 def read(root):
     """Image, mask and split of each pair, and what is no note."""
     pairs, findings = find_pairs(root)
-    told = [f"{one.file}: {one.problem}" for one in findings if one.severity is not Severity.NOTE]
-    return [(pair.image.as_posix(), pair.mask.as_posix(), pair.split) for pair in pairs], told
+    reported = [f"{one.file}: {one.problem}" for one in findings if one.severity is not Severity.NOTE]
+    return [(pair.image.as_posix(), pair.mask.as_posix(), pair.split) for pair in pairs], reported
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -74,13 +74,13 @@ def test_a_column_of_labels_that_are_no_files_names_no_masks(tmp_path):
     assert read(tmp_path) == ([("Imgs/1.png", "GT/1.png", None), ("Imgs/2.png", "GT/2.png", None)], [])
 
 
-def test_what_a_table_lacks_is_told(tmp_path):
+def test_what_a_table_lacks_is_reported(tmp_path):
     touch(tmp_path, *(f"photos/p{number}.jpg" for number in range(5)), *(f"truth/q{number}.png" for number in range(3)))
     rows = ["p0.jpg,q0.png", "p1.jpg,q7.png", "p2.jpg,", "p9.jpg,q2.png", "p3.jpg,q0.png", "p0.jpg,q1.png"]
     (tmp_path / "pairs.csv").write_text("\n".join(["image,mask", *rows]))
-    pairs, told = read(tmp_path)
+    pairs, reported = read(tmp_path)
     assert pairs == [("photos/p0.jpg", "truth/q0.png", None)]
-    assert told == [
+    assert reported == [
         "pairs.csv: row 3: q7.png, the mask of p1.jpg, is not here",
         "pairs.csv: row 6: q0.png is the mask of p3.jpg here, of p0.jpg above",
         "pairs.csv: row 7: p0.jpg has the mask q1.png here, q0.png above",
@@ -101,8 +101,8 @@ def test_two_columns_of_masks_are_named_where_no_folders_say_more(tmp_path):
 def test_of_numbered_observers_the_first_is_the_truth(tmp_path, marks):
     first, second = marks
     touch(tmp_path, "Image_01L.jpg", f"Image_01L_{first}.png", f"Image_01L_{second}.png")
-    pairs, told = read(tmp_path)
-    assert (pairs, told) == ([("Image_01L.jpg", f"Image_01L_{first}.png", None)], [])
+    pairs, reported = read(tmp_path)
+    assert (pairs, reported) == ([("Image_01L.jpg", f"Image_01L_{first}.png", None)], [])
     assert f"Image_01L_{second}.png" in next(
         one.problem for one in find_pairs(tmp_path)[1] if "observers" in one.problem
     )
@@ -110,9 +110,9 @@ def test_of_numbered_observers_the_first_is_the_truth(tmp_path, marks):
 
 def test_the_folder_of_a_second_observer_is_left_out(tmp_path):
     touch(tmp_path, "images/01_test.tif", "1st_manual/01_manual1.gif", "2nd_manual/01_manual2.gif")
-    pairs, told = read(tmp_path)
+    pairs, reported = read(tmp_path)
     assert pairs == [("images/01_test.tif", "1st_manual/01_manual1.gif", None)]
-    assert told == ["2nd_manual: pictures: 1"]
+    assert reported == ["2nd_manual: pictures: 1"]
 
 
 def test_pictures_named_by_who_took_them_keep_their_own_masks(tmp_path):
@@ -123,5 +123,5 @@ def test_pictures_named_by_who_took_them_keep_their_own_masks(tmp_path):
 
 def test_two_kinds_of_masks_of_one_image_are_both_named(tmp_path):
     touch(tmp_path, "a.jpg", "a_mask.png", "a_seg.png", "b.jpg", "b_mask.png")
-    _, told = read(tmp_path)
-    assert told == ["a.jpg: has 2 masks: a_mask.png and a_seg.png"]
+    _, reported = read(tmp_path)
+    assert reported == ["a.jpg: has 2 masks: a_mask.png and a_seg.png"]

@@ -266,7 +266,7 @@ def test_a_mask_of_another_split_is_not_that_of_the_image(tmp_path):
     assert "images/train/c.png: has no mask: masks holds no c" in "\n".join(serious(findings))
 
 
-def test_a_mask_that_two_images_share_is_told_as_such(tmp_path):
+def test_a_mask_that_two_images_share_is_reported_as_such(tmp_path):
     touch(tmp_path, "images/cat/a.png", "images/dog/a.png", "masks/a.png")
     problems = "\n".join(serious(find_pairs(tmp_path)[1]))
     assert "images/dog/a.png: has no mask: masks holds no a for it alone, but one that may be of several" in problems

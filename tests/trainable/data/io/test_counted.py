@@ -19,10 +19,10 @@ def test_one_takes_none(one):
     assert counted(one, "class", "classes") == "1 class"
 
 
-def test_of_many_names_the_first_few_are_told_and_the_rest_counted():
+def test_of_many_names_the_first_few_are_reported_and_the_rest_counted():
     assert first_of(["a", "b"], 2) == "a, b"
     assert first_of(["a", "b", "c", "d"], 2, separator="; ") == "a; b and 2 more"
 
 
-def test_a_size_is_told_width_first():
+def test_a_size_is_reported_width_first():
     assert wide_by_high((480, 640)) == "640x480"

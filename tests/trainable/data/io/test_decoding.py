@@ -162,7 +162,7 @@ def write_png(path, width, height):
 
 
 @pytest.mark.parametrize("read", [read_header, read_upright])
-def test_a_picture_too_large_to_decode_is_told_as_large_and_not_as_damaged(tmp_path, read):
+def test_a_picture_too_large_to_decode_is_reported_as_large_and_not_as_damaged(tmp_path, read):
     write_png(tmp_path / "mosaic.png", 20000, 9500)
     with pytest.raises(BadFileError) as caught:
         read(tmp_path / "mosaic.png")
@@ -245,7 +245,7 @@ def test_colours_of_twelve_bits_in_sixteen_stop_instead_of_turning_black(tmp_pat
         read_upright(tmp_path / "a.png")
 
 
-def test_a_tiff_whose_bands_are_not_read_is_told_as_such(tmp_path):
+def test_a_tiff_whose_bands_are_not_read_is_reported_as_such(tmp_path):
     (tmp_path / "bands.tif").write_bytes(b"II*\0" + bytes(60))
     with pytest.raises(BadFileError, match="is a TIFF whose bands are not read"):
         read_upright(tmp_path / "bands.tif")
@@ -282,13 +282,14 @@ def test_a_tiff_with_smaller_copies_of_its_picture_is_one_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("orientation", "size", "is_told"), [(1, (8, 8), 0), (3, (8, 6), 1), (2, (8, 6), 1), (6, (8, 8), 1), (6, (8, 6), 0)]
+    ("orientation", "size", "is_reported"),
+    [(1, (8, 8), 0), (3, (8, 6), 1), (2, (8, 6), 1), (6, (8, 8), 1), (6, (8, 6), 0)],
 )
-def test_a_turn_that_the_size_cannot_show_is_told(tmp_path, orientation, size, is_told):
+def test_a_turn_that_the_size_cannot_show_is_reported(tmp_path, orientation, size, is_reported):
     picture = Image.new("RGB", size)
     exif = picture.getexif()
     exif[ORIENTATION_TAG] = orientation
     picture.save(tmp_path / "a.jpg", exif=exif)
     findings = check_turns({Path("a.jpg"): read_header(tmp_path / "a.jpg")})
-    told = ["1 of 1 are turned by EXIF, and keep their size: a.jpg"]
-    assert [finding.problem for finding in findings] == told * is_told
+    reported = ["1 of 1 are turned by EXIF, and keep their size: a.jpg"]
+    assert [finding.problem for finding in findings] == reported * is_reported

@@ -88,7 +88,7 @@ def test_a_walk_that_begins_further_down_ends_at_the_folders_above_it_too(tmp_pa
     assert subfolders(tmp_path, Path("one/deep")) == []
 
 
-def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_opened_is_reported(tmp_path, monkeypatch):
     touch(tmp_path, "locked/a.png")
     scan = os.scandir
 

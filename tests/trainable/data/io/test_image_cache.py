@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind_and_says_what_to_do(tmp_path
     assert leftovers(tmp_path) == []
 
 
-def test_what_will_not_fit_is_told_before_it_is_built(tmp_path):
+def test_what_will_not_fit_is_reported_before_it_is_built(tmp_path):
     with pytest.raises(CacheError, match=r"The images need 1000000000000 MB"):
         require_space(tmp_path, 10**18)
     with pytest.raises(CacheError, match=r"is full"):
@@ -143,7 +143,7 @@ def test_of_two_processes_one_builds_and_both_get_the_same(tmp_path):
     assert answers == {builder}
 
 
-def test_a_cache_path_that_is_a_file_is_told(tmp_path):
+def test_a_cache_path_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match=r"cannot be written .* set VISION_TUNER_CACHE to a folder that can"):
         cached_folder("key", tmp_path / "file", build_small)

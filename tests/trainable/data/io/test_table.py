@@ -44,7 +44,7 @@ def test_a_separator_inside_quotes_or_numbers_divides_nothing(tmp_path):
     assert [row.cells for row in table.body] == [("a", "x, y; z", "1,5"), ("b", "p, q", "2,5")]
 
 
-def test_rows_that_are_too_short_or_too_long_are_told_by_their_line(tmp_path):
+def test_rows_that_are_too_short_or_too_long_are_reported_by_their_line(tmp_path):
     table = read_table(written(tmp_path / "a.csv", "image,level,,\na,1,,\n\nb,2\ntotal\nc,1,,,7\n"))
     assert [row.number for row in table.body] == [2, 4]
     assert [row.number for row in table.uneven] == [5, 6]
@@ -81,7 +81,7 @@ def test_a_form_of_a_competition_is_known_by_its_name(name, is_one):
 @pytest.mark.parametrize(
     ("line", "sentence"), [('{"a": 1', "line 2 is not JSON"), ("[1, 2]", "line 2 holds no JSON object")]
 )
-def test_a_line_that_is_no_json_object_is_told_by_its_number(tmp_path, line, sentence):
+def test_a_line_that_is_no_json_object_is_reported_by_its_number(tmp_path, line, sentence):
     with pytest.raises(BadFileError, match=sentence):
         read_table(written(tmp_path / "metadata.jsonl", f'{{"a": 0}}\n{line}\n'))
 

@@ -82,20 +82,20 @@ def sources(files):
     return [file.as_posix() for file in source_files([Path(file) for file in files])]
 
 
-def told(*files):
+def reported(*files):
     parts = [{"train": "train", "valid": "validation", "test": "test"}[file.split("/")[0]] for file in files]
     return [finding.problem for finding in check_copies_across_splits([Path(file) for file in files], parts)]
 
 
-def test_a_copy_in_another_split_than_its_original_is_told():
-    assert told("train/rust/leaf_1.png", "test/rust/leaf_1_90deg.png") == [
+def test_a_copy_in_another_split_than_its_original_is_reported():
+    assert reported("train/rust/leaf_1.png", "test/rust/leaf_1_90deg.png") == [
         "(test) is named as a copy of train/rust/leaf_1.png (train)"
     ]
     roboflow = [f"tree7_jpg.rf.{number:032x}.jpg" for number in range(3)]
-    assert told(f"train/{roboflow[0]}", f"train/{roboflow[1]}", f"valid/{roboflow[2]}") == [
+    assert reported(f"train/{roboflow[0]}", f"train/{roboflow[1]}", f"valid/{roboflow[2]}") == [
         f"(validation) is named as a copy of train/{roboflow[0]} (train)"
     ]
 
 
 def test_copies_beside_their_original_and_equal_numbers_in_two_splits_are_none():
-    assert told("train/1.png", "test/1.png", "test/1_90deg.png", "train/1_flipLR.png") == []
+    assert reported("train/1.png", "test/1.png", "test/1_90deg.png", "train/1_flipLR.png") == []

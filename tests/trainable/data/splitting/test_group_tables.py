@@ -38,21 +38,21 @@ def test_a_column_that_may_be_of_one_annotation_is_none(tmp_path, column):
     assert groups_of(tmp_path, rows(column, "aabbcc")) == ([None] * 6, [])
 
 
-def test_a_picture_in_two_groups_and_too_few_groups_are_told_and_not_used(tmp_path):
+def test_a_picture_in_two_groups_and_too_few_groups_are_reported_and_not_used(tmp_path):
     pictures = [*PICTURES, PICTURES[0]]
-    groups, (told,) = groups_of(tmp_path, rows("tile", "aabbccb", pictures))
-    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
-    assert told.problem == "names two groups in 'tile' for one picture, p0: a and b"
-    groups, (told,) = groups_of(tmp_path, rows("group", "aaabbb"))
-    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
-    assert told.problem == "has 2 groups in 'group', and there are three splits"
+    groups, (reported,) = groups_of(tmp_path, rows("tile", "aabbccb", pictures))
+    assert (groups, reported.severity) == ([None] * 6, Severity.WARNING)
+    assert reported.problem == "names two groups in 'tile' for one picture, p0: a and b"
+    groups, (reported,) = groups_of(tmp_path, rows("group", "aaabbb"))
+    assert (groups, reported.severity) == ([None] * 6, Severity.WARNING)
+    assert reported.problem == "has 2 groups in 'group', and there are three splits"
 
 
 def test_two_columns_that_could_be_the_group_cost_the_groups_and_not_the_data(tmp_path):
     table = "\n".join(["image,patient,group", *(f"p{number}.png,{number},{number // 2}" for number in range(6))])
-    groups, (told,) = groups_of(tmp_path, table)
-    assert (groups, told.severity) == ([None] * 6, Severity.WARNING)
-    assert told.problem == "has 2 columns that could be the group: 'patient', 'group'"
+    groups, (reported,) = groups_of(tmp_path, table)
+    assert (groups, reported.severity) == ([None] * 6, Severity.WARNING)
+    assert reported.problem == "has 2 columns that could be the group: 'patient', 'group'"
 
 
 def test_a_published_test_split_stays_as_it_is(tmp_path):

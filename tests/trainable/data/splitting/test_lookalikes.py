@@ -16,7 +16,7 @@ def scene(seed):
     return Image.fromarray(coarse).resize((128, 96), Image.Resampling.BICUBIC)
 
 
-def told(names, parts, pictures):
+def reported(names, parts, pictures):
     signatures = [signature(np.asarray(picture)) for picture in pictures]
     return check_lookalikes(names, parts, np.array(signatures))
 
@@ -37,18 +37,18 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_in_another_split_is_told_with_both_names(change):
+def test_a_copy_in_another_split_is_reported_with_both_names(change):
     train = [scene(seed) for seed in range(20)]
     pictures = [*train, CHANGES[change](train[7])]
     names = [*(f"train/{seed}.jpg" for seed in range(20)), "test/copy.jpg"]
-    (warning,) = told(names, ["train"] * 20 + ["test"], pictures)
+    (warning,) = reported(names, ["train"] * 20 + ["test"], pictures)
     assert warning.file == "test/copy.jpg"
     assert warning.problem == "(test) looks the same as train/7.jpg (train)"
 
 
-def test_other_pictures_copies_within_a_split_and_flat_pictures_are_not_told():
+def test_other_pictures_copies_within_a_split_and_flat_pictures_are_not_reported():
     pictures = [scene(1), scene(1), scene(2), Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64), (90, 90, 90))]
-    assert told("abcde", ["train", "train", "test", "train", "test"], pictures) == []
+    assert reported("abcde", ["train", "train", "test", "train", "test"], pictures) == []
 
 
 def test_what_looks_the_same_joins_one_group_also_by_way_of_a_third():
@@ -61,7 +61,7 @@ def test_what_looks_the_same_joins_one_group_also_by_way_of_a_third():
     assert warning.problem == "2 look the same as another: b.jpg as a.jpg, c.jpg as b.jpg"
 
 
-def test_one_group_is_not_told_as_alike_and_flat_pictures_join_nothing():
+def test_one_group_is_not_reported_as_alike_and_flat_pictures_join_nothing():
     looks = np.array([[5, 0, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint64)
     assert keep_alike_together("abcd", ["x", "x", "c", "d"], looks) == (["x", "x", "c", "d"], [])
 

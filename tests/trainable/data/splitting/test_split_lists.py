@@ -67,13 +67,13 @@ def test_tables_that_are_called_as_splits_are_lists_where_there_are_two(tmp_path
     assert listed_splits(tmp_path, PICTURES)[0] == ["train", "train", "test", "test", LEFT_OUT]
 
 
-def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_told(tmp_path):
+def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_reported(tmp_path):
     (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
     (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
     assert (error.file, error.problem) == ("images/a 0.jpg", "is in boxes.csv (train) and boxes.csv (test)")
     (tmp_path / "boxes.csv").write_text("image,fold\na 0,0\na 1,1\n")
-    parts, (told,) = listed_splits(tmp_path, PICTURES)
-    assert (parts, told.problem) == ([None] * 5, "the column 'fold' names no split, but holds 0, 1")
+    parts, (reported,) = listed_splits(tmp_path, PICTURES)
+    assert (parts, reported.problem) == ([None] * 5, "the column 'fold' names no split, but holds 0, 1")
 
 
 def test_the_folder_of_an_entry_counts_where_names_are_the_same(tmp_path):
@@ -99,11 +99,11 @@ def test_a_picture_in_two_lists_is_an_error(tmp_path):
     assert (error.file, error.problem) == ("images/a 1.jpg", "is in test.txt (test) and train.txt (train)")
 
 
-def test_a_text_that_is_called_as_a_split_and_names_no_picture_is_told_and_not_used(tmp_path):
+def test_a_text_that_is_called_as_a_split_and_names_no_picture_is_reported_and_not_used(tmp_path):
     write(tmp_path, test=["epoch 1 loss 0.3"], readme=["a 0"])
-    parts, (told,) = listed_splits(tmp_path, PICTURES)
-    assert (parts, told.file, told.severity) == ([None] * 5, "test.txt", Severity.WARNING)
-    assert told.problem == "is called as a split, but names no picture here: it begins with 'epoch 1 loss 0.3'"
+    parts, (reported,) = listed_splits(tmp_path, PICTURES)
+    assert (parts, reported.file, reported.severity) == ([None] * 5, "test.txt", Severity.WARNING)
+    assert reported.problem == "is called as a split, but names no picture here: it begins with 'epoch 1 loss 0.3'"
 
 
 def test_a_text_of_the_name_of_a_picture_is_no_list(tmp_path):

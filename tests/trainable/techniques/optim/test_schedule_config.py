@@ -204,7 +204,7 @@ def test_a_restored_schedule_stands_where_it_was_saved(kind):
     assert second.optimizer.param_groups[0]["lr"] == first.optimizer.param_groups[0]["lr"]
 
 
-def test_the_kinds_differ_but_for_a_plateau_that_was_told_nothing():
+def test_the_kinds_differ_except_a_plateau_without_a_value():
     curves = {kind: tuple(ours(built(kind))) for kind in KINDS}
     assert curves.pop("plateau") == curves["constant"]
     assert len(set(curves.values())) == len(KINDS) - 1

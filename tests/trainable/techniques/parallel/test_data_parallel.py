@@ -232,7 +232,7 @@ def test_a_value_that_only_one_rank_sees_ends_the_training_of_both_in_the_same_s
     assert both[0]["diverged"] == both[1]["diverged"] == ["loss", 0]
 
 
-def test_a_divergence_can_be_told_to_another_process():
+def test_a_divergence_can_be_sent_to_another_process():
     unpickled = pickle.loads(pickle.dumps(DivergedError(term="loss", value=float("inf"), epoch=2, step=7)))
     assert (str(unpickled), unpickled.term, unpickled.step) == (
         "loss became inf in epoch 3, optimizer step 7",

@@ -66,13 +66,13 @@ def test_a_bad_crown_costs_itself_and_says_why(crown, reason):
 
 
 @pytest.mark.parametrize("stray", [[20, 20], [20, 20, 22, 22], [], [20, 20, 22, 22, 24, 24], [1, 2, 3]])
-def test_a_part_that_is_no_outline_is_left_out_and_told(stray):
+def test_a_part_that_is_no_outline_is_left_out_and_reported(stray):
     found = read({"segmentation": [SQUARE, stray]})
     assert crown_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
     assert "part that is not an outline" in found.problems[0].reason
 
 
-def test_a_crown_without_a_part_that_is_an_outline_is_its_box_and_told():
+def test_a_crown_without_a_part_that_is_an_outline_is_its_box_and_reported():
     found = read({"segmentation": [[4, 4, 9, 9]], "bbox": [4, 4, 5, 5]})
     assert (crown_of(found).box, crown_of(found).polygons) == ((4, 4, 9, 9), ())
     assert "their box is the mask" in found.problems[0].reason
@@ -159,6 +159,6 @@ def test_an_annotation_without_an_id_is_of_no_picture_and_no_category():
     assert [problem.reason for problem in found.problems] == ["are of no category of the file"]
 
 
-def test_keypoints_without_a_box_are_told_as_points():
+def test_keypoints_without_a_box_are_reported_as_points():
     (problem,) = read({"bbox": None, "keypoints": [4, 4, 2, 9, 9, 2]}).problems
     assert problem.reason == "are points, which say where a crown is and not how large: write a box around each"

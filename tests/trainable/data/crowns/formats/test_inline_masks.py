@@ -55,8 +55,8 @@ def test_a_png_that_is_damaged_inside_costs_its_crown():
     bitmap = {"origin": [0, 0], "data": base64.b64encode(zlib.compress(png)).decode()}
     entry = {"classTitle": "palm", "geometryType": "bitmap", "bitmap": bitmap}
     supervisely = read_supervisely({"size": {"height": 64, "width": 64}, "objects": [entry]}, "a.png")
-    told = [problem.reason for found in (labelme, supervisely) for problem in found.problems]
-    assert told == ["have a damaged mask", "have a damaged bitmap"]
+    reported = [problem.reason for found in (labelme, supervisely) for problem in found.problems]
+    assert reported == ["have a damaged mask", "have a damaged bitmap"]
 
 
 def test_what_reaches_beyond_the_picture_is_cut_off_and_what_begins_outside_is_damaged():

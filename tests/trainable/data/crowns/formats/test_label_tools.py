@@ -210,7 +210,7 @@ def test_a_bad_object_of_supervisely_costs_itself(entry, reason):
     assert reasons(supervisely(entry)) == [reason]
 
 
-def test_lines_of_kitti_are_boxes_in_pixels_and_what_was_not_annotated_is_told(tmp_path):
+def test_lines_of_kitti_are_boxes_in_pixels_and_what_was_not_annotated_is_reported(tmp_path):
     (tmp_path / "7.txt").write_text(f"Car {KITTI_LINE}\nDontCare {KITTI_LINE}\n")
     assert is_kitti(tmp_path / "7.txt")
     found = read_kitti(tmp_path / "7.txt")

@@ -67,7 +67,7 @@ def test_a_row_without_a_place_says_that_its_picture_has_no_crown(read):
 
 
 @pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "latin-1")])
-def test_other_separators_and_encodings_are_read_and_told(read, separator, encoding):
+def test_other_separators_and_encodings_are_read_and_reported(read, separator, encoding):
     row = "plot.png,pâlm,4,4,12,14,".replace(",", separator)
     found = read(row, header=HEADER.replace(",", separator), encoding=encoding)
     assert found.pictures["plot.png"].shapes[0].label == "pâlm"
@@ -86,6 +86,6 @@ def test_the_size_that_a_row_states_is_that_of_its_picture(read):
         ("image_path,x,y,width,height", "may be a corner of the box or its centre"),
     ],
 )
-def test_columns_of_points_or_of_boxes_in_doubt_are_told_with_those_to_write(read, header, sentence):
+def test_columns_of_points_or_of_boxes_in_doubt_are_reported_with_those_to_write(read, header, sentence):
     with pytest.raises(OtherFileError, match=f"{sentence}.*image_path, xmin, ymin, xmax, ymax"):
         read("plot.png,4,5,6,7", header=header)

@@ -88,7 +88,7 @@ def test_keypoints_of_a_pose_are_no_outline(tmp_path, shape):
     assert (crown.box, crown.polygons) == ((80, 30, 120, 70), ())
 
 
-def test_a_list_of_names_in_another_encoding_is_told_by_name(tmp_path):
+def test_a_list_of_names_in_another_encoding_is_reported_by_name(tmp_path):
     (tmp_path / "classes.txt").write_bytes("pâlm".encode("latin-1"))
     with pytest.raises(BadFileError, match=r"classes\.txt are not read"):
         read_classes(tmp_path, [tmp_path / "classes.txt"])
