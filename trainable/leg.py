@@ -1,4 +1,4 @@
-"""What a search and a training process exchange: a leg of a trial, and a report per epoch.
+"""The messages between a search and a training process: a leg of a trial, and a report per epoch.
 
 A leg is a part of a trial, from its start or a checkpoint to the next rung or the end. Imports no torch, because the
 search imports this.

@@ -1,4 +1,4 @@
-"""A share of the training, in epochs."""
+"""Converts a share of a training to epochs."""
 
 
 def share_of_epochs(fraction: float, max_epochs: float) -> float:

@@ -1,4 +1,4 @@
-"""What went wrong in a loop, a space or a network of the user's own, in their words and frames."""
+"""Errors in a loop, a space or a network of the user's own, in their words and frames."""
 
 import traceback
 from pathlib import Path

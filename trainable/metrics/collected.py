@@ -1,4 +1,4 @@
-"""What metrics gather over the batches of a split: sums, or the tensors themselves."""
+"""Gathers values over the batches of a split, for metrics: sums, or the tensors themselves."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What differs between workloads, and nothing else: data, network, loss and metrics. The loop is the trainer's."""
+"""The interface of a workload: its data, network, loss and metrics. The loop is the trainer's."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sized

@@ -1,4 +1,4 @@
-"""What a search asks of whatever trains one configuration, and nothing of how it is trained."""
+"""The interface between a search and the code that trains one configuration."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping

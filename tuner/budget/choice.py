@@ -1,4 +1,4 @@
-"""What a search buys: epochs of a full training, first rung, number of trials, confirmation.
+"""Chooses how a search spends its time: epochs of a full training, first rung, number of trials, confirmation.
 
 What: the epochs and the first rung follow from the default's learning curve in its pilot run, else from the space.
     With a stated time (`--for`), the largest number of trials is taken whose longest of six simulations ends in time,

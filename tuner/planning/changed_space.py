@@ -1,4 +1,4 @@
-"""What has changed in a space since a search of it began, and whether the search can go on in it."""
+"""Compares a space with the one that a search began with, and says whether the search can continue."""
 
 import logging
 from collections.abc import Iterator, Mapping

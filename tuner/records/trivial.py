@@ -1,4 +1,4 @@
-"""What is known without training a network, on the validation and on the test split.
+"""Values that need no trained network, on the validation and on the test split.
 
 `trivial.json`: what the best prediction scores that looks at no image. `linear_probe.json`: what a linear layer scores
 on the frozen features of trained weights. A network is worth its training where it is clearly above both.

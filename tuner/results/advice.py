@@ -1,4 +1,4 @@
-"""What would help a search that has learned little, each with the measurement that says so."""
+"""Advice for a search that has learned little, each piece with the measurement behind it."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the data of a search holds: the classes of each split, what was left out, and how the rest was read."""
+"""Describes the data of a search: the classes of each split, what was left out, and how the rest was read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

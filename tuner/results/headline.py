@@ -1,4 +1,4 @@
-"""What a search has won, in one line, with its state: the first thing that a reader sees."""
+"""The gain of a search in one line, with its state: the first thing that a reader sees."""
 
 import math
 import statistics

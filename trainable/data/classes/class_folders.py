@@ -26,7 +26,7 @@ _FOLD = re.compile(r"(?i)(cv[-_ ]?)?(fold|split)[-_ ]?[0-9]+")
 
 
 def without_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Finding]]:
-    """The pictures without those that are named as the mask of one beside them, `a_mask.png` of `a.png`; a warning."""
+    """The pictures without masks of pictures beside them, `a_mask.png` of `a.png`, and a warning that counts those."""
     beside = {picture.with_suffix("") for picture in pictures}
     marks = [(picture, _MASK.fullmatch(picture.stem)) for picture in pictures]
     masks = {picture for picture, mark in marks if mark and picture.with_name(mark["picture"]) in beside}
@@ -105,7 +105,7 @@ def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
 
 
 def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
-    """Pictures in no class folder, and folders beside those of splits; a class that is named as a split."""
+    """Warnings for pictures in no class folder, folders beside those of splits, and a class named as a split."""
     splits = split_folders(pictures)
     lost = [file for file in pictures if class_of(file, splits) is None]
     beside = Counter(file.parts[0] for file in lost if splits and len(file.parts) > 1 and file.parts[0] not in splits)
@@ -131,7 +131,7 @@ def outside_of_classes(pictures: Sequence[Path]) -> list[Finding]:
 
 
 def class_folder_findings(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Finding]:
-    """For each class folder: that it holds no picture, folders alone where others hold pictures, or other files."""
+    """Findings on class folders without a picture, with folders alone, or with files of other kinds."""
     splits = split_folders(pictures)
     tops = [Path(name) for name in sorted(splits)] or [Path()]
     endings: dict[Path, Counter[str]] = {}

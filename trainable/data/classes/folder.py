@@ -129,7 +129,7 @@ class _Source:
         )
 
     def key(self) -> str:
-        """Findings count, so that a folder with errors never finds the cache of its good part."""
+        """Key of the cache. It covers findings, so that a folder with errors never finds the cache of its good part."""
         images = [(image.file, image.class_name, image.split, self.digests[image.file]) for image in self.images]
         findings = [asdict(finding) for finding in self.findings]
         content = [DIVISION_VERSION, images, self.groups, asdict(self.options), findings]
@@ -137,7 +137,8 @@ class _Source:
 
 
 def _names_of_sources(images: Sequence[ClassImage], options: ClassFolderOptions) -> list[str]:
-    """What a pattern looks for a source in: the file's name, in which each given split may number its images anew.
+    """The names in which the pattern looks for the source of each image; those of a named split begin with the split,
+    as numbers may start again in each.
 
     A variant belongs to the original in its own split, else to that in another. Where the user gave the pattern, a name
     means the same source in every split.
@@ -221,7 +222,7 @@ def _classes_read(source: _Source, splits: Sequence[str]) -> list[Finding]:
 
 
 def _thin_splits(source: _Source, splits: Sequence[str]) -> list[Finding]:
-    """A split without images cannot be used; one that lacks a class says less than it seems to."""
+    """Errors for splits without images or trained classes, warnings for those that lack a class."""
     found = {(split, image.class_name) for split, image in zip(splits, source.images, strict=True)}
     sources = Counter(
         name for name, _ in {(own.class_name, group) for own, group in zip(source.images, source.groups, strict=True)}

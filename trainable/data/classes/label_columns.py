@@ -73,7 +73,7 @@ class LabelColumns:
 
 
 def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
-    """None for a table that names none of the images, or nothing of them.
+    """Finds the columns; None if the table names none of the images, or says nothing about them.
 
     Raises:
         BadFileError: a column is in doubt.
@@ -110,7 +110,7 @@ def label_columns(table: Table, keys: PictureKeys) -> LabelColumns | None:
 
 
 def _without_header(table: Table, keys: PictureKeys) -> LabelColumns:
-    """Image and class alone, in either order."""
+    """The columns of a table of image and class, in either order, that has no header."""
     images = keys.named_among(table.header)
     if len(table.header) == 2 and len(images) == 1 and all(len(row.cells) == 2 for row in table.rows):
         return LabelColumns(image=images[0], label=1 - images[0], one_hot={}, group=None, split=None, has_header=False)

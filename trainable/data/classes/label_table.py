@@ -217,7 +217,7 @@ def _contradictions(own: ClassImage, first: ClassImage, stated: str | None, tabl
 
 
 def _check_classes(classes: Counter[str]) -> list[Finding]:
-    """One class has one name; values that hardly repeat are no classes."""
+    """Errors for two names of one class, and for values that hardly repeat, which are no classes."""
     if twins := twin_names(sorted(classes)):
         problem = f"one class has two names, {twins[0]} and {twins[1]}"
         return [Finding(file="classes", problem=problem, action="Give it one name in every row.")]

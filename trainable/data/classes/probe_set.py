@@ -13,7 +13,7 @@ from trainable.data.io.pixels import as_images, place_pixels, take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSet:
-    """The bank is labelled training data in every split, so that no query ever tells its label."""
+    """The queries of a split, and the bank they are compared with: labelled training images in every split."""
 
     bank: LabelledImages
     queries: LabelledImages

@@ -25,7 +25,7 @@ _REPAIR = "Put the file right, or remove it."
 
 
 def read_annotations(path: Path) -> AnnotationFile:
-    """What a file annotates; each crown that cannot be used is among its problems.
+    """Reads the annotations of a file; each crown that cannot be used is among its problems.
 
     Raises:
         OtherFileError: it is whole, but of none of the forms.

@@ -29,7 +29,7 @@ _MAX_KINDS = 12
 
 
 def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Sequence[CrownImage], list[Finding]]:
-    """The images without those crowns that have no name while others have; where none has, all are of one kind."""
+    """Leaves out crowns without a name if others have one; if none has, all are of one kind."""
     labels = {shape.label for image in images for shape in image.shapes or ()}
     if UNNAMED not in labels or one_kind:
         return images, []

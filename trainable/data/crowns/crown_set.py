@@ -55,7 +55,7 @@ class Tile:
 
     @property
     def digest(self) -> str:
-        """sha256 of what the tile teaches, for the fingerprint."""
+        """sha256 of its pixels and annotations, for the fingerprint."""
         digest = hashlib.sha256(np.ascontiguousarray(self.image).data)
         digest.update(b"no classes" if self.semantic is None else np.ascontiguousarray(self.semantic).data)
         for crown in self.crowns or ():
@@ -170,5 +170,5 @@ def _write(tile: Tile, files: Mapping[str, BinaryIO]) -> None:
 
 
 def _map_file(path: Path, kind: type) -> np.ndarray:
-    """An empty file cannot be mapped."""
+    """Maps a file; an empty one, which cannot be mapped, is an empty array."""
     return np.memmap(path, kind, "r") if path.stat().st_size else np.zeros(0, kind)

@@ -96,7 +96,7 @@ def open_crown_folder(
 
 
 def _key(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> str:
-    """Findings count, and splits, which lists name that are no annotations."""
+    """Key of the cache. It covers findings, and splits, which lists may name that are no annotations."""
     splits = [(image.file.as_posix(), image.split, image.group) for image in sources.images]
     findings = [asdict(finding) for finding in sources.findings]
     files = sorted((file.as_posix(), digest) for file, digest in digests.items())
@@ -206,7 +206,7 @@ class _CutImage:
 def _cut(
     root: Path, image: CrownImage, *, options: CrownFolderOptions, kinds: Sequence[str]
 ) -> _CutImage | BadFileError:
-    """The tiles of an image that teach something, or what is wrong with a file of it."""
+    """Cuts an image into tiles, without those that have no annotation; or the error of one of its files."""
     try:
         upright = read_upright(root / image.file)
         semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)

@@ -45,7 +45,7 @@ class Candidate:
     file: Path
     """Below the root."""
     where: str
-    """What stands for the file in findings: itself, or all files of its kind where each picture has one."""
+    """The name in findings: the file itself, or all files of its kind if each picture has one."""
     shapes: tuple[CrownShape, ...]
     stated_size: tuple[int, int] | None
     """Height and width that the file states."""
@@ -81,7 +81,7 @@ class Gathered:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, picture: Path, candidate: Candidate) -> None:
-        """What one file says of a picture under two names belongs together."""
+        """Adds annotations of a picture; those of one file under two names of the picture become one."""
         own = self.candidates.setdefault(picture, [])
         if own and own[-1].file == candidate.file:
             before = own.pop()
@@ -100,7 +100,7 @@ class Gathered:
         return [naming_path(one.file, names) for one in annotated]
 
     def other_files(self) -> list[Finding]:
-        """Those that annotate nothing, as they may be meant to."""
+        """A warning for each kind of file that annotates nothing, as it may be meant to."""
         return [
             Finding(
                 file=files[0].as_posix() if len(files) == 1 else _kind(files[0]),
@@ -207,7 +207,7 @@ def _gather_yolo(
     names: PictureNames,
     headers: Mapping[Path, Header],
 ) -> None:
-    """The txt files that have the name of a picture, whose sides turn fractions into pixels."""
+    """Reads the txt files that have the name of a picture; its size turns their fractions into pixels."""
     matched = {file: own for file in labels if (own := _of_the_same_split(file, names.find(file.stem, file), names))}
     try:
         classes = read_classes(root, paths) if matched else YoloClasses(names={})
@@ -249,12 +249,13 @@ def _kind(file: Path) -> str:
 
 
 def naming_path(file: Path, names: PictureNames) -> Path:
-    """What of a file's path may name a split: `instances_val`, too, but of the name of a picture the folders alone."""
+    """The part of a file's path that may name a split: all of it, as `instances_val`, but only the folders of a file
+    that is named after a picture."""
     return file.parent if names.find(file.stem, file) else file.with_suffix("")
 
 
 def _of_the_same_split(file: Path, pictures: Sequence[Path], names: PictureNames) -> list[Path]:
-    """`train/boxes.csv` and `train.csv` say nothing of a picture in `test`."""
+    """The pictures that may be of the file's split: `train/boxes.csv` says nothing of one in `test`."""
     place = naming_path(file, names)
     return [picture for picture in pictures if share_a_split(place, picture.parent)]
 

@@ -60,7 +60,7 @@ def without_masks(pictures: Sequence[Path], used: Sequence[Path]) -> tuple[list[
 
 
 def read_instance_masks(root: Path, masks: Mapping[Path, Sequence[Path]]) -> dict[Path, AnnotationFile]:
-    """The crowns of each picture, without names; a mask that cannot be used costs itself."""
+    """The crowns of each picture, without names; a mask that cannot be used is left out as a problem."""
     every = [mask for own in masks.values() for mask in own]
     read = dict(zip(every, in_parallel(partial(_read, root), every), strict=True))
     found = {}

@@ -52,7 +52,7 @@ def semantic_classes(root: Path, files: Sequence[Path], void_label: int) -> tupl
 
 
 def _check_numbers(counts: np.ndarray, void_label: int) -> list[Finding]:
-    """Masks of 0 and 255 are one class and void; levels such as 0, 50, 100 are 101 classes, of which 98 are empty."""
+    """The values that are held; an error if they are no class numbers: 0 and 255 (a class and void), or 0, 50, 100."""
     numbers = np.flatnonzero(counts[:VOID]).tolist()
     held_values = np.flatnonzero(counts)
     held = f"the label images hold {format_shares([str(value) for value in held_values], counts[held_values])}"

@@ -24,7 +24,7 @@ from trainable.data.io.picture_names import PictureNames
 from trainable.data.splitting.split_names import share_a_split
 
 _ONE_AREA_SHARE = 0.9
-"""Of all numbers that are one area: another crown may hide the middle of one."""
+"""Least share of the numbers that are one area each: another crown may hide the middle of one."""
 _INSTANCES = ("instance", "instances")
 _TOUCHING = np.ones((3, 3), bool)
 """Pixels that touch at a corner are of one area."""
@@ -42,7 +42,7 @@ class NumberedMasks:
 
 
 def read_numbered_masks(root: Path, pictures: Sequence[Path]) -> NumberedMasks:
-    """Of pictures below the root those whose masks, of their names in one folder called as masks are, number crowns."""
+    """Finds the pictures whose masks, of the same names in one folder of masks, number crowns."""
     in_masks = [picture for picture in pictures if role_of(picture.parent).holds == "masks"]
     outside = set(pictures) - set(in_masks)
     names = PictureNames(sorted(outside))

@@ -1,4 +1,4 @@
-"""What lies in a folder of aerial images: each image with its crowns and its label image, nothing decoded yet."""
+"""Finds each image of a folder with its crowns and its label image; nothing is decoded yet."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -181,7 +181,7 @@ def _check_masks(
     label_images: Mapping[Path, Path],
     headers: Mapping[Path, Header],
 ) -> list[Finding]:
-    """Masks of crowns and label images that EXIF turns otherwise than their picture, and label images of another
+    """Findings on masks and label images that EXIF turns otherwise than their picture, and on label images of another
     size. One that cannot be read is reported where it is decoded.
     """
     findings, turned = list[Finding](), list[Path]()
@@ -196,7 +196,7 @@ def _check_masks(
 
 
 def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
-    """Pictures without annotation, and those of which only boxes are known, each counted."""
+    """Notes that count the pictures without annotation, and those with boxes alone."""
     annotated = {image.file for image in found}
     bare = [file for file in headers if file not in annotated]
     boxes = [image for image in found if image.shapes and not any(shape.is_outlined for shape in image.shapes)]

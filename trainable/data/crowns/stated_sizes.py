@@ -46,7 +46,7 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
 
 
 def check_turned(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
-    """Of each file that states no size: an error where crowns fit only the picture before its EXIF turn, a warning
+    """For each file that states no size: an error where crowns fit only the picture before its EXIF turn, a warning
     where they fit it before and after.
     """
     turned: dict[str, list[Path]] = {}

@@ -107,7 +107,7 @@ def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -
 
 
 def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of its pixels, of an outline of those around it; empty where it has none."""
+    """Left, top, right and bottom of the pixels of a shape, or of those around an outline; empty if there are none."""
     left, top, right, bottom = shape.box
     height, width = size
     if not shape.is_outlined:
@@ -142,13 +142,13 @@ def _seen(whole: _Drawn, left: int, top: int, tile_px: int) -> Crown | None:
 
 
 def _cut(image: Image.Image, left: int, top: int, tile_px: int) -> np.ndarray:
-    """uint8 RGB of what the picture has of a tile, shape (h, w, 3)."""
+    """The part of a tile that lies on the picture: uint8 RGB, shape (h, w, 3)."""
     right, bottom = min(left + tile_px, image.width), min(top + tile_px, image.height)
     return shrink_image(image.crop((left, top, right, bottom)), (bottom - top, right - left))
 
 
 def fill_tile(part: np.ndarray, tile_px: int, value: int) -> np.ndarray:
-    """A tile of what a picture shows of it, the rest `value`."""
+    """Extends the part that a picture has of a tile to the whole tile, with `value`."""
     whole = np.full((tile_px, tile_px, *part.shape[2:]), value, np.uint8)
     whole[: part.shape[0], : part.shape[1]] = part
     return whole

@@ -1,1 +1,1 @@
-"""What drawn pictures are made of: random textures, and stains of dirt. May import nothing of ours."""
+"""Parts of drawn pictures: random textures, and stains of dirt. May import nothing of ours."""

@@ -114,7 +114,7 @@ def _divide(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Fi
 
 
 def _unlabelled_splits(source: FundusSource, splits: Sequence[str]) -> list[Finding]:
-    """Neither can be learned nor measured what has no label in a split."""
+    """Errors for tasks without a label in a split, which can't be learned or measured there."""
     labelled = {
         (split, task)
         for split, labels in zip(splits, source.labels, strict=True)
@@ -134,7 +134,7 @@ def _unlabelled_splits(source: FundusSource, splits: Sequence[str]) -> list[Find
 
 
 def _missing_grades(source: FundusSource, splits: Sequence[str]) -> list[Finding]:
-    """Grades that some photograph of the folder has, and none of a split whose photographs have others of the task."""
+    """Warnings for grades that the folder has, but that a split with other grades of the task lacks."""
     found = {
         (split, task, labels[task])
         for split, labels in zip(splits, source.labels, strict=True)
@@ -176,7 +176,7 @@ def _single_grades(source: FundusSource) -> list[Finding]:
 
 
 def _table_counts(source: FundusSource, splits: Sequence[str]) -> list[list[int]]:
-    """Rows of each grade that training may know of."""
+    """Number of rows of each grade, without those of validation and test."""
     held_out = {
         (key, split_in(file), folder)
         for file, split in zip(source.files, splits, strict=True)

@@ -87,7 +87,7 @@ def _refuse_a_column_a_grade(table: Table, retinopathy: Sequence[int]) -> None:
 
 
 def _without_header(table: Table, photographs: PictureKeys) -> GradeColumns | None:
-    """Photograph and grade alone; the grade is that of retinopathy."""
+    """The columns of a table without a header: photograph, and grade of retinopathy."""
     named = photographs.named_among(table.header)
     # One column alone is a list of photographs.
     if not named or len(table.header) == 1:

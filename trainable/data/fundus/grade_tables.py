@@ -235,7 +235,7 @@ def _uneven(file: Path, table: Table) -> list[Finding]:
 
 
 def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
-    """Rows without one of the grades are legal, and worth knowing; a grade that no row has is reported elsewhere."""
+    """A note that counts rows without one of the grades; a grade that no row has is reported elsewhere."""
     graded = [labels for labels in grades.values() if {*labels} != {MISSING}]
     return [
         note(
@@ -249,7 +249,7 @@ def _ungraded(file: Path, grades: dict[str, Grades]) -> list[Finding]:
 
 
 def _yes_or_no(file: Path, grades: dict[str, Grades]) -> list[Finding]:
-    """A column of 0 and 1 may say whether there is a disease, and not its grade."""
+    """A note on a column of 0 and 1, which may say whether there is a disease, and not its grade."""
     return [
         note(
             file.as_posix(),

@@ -11,7 +11,7 @@ _WORDS = {
     )
 }
 _TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
-"""What may follow a word of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
+"""Words that may follow one of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
 
 
 def grade_in_words(text: str, task: str) -> int | None:
@@ -21,7 +21,7 @@ def grade_in_words(text: str, task: str) -> int | None:
 
 
 def number_of(cell: str, task: str) -> float:
-    """-1 for what is neither a number, `grade 2`, nor a word of the task's scale; the cell is in small letters."""
+    """The grade in a cell in small letters: a number, `grade 2` or a word of the task's scale; -1 for anything else."""
     if (grade := grade_in_words(cell, task)) is not None:
         return float(grade)
     numbered = _NUMBERED.fullmatch(cell)

@@ -106,7 +106,7 @@ class FundusSource:
         )
 
     def key(self) -> str:
-        """Findings count, so that a folder with errors never finds the cache of its good part."""
+        """Key of the cache. It covers findings, so that a folder with errors never finds the cache of its good part."""
         rows = zip(self.files, self.groups, self.splits, strict=True)
         photographs = [(file, self.digests[file], group, split) for file, group, split in rows]
         tables = [(table.file, table.grades, table.splits) for table in self.tables]
@@ -147,7 +147,7 @@ def _patient(file: Path, source: Path, tables: Sequence[GradeTable]) -> str:
 
 
 def _agreed(rows: Sequence[Grades]) -> list[Grades]:
-    """One row where no two tables differ in a grade: a table may hold one of the grades alone."""
+    """Merges the rows of a photograph, if no two differ in a grade: a table may hold one of the grades alone."""
     stated = [set(column) - {MISSING} for column in zip(*rows, strict=True)]
     if not rows or any(len(grades) > 1 for grades in stated):
         return list(dict.fromkeys(rows))
@@ -155,7 +155,7 @@ def _agreed(rows: Sequence[Grades]) -> list[Grades]:
 
 
 def _untrained_tasks(tasks: Sequence[int]) -> list[Finding]:
-    """A set with one of the grades is a set for one task."""
+    """A warning for each task without grades, which is not trained; errors if no task has any."""
     graded = " and ".join(TASK_NAMES[task] for task in tasks)
     return [
         Finding(

@@ -145,7 +145,7 @@ def _turned_masks(source: FolderSource, pair: Pair, image: Header) -> tuple[Path
 
 
 def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
-    """The masks of a pair as one, None if one of them cannot be used, and the pixels of all at each grey level.
+    """Unites the masks of a pair, or gives None if one cannot be used, and counts the pixels of all at each grey level.
 
     What is wrong with a file is added to the findings.
     """

@@ -75,7 +75,7 @@ class FolderSource:
         return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
 
     def key(self) -> str:
-        """Files without a partner count, so that a folder with errors never finds the cache of its good part."""
+        """Key of the cache; of files without a partner, too: a folder with errors never finds the cache of its good part."""
         pairs = [
             (pair.name, pair.image, *pair.masks, pair.split, self.digests[pair.image], self._mask_digests(pair))
             for pair in self.pairs
@@ -84,7 +84,7 @@ class FolderSource:
         return hashlib.sha256(json.dumps(content, default=Path.as_posix).encode()).hexdigest()[:32]
 
     def content(self, pair: Pair) -> str:
-        """sha256 of what this pair teaches: its files, and which way round the mask is read."""
+        """sha256 of the pair: its files, and which values of the mask are the object."""
         polarity = "inverted" if self.options.inverted_masks else " ".join(self.options.foreground_values) or "plain"
         return hashlib.sha256(f"{self.digests[pair.image]} {self._mask_digests(pair)} {polarity}".encode()).hexdigest()
 

@@ -34,7 +34,7 @@ _HISTOGRAM_PERCENT = (0, 1, 5, 20, 50, 100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskFacts:
-    """What the checks of a whole set need to know about one mask."""
+    """Facts about one mask that the checks of a whole set compare."""
 
     file: str
     foreground: float
@@ -143,7 +143,7 @@ def _other_values(facts: Sequence[MaskFacts]) -> list[Finding]:
 
 
 def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> list[Finding]:
-    """An error when the masks as read look inverted; False is the user's word that they are not."""
+    """An error if the masks look inverted; `inverted_masks=False` is the user's word that they are not."""
     filled = [fact for fact in facts if fact.foreground > 0]
     if inverted_masks is False or not filled:
         return []
@@ -166,7 +166,7 @@ def check_polarity(facts: Sequence[MaskFacts], inverted_masks: bool | None) -> l
 
 
 def describe_values(facts: Sequence[MaskFacts], foreground_values: Sequence[str]) -> list[Finding]:
-    """How many masks hold a value that is the object, and how large it is; an error where none does."""
+    """A note on how many masks hold an object value, and how large the object is; an error if none holds one."""
     number = sum(fact.foreground > 0 for fact in facts)
     held = f"{number} of {len(facts)} masks hold {' or '.join(foreground_values)}"
     if facts and not number:
@@ -178,7 +178,7 @@ def describe_values(facts: Sequence[MaskFacts], foreground_values: Sequence[str]
 
 
 def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
-    """The histogram of object sizes; empty masks are legal and counted, but not all may be."""
+    """A note with the histogram of object sizes. Empty masks are counted; if all are empty, that is an error."""
     num_empty = sum(fact.foreground == 0 for fact in facts)
     percent = np.array([100 * fact.foreground for fact in facts if fact.foreground > 0])
     if not percent.size:
@@ -195,7 +195,7 @@ def describe_foreground(facts: Sequence[MaskFacts]) -> list[Finding]:
 
 
 def _with_values(image: Image.Image, foreground_values: Sequence[str]) -> np.ndarray:
-    """uint8 0 or 1, shape (h, w): 1 where a pixel has one of the values exactly."""
+    """Marks the pixels that have one of the values exactly: uint8 0 or 1, shape (h, w)."""
     if image.format == "JPEG" or is_deep(image):
         kind = "a JPEG, whose compression changes its values" if image.format == "JPEG" else "of more than 8 bits"
         raise BadFileError(f"is {kind}: {value_counts(image)}", "Save it without loss to use data.foreground_values.")

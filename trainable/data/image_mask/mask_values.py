@@ -28,7 +28,7 @@ _COUNTED_AT_ONCE = 2**20
 
 
 def value_counts(image: Image.Image) -> str:
-    """The most frequent values, such as `0 (91 %), 1 (6.1 %), 255 (2.7 %)`; colours as red/green/blue."""
+    """Formats the most frequent values, such as `0 (91 %), 1 (6.1 %), 255 (2.7 %)`; colours as red/green/blue."""
     pixels = np.asarray(image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr", "HSV") else image)
     if pixels.ndim == 3:
         packed = (pixels.astype(np.uint32) << (8 * np.arange(pixels.shape[2], dtype=np.uint32))).sum(axis=2)
@@ -75,7 +75,7 @@ def levels_of(value: str) -> tuple[int, int, int]:
 
 
 def format_shares(names: Sequence[str], counts: np.ndarray) -> str:
-    """The names with the largest counts, in their own order, each with its share."""
+    """Formats the names with the largest counts, in their own order, each with its share."""
     most = np.argsort(-counts, kind="stable")[:_MAX_NAMED]
     percents = 100 * counts / counts.sum()
     shown = [f"{names[at]} ({percents[at]:{'.0f' if percents[at] >= 10 else '.2g'}} %)" for at in sorted(most)]
@@ -117,7 +117,7 @@ def level_counts(grey: np.ndarray) -> np.ndarray:
 
 
 def _counts_where(grey: np.ndarray, keep: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Pixels at each level that `keep` takes by their level and the darkest and brightest of the 3 x 3 around them.
+    """Counts the pixels that `keep` takes, by their level and by the darkest and brightest of the 3 x 3 around them.
 
     In strips of rows, so that filters of a large mask take little memory.
     """

@@ -55,7 +55,7 @@ def without_companions(masks: Sequence[Path]) -> list[Path]:
 
 
 def first_observers(masks: Sequence[Path], images: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Masks, or folders of them, without those of a second and later observer of the same; and those.
+    """Divides masks, or folders of them, into those of first observers and those of later ones.
 
     A mask that has the whole name of an image is of that image.
     """
@@ -110,7 +110,7 @@ def without_twins(place: Path, files: Sequence[Path]) -> tuple[list[Path], list[
 
 
 def _only(files: Sequence[Path], key: Key) -> dict[Hashable, Path]:
-    """Files by name, without those that share one."""
+    """Maps each key to its file; keys that several files share are left out."""
     names = [key(file) for file in files]
     counts = Counter(names)
     return {name: file for name, file in zip(names, files, strict=True) if counts[name] == 1}

@@ -19,7 +19,7 @@ _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do
 
 
 def read_as(images: Path, masks: Path, num_pairs: int, num_masks: int) -> Finding:
-    """In one folder or in two."""
+    """Note on a pair of folders, or a single one, that was read as images and masks."""
     which = "the masks" if num_masks == num_pairs else f"the {num_masks} masks, united,"
     beside = f"{counted(num_pairs, 'image')} with {which} of {plain_name(masks)}"
     here = f"{counted(num_pairs, 'image and mask', 'images and masks')} in this folder"
@@ -44,7 +44,7 @@ def later_observers(place: Path, masks: Sequence[Path]) -> Finding:
 
 
 def without_segmentation(images: Path, number: int) -> list[Finding]:
-    """VOC has masks of some of its images alone."""
+    """Note that some images have no mask, as in VOC, which has masks for a part of its images."""
     problem = f"{counted(number, 'image has', 'images have')} no mask in SegmentationClass"
     return [note(plain_name(images), problem, "Left out; nothing to do.")] if number else []
 

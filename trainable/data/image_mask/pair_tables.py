@@ -17,8 +17,7 @@ _ONE_MASK = "Keep one row an image, and give each image a mask of its own; masks
 
 
 def find_tabled_pairs(root: Path, files: Sequence[Path]) -> tuple[TabledPairs, list[Finding]]:
-    """What tables say, and what was left out; nothing where no table has both columns, with what is wrong in tables,
-    which may be others.
+    """The pairs that tables name, and findings about their rows; without a table of pairs, findings about all tables.
 
     Args:
         files: below the root, as all paths are.
@@ -57,7 +56,8 @@ class _Places:
             self._by_file_name.setdefault(picture.name.casefold(), []).append(picture)
 
     def find(self, cell: str, holds: str) -> Path | None:
-        """As written, from the table or the root; else by name, in a folder that holds `images` or `masks`."""
+        """The picture at the written path, from the table or the root; else the one of that name in a folder that holds
+        `images` or `masks`."""
         written = Path(cell.replace("\\", "/"))
         for place in (self._table.parent / written, written):
             if place in self._pictures:

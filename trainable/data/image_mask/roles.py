@@ -27,7 +27,7 @@ OBSERVER = re.compile(
     rf"(?i)(?:(?P<of>.+)[-_. ])?(?:(?P<first>[0-9])(?:st|nd|rd|th)[-_ ]?(?:{_OBSERVER_WORD})"
     rf"|(?:{_OBSERVER_WORD})[-_ ]?(?P<last>[0-9]))"
 )
-"""What one of several numbered people marked: `a_1stHO`, `a_manual2`, the folder `1st_manual`."""
+"""Name of the marks of one of several numbered people: `a_1stHO`, `a_manual2`, the folder `1st_manual`."""
 _MASK_MARK = (
     "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual|(?:gt(?:fine|coarse)_)?labelids|l"
     rf"|[0-9](?:st|nd|rd|th)[-_ ]?(?:{_OBSERVER_WORD})|(?:{_OBSERVER_WORD})[-_ ]?[0-9]"
@@ -41,7 +41,7 @@ _MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a folder holds, by its name."""
+    """The contents of a folder, by its name."""
 
     holds: str | None
     """"images", "masks", or None: the name does not say."""

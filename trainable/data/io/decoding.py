@@ -23,7 +23,7 @@ _TURNED_OR_MIRRORED = (2, 3, 4)
 DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, RuntimeError, struct.error)
 """Errors that Pillow's decoders raise for damaged bytes."""
 MAX_PIXELS = 2**29 // 3
-"""Of a picture that is decoded at once, 179 million: the decoder keeps 0.7 GB, of three bands or of four, and twice as
+"""Most pixels of a picture, 179 million: the decoder keeps 0.7 GB, of three bands or of four, and twice as
 much while EXIF turns it or CMYK becomes RGB."""
 # Pillow warns from half as many on and calls larger ones an attack; these are the user's own, and reported as large.
 Image.MAX_IMAGE_PIXELS = None
@@ -47,7 +47,7 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a file says of itself before it is decoded."""
+    """Facts about a picture that are known before it is decoded."""
 
     size: tuple[int, int]
     """(height, width) in pixels after the EXIF turn."""
@@ -57,12 +57,12 @@ class Header:
 
     @property
     def is_turned(self) -> bool:
-        """By a quarter: the file itself holds it with width and height swapped."""
+        """EXIF turns it by a quarter: the file holds it with width and height swapped."""
         return self.orientation in _TURNED_BY_A_QUARTER
 
     @property
     def is_turned_unseen(self) -> bool:
-        """It is turned or mirrored and its size stays: sizes can't say of which picture a mask or an annotation is."""
+        """EXIF turns or mirrors it and keeps its size: sizes can't show if a mask or annotation is turned too."""
         return self.orientation in _TURNED_OR_MIRRORED or (self.is_turned and self.size[0] == self.size[1])
 
     def is_turned_unlike(self, picture: "Header") -> bool:
@@ -115,7 +115,7 @@ def _counted(kind: str, those: Sequence[Path], among: int, problem: str, action:
 
 
 def num_pixels(path: Path) -> int:
-    """What decoding it takes at most; 0 where it cannot be read, which is reported when it is decoded."""
+    """Width times height; 0 if the file cannot be read, which is reported when it is decoded."""
     try:
         with _open(path) as image:
             return image.width * image.height
@@ -169,7 +169,7 @@ def _resized(image: Image.Image, resize: Callable[[Image.Image], Image.Image]) -
 
 
 def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest neighbours, so that 0 and 1 stay the only values."""
+    """Resizes by nearest neighbours, so that 0 and 1 stay the only values."""
     return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
 
 

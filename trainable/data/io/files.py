@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 _NUM_THREADS = os.cpu_count() or 1
 _MOST_WAITING = 4 * _NUM_THREADS
 MOST_PIXELS_WAITING = 250_000_000
-"""Of pictures that are decoded at once, or wait to be taken: more threads than fit do not take more memory."""
+"""Most pixels of pictures that are being decoded or wait to be taken: more threads do not take more memory."""
 
 
 @dataclass(slots=True)

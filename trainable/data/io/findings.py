@@ -1,4 +1,4 @@
-"""What a check of a data folder found: a table by file name, and the error that carries all of it at once."""
+"""Findings of the checks of a data folder: a table by file name, and the error that holds all of them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ class Finding:
     problem: str
     """The problem, with its numbers."""
     action: str
-    """What the user can do, or what was done; equal for findings of one kind, which the table groups."""
+    """Advice to the user, or what was done; equal for findings of one kind, which the table groups."""
     severity: Severity = Severity.ERROR
 
 
@@ -91,7 +91,7 @@ def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
 
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
-    """What `write_findings` kept."""
+    """Reads the findings that `write_findings` wrote."""
     lines = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     return tuple(Finding(**{**line, "severity": Severity(line["severity"])}) for line in lines)
 

@@ -1,4 +1,4 @@
-"""What lies in a folder of data: the files below it, without those that a system keeps there, and links followed."""
+"""Lists the files of a data folder: links are followed, files of the operating system left out."""
 
 import os
 import unicodedata
@@ -22,7 +22,7 @@ UNREAD_PICTURE_ENDINGS = (
 """Pictures to whoever put them there, but not to the decoder."""
 _MAX_NAMED = 5
 _RESULTS = {"settings.json", "trials.jsonl"}
-"""What lies in the folder of a search, whose pictures are its own."""
+"""Files that mark the folder of a search, whose pictures are results."""
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"}
 
 
@@ -93,7 +93,7 @@ def is_hidden(name: str) -> bool:
 
 
 def is_image(path: Path) -> bool:
-    """Whether its name ends as that of a picture that can be read."""
+    """Whether its ending is that of a picture that can be read."""
     return path.suffix.lower() in IMAGE_ENDINGS
 
 

@@ -15,11 +15,11 @@ _PARALLEL = {"images", "imgs", "img", "image", "labels", "label", "annotations",
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """How a web address begins, by RFC 3986: `https://`, `s3://`."""
 _UPLOADED = re.compile("^[0-9a-f]{8}-(?=.)")
-"""What Label Studio puts before the name of a file that is uploaded."""
+"""Label Studio puts this before the name of an uploaded file."""
 
 
 def picture_key(name: str) -> str:
-    """What names one picture in any file: the last part, without the ending of an image, composed."""
+    """The part of a path that names a picture in any file: the last one, without an image ending, accents composed."""
     last = _last_part(name)
     stem, _, ending = last.rpartition(".")
     return stem if stem and f".{ending.lower()}" in IMAGE_ENDINGS else last
@@ -112,7 +112,7 @@ def _without_address(name: str) -> str:
 
 
 def _without_zeros(key: str) -> str:
-    """`IDRiD_007` and `idrid_7` are one."""
+    """The key in small letters and without leading zeros: `IDRiD_007` and `idrid_7` are one."""
     return re.sub(r"0*(\d+)", r"\1", key.casefold())
 
 

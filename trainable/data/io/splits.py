@@ -20,7 +20,7 @@ from trainable.data.io.findings import Finding
 
 MAX_STRATA = 5
 DIVISION_VERSION = 2
-"""Of `stratified_class_split`: part of the keys of caches that hold its splits."""
+"""Version of `stratified_class_split`: part of the keys of caches that hold its splits."""
 _MIN_GROUPS_PER_STRATUM = 5
 
 Label = TypeVar("Label", int, str)
@@ -202,7 +202,7 @@ def _bring_missing_classes(
 
 
 def matched_sources(names: Sequence[str], pattern: str) -> list[str]:
-    """What the pattern finds in each name.
+    """The part of each name that the pattern matches: its first group, or all of the match.
 
     Raises:
         ValueError: a name does not hold it.

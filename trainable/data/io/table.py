@@ -84,7 +84,7 @@ class Table:
         return [row for row in self.rows[1:] if not self._fits(row)]
 
     def _fits(self, row: Row) -> bool:
-        """Empty cells at the end of the header or of the row are left out of account."""
+        """Whether the row has a cell for each named column, and nothing beyond the header."""
         named, filled = (
             max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
             for cells in (self.header, row.cells)
@@ -96,7 +96,7 @@ def read_table(path: Path) -> Table:
     """Decodes and separates a table.
 
     Raises:
-        BadFileError: it is not text, its quotes do not close, a line is not JSON object, or it is not parquet.
+        BadFileError: it is not text, its quotes do not close, a line is not a JSON object, or it is not parquet.
     """
     if path.suffix.lower() == _PARQUET:
         return Table(rows=tuple(_rows_of_parquet(path)), form="parquet")
@@ -123,7 +123,7 @@ def without_submissions(files: Sequence[Path]) -> tuple[list[Path], list[Finding
 
 
 def check_scores(table: Table) -> list[str]:
-    """What to say of a table with a column of scores, which predictions have and labels of people seldom."""
+    """A sentence on a column of scores, if there is one: the table is likely to hold predictions, not labels."""
     columns = columns_named(table.header, _SCORE_COLUMN)
     return [f"has a column {table.header[at]!r}, as predictions have" for at in columns]
 
@@ -145,7 +145,7 @@ def columns_named(header: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
 
 
 def only_column(table: Table, found: Sequence[int], meaning: str) -> int | None:
-    """The one column that was found, None for none.
+    """The single column of those found; None if there is none.
 
     Raises:
         BadFileError: there are several.
@@ -157,7 +157,7 @@ def only_column(table: Table, found: Sequence[int], meaning: str) -> int | None:
 
 
 def image_column(table: Table, found: Sequence[int], pictures: PictureKeys) -> int:
-    """Of one or more columns the one that names pictures which are here; of several such, any if they mean the same.
+    """The column that names pictures which are here. If several do, and name the same ones, any of them.
 
     Raises:
         BadFileError: two columns name different pictures in one row.

@@ -59,7 +59,7 @@ def _group_column(table: PictureTable) -> int | None:
 
 
 def _stated_in(table: PictureTable, column: int, known: set[str]) -> tuple[Mapping[str, str], Finding]:
-    """The group by the picture's name; none where a picture is in two of them, or where there are too few."""
+    """Maps a picture's name to its group; empty, with a warning, if a picture is in two or there are too few groups."""
     file, name = plain_name(table.file), repr(table.table.header[column])
     group_of: dict[str, str] = {}
     for row, picture in zip(table.table.body, table.pictures, strict=True):

@@ -24,8 +24,8 @@ _COSINES = np.cos(np.pi / _SIDE_PX * np.outer(np.arange(_NUM_FREQUENCIES), np.ar
 )
 """The first rows of a discrete cosine transform; scale does not matter to signs."""
 _MOST_DIFFERENT_BITS = 16
-"""Of 255 bits, in two copies of one photograph. Copies differ in 15 or fewer, two retinas of 863 patients in 22 or
-more."""
+"""Most of the 255 bits that differ between two copies of one photograph. Copies differ in 15 or fewer, retinas of two
+of 863 patients in 22 or more."""
 _FLAT = 2.0
 """Grey levels of contrast below which a picture looks like any other."""
 _PAIRS_AT_ONCE = 2**18

@@ -37,8 +37,8 @@ def tables_of_pictures(root: Path, known: Container[str]) -> Iterator[PictureTab
 
 
 def _column_of_pictures(table: Table, known: Container[str]) -> int | None:
-    """Of the columns that name pictures the one with their endings, else that is called so: the numbers of rows may be
-    names of pictures, too.
+    """The column that names pictures: one with image endings first, then one that is called so, since the numbers of
+    rows may equal names of pictures.
     """
     rows, called = table.body, columns_named(table.header, IMAGE_COLUMN)
     naming = [at for at in range(len(table.header)) if any(named_in(row.cells[at], known) for row in rows)]
@@ -58,7 +58,7 @@ def named_in(line: str, known: Container[str]) -> str | None:
 
 
 def names_of(file: Path) -> list[str]:
-    """What a picture may be called in a list: with its folder, or without."""
+    """The names that a list may use for a picture: with its folders, or without."""
     stem = file.name[: -len(file.suffix)] if file.suffix.lower() in IMAGE_ENDINGS else file.name
     names = [plain_name(stem)]
     return [f"{plain_name(file.parent.name)}/{names[0]}", *names] if file.parent.name else names

@@ -1,4 +1,4 @@
-"""What every backbone is: four stages in a row. With checkpointing, the backward pass computes their maps again."""
+"""The base class of backbones: four stages in a row, whose maps checkpointing computes again in the backward pass."""
 
 import math
 from collections.abc import Callable, Sequence

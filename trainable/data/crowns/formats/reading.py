@@ -1,4 +1,4 @@
-"""What one annotation file says: its pictures, their crowns, and each crown that could not be used.
+"""The content of one annotation file: its pictures, their crowns, and each crown that could not be used.
 
 A picture is known by its name as the file writes it, since annotations often name another format than the one at hand.
 """

@@ -66,7 +66,7 @@ class CrownShape:
     place: str = field(default="", compare=False)
     """Where it stands in its file, such as `row 7`."""
     remark: tuple[str, str] | None = field(default=None, compare=False)
-    """What of its annotation was not used, in the plural, and the detail."""
+    """The part of the annotation that was not used, as a phrase in the plural, and a detail."""
 
     @property
     def is_outlined(self) -> bool:

@@ -33,7 +33,7 @@ Names = dict[int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YoloClasses:
-    """What data.yaml, classes.txt or obj.names say of the labels."""
+    """The labels as data.yaml, classes.txt or obj.names list them."""
 
     names: Names
     """By number; empty where no file says them."""
@@ -64,7 +64,7 @@ def read_yolo(path: Path, *, size: tuple[int, int], classes: YoloClasses) -> Ann
 
 
 def lists_classes(file: Path) -> bool:
-    """Whether the names of classes may be in it, by its name."""
+    """Whether a file is called as one that lists the names of classes."""
     return file.name.lower() in _LISTS or file.suffix.lower() in _YAML_ENDINGS
 
 
