@@ -10,13 +10,13 @@ _WORDS = {
         r"(?P<g0>normal|no(?: apparent)?)|(?P<g1>mild)|(?P<g2>moderate)|(?P<g3>severe)|(?P<g4>proliferat(?:iv)?e|pdr)"
     )
 }
-_TOLD_TWICE = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
+_MAY_FOLLOW = re.compile(r"(?: (?:n?pdr|dr|non proliferative|retinopathy|diabetic retinopathy))*$")
 """Words that may follow one of the international scale: `No DR`, `Mild NPDR`, `Proliferate_DR`."""
 
 
 def grade_in_words(text: str, task: str) -> int | None:
     """The grade that a word of the task's scale names; None for what is none."""
-    word = _WORDS[task].fullmatch(_TOLD_TWICE.sub("", normalise_name(text))) if task in _WORDS else None
+    word = _WORDS[task].fullmatch(_MAY_FOLLOW.sub("", normalise_name(text))) if task in _WORDS else None
     return None if word is None else int(str(word.lastgroup)[1:])
 
 

@@ -75,7 +75,7 @@ class FolderSource:
         return cls(root=root, pairs=pairs, findings=findings, digests=digests, groups=groups, options=options)
 
     def key(self) -> str:
-        """Key of the cache. Files without a partner count: a folder with errors never finds the cache of its good part."""
+        """Key of the cache. Files without a partner count: a folder with errors never finds that of its good part."""
         pairs = [
             (pair.name, pair.image, *pair.masks, pair.split, self.digests[pair.image], self._mask_digests(pair))
             for pair in self.pairs
