@@ -26,12 +26,12 @@ def scene(seed: int) -> Image.Image:
 
 def write_pictures(folder: Path) -> list[str]:
     """Scenes as a00.jpg and on, and the first eight of them once more, saved again at a quality of 60."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(NUM_SCENES):
         scene(number).save(folder / f"a{number:02d}.jpg", quality=95)
     for number in range(NUM_TWINS):
         scene(number).save(folder / f"z{number:02d}.jpg", quality=60)
-    return sorted(path.stem for path in folder.iterdir())
+    return sorted(path.stem for path in folder.glob("*.jpg"))
 
 
 def image_masks(root, cache, **options):
@@ -94,6 +94,20 @@ def test_a_group_pattern_divides_by_names_alone_and_what_looks_the_same_across_s
     across = [scene for scene, parts in parts_by_scene(opened).items() if len(parts) > 1]
     reported = [finding for finding in opened.findings if "looks the same" in finding.problem]
     assert len(across) == len(reported) > 0
+
+
+@pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])
+def test_where_all_splits_are_named_nothing_is_said_of_pictures_of_one_split_that_look_the_same(
+    tmp_path, open_folder: Callable
+):
+    root = tmp_path / "data"
+    root.mkdir()
+    for split, numbers in (("train", range(20)), ("val", range(20, 22)), ("test", range(22, 24))):
+        names = [f"{first}{number:02d}" for first in "az" for number in numbers]
+        (root / f"{split}.txt").write_text("\n".join(names))
+    opened = open_folder(root, tmp_path / "cache")
+    assert (len(opened.validation), len(opened.test)) == (2, 2)
+    assert not [finding for finding in opened.findings if "look the same" in finding.problem]
 
 
 @pytest.mark.parametrize("open_folder", [image_masks, classes, fundus, crowns])

@@ -42,9 +42,9 @@ from trainable.data.io.splits import (
 )
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
 from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
+from trainable.data.splitting.division import divide_pictures
 from trainable.data.splitting.group_tables import stated_groups
-from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.splitting.split_names import keep_named_splits
+from trainable.data.splitting.lookalikes import check_lookalikes
 
 RESIZES = {"crop": crop_image, "squash": shrink_image}
 _BYTES_PER_PIXEL = 8
@@ -193,16 +193,9 @@ def _divide(source: _Source, looks: np.ndarray) -> tuple[list[str], list[Finding
     """
     files, labels = [image.file for image in source.images], [image.class_name for image in source.images]
     names = [plain_name(file) for file in files]
-    alike: list[Finding] = []
-
-    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        groups = [source.groups[row] for row in rows]
-        if source.options.keeps_alike and len(shares) > 1:
-            groups, warnings = keep_alike_together([names[row] for row in rows], groups, looks[rows])
-            alike.extend(warnings)
-        return stratified_class_split(groups, [labels[row] for row in rows], shares, seed=source.options.split_seed)
-
-    splits = keep_named_splits([image.split for image in source.images], source.options.fractions, deal)
+    named, alike = [image.split for image in source.images], list[Finding]()
+    division = files, named, source.groups, looks, source.options, alike
+    splits = divide_pictures(*division, stratify=stratified_class_split, by=labels)
     findings = check_copies(files, labels, source.groups, source.digests, splits)
     findings += check_copies_across_splits(files, splits) + _classes_read(source, splits) + _thin_splits(source, splits)
     return splits, findings + alike + check_lookalikes(names, splits, looks)

@@ -36,8 +36,8 @@ from trainable.data.io.folder_layout import plain_name
 from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import SPLIT_NAMES, DivisionOptions, Splits, group_ids, stratified_group_split
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits, source_files
-from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together, signature
-from trainable.data.splitting.split_names import keep_named_splits
+from trainable.data.splitting.division import divide_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes, signature
 
 _BYTES_PER_PIXEL = 8
 """Image and classes, with what the overlap adds."""
@@ -176,20 +176,14 @@ def _divide(
         names = [f"group {image.group}" if image.group else name_of[source] for source, image in stated]
     groups = group_ids(names, [digests[file] for file in files], options.group_pattern)
     shown, alike = [plain_name(file) for file in files], list[Finding]()
-
-    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        own, crown_shares = [groups[row] for row in rows], []
-        for image in (sources.images[row] for row in rows):
-            # The area of the boxes as a share of the image.
-            sides = [(shape.box[2] - shape.box[0], shape.box[3] - shape.box[1]) for shape in image.shapes or ()]
-            crown_shares.append(sum(width * height for width, height in sides) / image.num_pixels)
-        if options.keeps_alike and len(shares) > 1:
-            own, warnings = keep_alike_together([shown[row] for row in rows], own, looks[rows])
-            alike.extend(warnings)
-        return stratified_group_split(own, crown_shares, shares, seed=options.split_seed)
-
+    crown_shares = []
+    for image in sources.images:
+        # The area of the boxes as a share of the image.
+        sides = [(shape.box[2] - shape.box[0], shape.box[3] - shape.box[1]) for shape in image.shapes or ()]
+        crown_shares.append(sum(width * height for width, height in sides) / image.num_pixels)
+    division = files, [image.split for image in sources.images], groups, looks, options, alike
     try:
-        splits = keep_named_splits([image.split for image in sources.images], options.fractions, deal)
+        splits = divide_pictures(*division, stratify=stratified_group_split, by=crown_shares)
     except ValueError as error:
         raise DataError(f"{sources.root}: {error}", [*sources.findings, *alike]) from error
     same = check_copies(files, [None] * len(files), groups, digests, splits)

@@ -6,7 +6,7 @@ validation by patient, a testing folder stays untouched. Most rows of a table ma
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,8 @@ from trainable.data.io.image_cache import cached_folder, default_cache_dir
 from trainable.data.io.splits import SPLIT_NAMES, stratified_class_split
 from trainable.data.splitting.copies import check_copies, check_copies_across_splits
 from trainable.data.splitting.decoded_pictures import Stored, array_file, decode_pictures
-from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.splitting.split_names import keep_named_splits
+from trainable.data.splitting.division import divide_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes
 
 _COUNTS_FILE = "table_counts.json"
 
@@ -97,16 +97,9 @@ def _divide(source: FundusSource, looks: np.ndarray) -> tuple[list[str], list[Fi
     """
     first = source.tasks[0] if source.tasks else 0
     names = [plain_name(file) for file in source.files]
-    alike: list[Finding] = []
-
-    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        groups, grades = [source.groups[row] for row in rows], [source.labels[row][first] for row in rows]
-        if source.options.group_pattern is None:
-            groups, warnings = keep_alike_together([names[row] for row in rows], groups, looks[rows])
-            alike.extend(warnings)
-        return stratified_class_split(groups, grades, shares, seed=source.options.split_seed)
-
-    splits = keep_named_splits(source.splits, source.options.fractions, deal)
+    grades, alike = [labels[first] for labels in source.labels], list[Finding]()
+    division = source.files, source.splits, source.groups, looks, source.options, alike
+    splits = divide_pictures(*division, stratify=stratified_class_split, by=grades)
     findings = check_copies(source.files, source.labels, source.groups, source.digests, splits)
     findings += check_copies_across_splits(source.files, splits)
     findings += _unlabelled_splits(source, splits) + _missing_grades(source, splits) + _single_grades(source)

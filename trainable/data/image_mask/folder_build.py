@@ -3,7 +3,7 @@
 Each file is decoded once, the masks first; both wait on disk, since the division goes by what they show.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,8 +46,8 @@ from trainable.data.io.image_cache import require_space
 from trainable.data.io.splits import SPLIT_NAMES, stratified_group_split
 from trainable.data.splitting.copies import check_copies_across_splits
 from trainable.data.splitting.decoded_pictures import ArrayFile, Stored, array_file, decode_pictures
-from trainable.data.splitting.lookalikes import check_lookalikes, keep_alike_together
-from trainable.data.splitting.split_names import keep_named_splits
+from trainable.data.splitting.division import divide_pictures
+from trainable.data.splitting.lookalikes import check_lookalikes
 
 _BYTES_PER_PIXEL = 4
 
@@ -190,24 +190,17 @@ def _divide(
     images, named = [pair.image for pair in source.pairs], [pair.split for pair in source.pairs]
     files = [plain_name(image) for image in images]
     findings = check_leakage(source.pairs, source.groups, source.digests)
-
-    def deal(rows: list[int], shares: Mapping[str, float]) -> list[str]:
-        facts = [inspections[row].facts for row in rows]
-        foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
-        groups = [source.groups[row] for row in rows]
-        if source.options.group_pattern is None:
-            groups, alike = keep_alike_together([files[row] for row in rows], groups, looks[rows])
-            findings.extend(alike)
-        return stratified_group_split(groups, foregrounds, shares, seed=source.options.split_seed)
-
+    facts = [inspection.facts for inspection in inspections]
+    division = images, named, source.groups, looks, source.options, findings
+    foregrounds = [fact.foreground if fact else 0.0 for fact in facts]
     try:
-        splits = keep_named_splits(named, source.options.fractions, deal) if named else []
+        splits = divide_pictures(*division, stratify=stratified_group_split, by=foregrounds) if named else []
     except ValueError as error:
         action = "Add images, or give the folder above a train and a test folder."
         findings.append(Finding(file="all images", problem=str(error), action=action))
         splits = [split or "train" for split in named]
     findings += check_copies_across_splits(images, splits) + check_lookalikes(files, splits, looks)
-    return splits, findings + _empty_splits(splits, [inspection.facts for inspection in inspections])
+    return splits, findings + _empty_splits(splits, facts)
 
 
 def _empty_splits(splits: Sequence[str], facts: Sequence[MaskFacts | None]) -> list[Finding]:
