@@ -49,7 +49,7 @@ class LabelledEvaluationBatches(OrderedBatches):
 
     def __init__(self, data: LabelledImages, *, batch_size: int, device: torch.device) -> None:
         images, labels = place_pixels(data.images, device), place_pixels(data.labels, device)
-        groups = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
+        groups = np.split(np.arange(len(data)), range(batch_size, len(data), batch_size))
         super().__init__(groups, lambda rows: (as_images(take(images, (rows,))), take(labels, (rows,))))
 
 

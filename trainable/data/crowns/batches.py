@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from trainable.data.crowns.crown_set import CrownSet
 from trainable.data.io.epoch_batches import EpochBatches, OrderedBatches
+from trainable.data.io.pixels import as_images
 from trainable.techniques.progressive_resolution import ProgressiveResolution
 
 Target = dict[str, Tensor]
@@ -45,14 +46,14 @@ class CrownEvaluationBatches(OrderedBatches):
     """All tiles in order, as they are."""
 
     def __init__(self, data: CrownSet, *, batch_size: int) -> None:
-        groups = [np.arange(start, min(start + batch_size, len(data))) for start in range(0, len(data), batch_size)]
+        groups = np.split(np.arange(len(data)), range(batch_size, len(data), batch_size))
         super().__init__(groups, lambda rows: gather_tiles(data, rows, orientations=np.zeros(len(rows), np.int64)))
 
 
 def gather_tiles(data: CrownSet, rows: np.ndarray, *, orientations: np.ndarray) -> Batch:
     """The tiles of these rows, each in its orientation, 0 (as it is) to 7."""
     pixels = np.stack([orient(data.images[row], way) for row, way in zip(rows, orientations, strict=True)])
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255.0)
+    images = as_images(torch.from_numpy(pixels))
     return images, [_target(data, int(row), int(way)) for row, way in zip(rows, orientations, strict=True)]
 
 

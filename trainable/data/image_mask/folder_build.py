@@ -134,14 +134,11 @@ def _inspect(source: FolderSource, decoded: ArrayFile, pair: Pair) -> _Inspectio
     mask, histogram = _unite_masks(source, pair, findings)
     if mask is not None:
         stored, facts = _StoredMask.of(mask, decoded), facts_of(mask, mask_file, histogram=histogram)
+    turned: tuple[Path, ...] = ()
     if header and stored:
         findings += check_size(header, stored.size, mask_file)
-    turned = _turned_masks(source, pair, header) if header and stored else ()
+        turned = tuple(mask for mask in pair.masks if read_header(source.root / mask).is_turned_unlike(header))
     return _Inspection(header=header, mask=stored, facts=facts, turned_masks=turned, findings=tuple(findings))
-
-
-def _turned_masks(source: FolderSource, pair: Pair, image: Header) -> tuple[Path, ...]:
-    return tuple(mask for mask in pair.masks if read_header(source.root / mask).is_turned_unlike(image))
 
 
 def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
