@@ -24,7 +24,7 @@ DIED = "The actor died because its node has died. Node Id: 01"
         (None, "the process exited without an error message", True),
     ],
 )
-def test_a_failed_leg_is_reported_by_the_last_line_of_its_error_and_whether_it_is_of_the_users_own_loop(
+def test_a_failed_leg_has_the_last_line_of_its_error_and_an_error_of_the_users_loop_may_not_recover(
     tmp_path, text, reported, may_recover
 ):
     """Ray writes the file before it asks the scheduler, and copies it to the storage later."""

@@ -92,7 +92,7 @@ def test_a_cluster_is_divided_as_it_is_and_as_asked(available, asked, slots):
     assert allocate_resources(SearchSettings(**asked), [available]) == replace(slots, follows_cluster=follows)
 
 
-def test_what_lies_on_several_machines_is_divided_machine_by_machine():
+def test_resources_of_several_machines_are_divided_machine_by_machine():
     nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 2.0}]
     assert allocate_resources(SearchSettings(cpus_per_trial=2, gpus_per_trial=0), nodes).concurrent == 6
     assert allocate_resources(SearchSettings(), nodes) == TrialResources(
@@ -154,12 +154,12 @@ def test_on_a_cluster_more_trials_than_have_room_wait_for_nodes_to_join(caplog):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6379", None])
 @pytest.mark.parametrize(("began", "goes_on"), [(16, 2), (2, 16)])
-def test_continued_elsewhere_a_search_has_as_many_trials_at_a_time_as_there_is_room_for(address, began, goes_on):
+def test_a_search_continued_elsewhere_runs_as_many_trials_at_a_time_as_fit(address, began, goes_on):
     there = allocate_resources(SearchSettings(address=address), [{"CPU": began / 2}] * 2)
     assert (there.concurrent, resources_here(there, [{"CPU": float(goes_on)}]).concurrent) == (began, goes_on)
 
 
-def test_continued_elsewhere_a_search_has_as_many_trials_at_a_time_as_the_user_said_or_one_on_the_apple_gpu(
+def test_a_search_continued_elsewhere_keeps_the_users_number_of_trials_at_a_time_and_one_on_an_apple_gpu(
     monkeypatch,
 ):
     monkeypatch.setattr("trainable.run_setup.chosen_device", lambda device: device)

@@ -92,7 +92,7 @@ def test_where_none_can_train_a_sentence_says_what_they_need(begin):
         nodes.wait()
 
 
-def test_who_asks_which_nodes_are_unfit_keeps_nobody_from_hearing_of_one_that_joined(begin):
+def test_asking_for_unfit_nodes_does_not_hide_a_node_that_joined(begin):
     cluster, nodes = begin(whole=None)
     nodes.wait()
     cluster.answers["spot"] = None
@@ -102,7 +102,7 @@ def test_who_asks_which_nodes_are_unfit_keeps_nobody_from_hearing_of_one_that_jo
     assert not nodes.has_changed()
 
 
-def test_a_trial_is_kept_from_no_node_while_none_is_known_to_be_fit_as_it_would_wait_for_ever(begin):
+def test_trials_may_run_on_any_node_until_one_is_known_to_be_fit(begin):
     cluster, nodes = begin(spot=None)
     nodes.wait()
     # Its successor has joined before it leaves, and decodes the data.

@@ -47,7 +47,7 @@ def test_ray_still_has_what_is_touched():
     assert "RAY_CHDIR_TO_TRIAL_DIR" in class_cache.ENV_VARS_TO_PROPAGATE
 
 
-def test_a_trial_begins_in_a_process_that_ray_has_ready_and_finds_there_what_tune_would_have_given_it(local):
+def test_a_trial_begins_in_a_prestarted_process_with_the_environment_that_tune_would_set(local):
     ready = spare_processes()
     given = class_cache._ActorClassCache().get(Process).remote()
     process, environment = ray.get(given.reported.remote())
@@ -123,7 +123,7 @@ def test_what_ray_s_core_logs_reaches_the_terminal_only_where_it_is_on(level, is
 
 
 @pytest.mark.slow
-def test_a_head_on_this_machine_that_dies_is_said_in_a_sentence():
+def test_a_head_on_this_machine_that_dies_is_reported_in_a_sentence():
     code = """if True:
         import time
         import psutil

@@ -130,7 +130,7 @@ def test_every_trial_goes_on_from_its_own_checkpoint(searched):
         assert all(result.objective == objective(trial.params, epoch) for epoch, result in trial.results.items())
 
 
-def test_a_process_that_died_cost_its_leg_and_no_epoch_twice(searched):
+def test_a_process_that_dies_costs_its_leg_and_no_epoch_is_counted_twice(searched):
     folder, marks = searched
     lines = story(folder)
     failed = [line["trial"] for line in lines if line["event"] == "leg_failed"]
@@ -146,6 +146,6 @@ def test_one_process_trains_leg_after_leg_until_it_dies(searched):
     assert len(processes) == 3
 
 
-def test_nothing_of_rays_is_in_the_results(searched):
+def test_the_results_hold_no_files_of_ray(searched):
     left = {path.name for path in searched[0].iterdir()}
     assert left == {"settings.json", "trials.jsonl", "checkpoints"}

@@ -34,14 +34,14 @@ def test_an_interrupt_that_a_library_swallows_is_raised_again_and_does_not_outli
             interrupt_again()
 
 
-def test_what_the_user_has_ignored_stays_ignored():
+def test_a_signal_that_the_user_ignores_stays_ignored():
     with restored_signal_handlers():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with signals_as_ctrl_c():
             signal.raise_signal(signal.SIGHUP)
 
 
-def test_the_handlers_are_given_back():
+def test_the_former_signal_handlers_are_restored():
     before = [signal.getsignal(number) for number in TAKEN]
     with restored_signal_handlers(), signals_as_ctrl_c():
         assert [signal.getsignal(number) for number in TAKEN] != before

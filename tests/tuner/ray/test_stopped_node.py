@@ -57,7 +57,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize("head", [GIVES_UP_SOONER], indirect=True, ids=["impatient"])
 @pytest.mark.parametrize("is_stopped", [is_raylet, everything])
-def test_a_stopped_node_costs_epochs_in_flight_alone_and_its_ray_ends_when_it_goes_on(head, tmp_path, is_stopped):
+def test_a_suspended_node_costs_only_epochs_in_flight_and_its_ray_ends_when_it_wakes_up(head, tmp_path, is_stopped):
     (tmp_path / "waiting.py").write_text(SPACE)
     search = Search(tmp_path, tmp_path / "results/waiting/run")
     options = f"--space waiting.py:SPACE --address {head} --storage {tmp_path}/results --name run"

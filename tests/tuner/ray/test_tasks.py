@@ -84,7 +84,7 @@ def test_no_more_calls_are_taken_than_there_are_slots():
         assert taken == list(range(number + 1))
 
 
-def test_what_is_raised_while_a_call_runs_ends_the_wait(monkeypatch):
+def test_an_error_raised_while_a_call_runs_ends_the_wait(monkeypatch):
     monkeypatch.setattr(tasks, "WAIT_SECONDS", 0.01)
     waits = []
 

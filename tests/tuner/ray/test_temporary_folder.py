@@ -130,7 +130,7 @@ def test_a_folder_without_room_is_reported_before_ray_starts(parent, disk):
     assert not list(parent.iterdir())
 
 
-def test_an_error_of_ray_s_names_the_full_folder_and_one_of_a_file_stays_as_it_is(parent, disk):
+def test_an_error_of_ray_on_a_full_disk_names_the_folder_unless_it_names_a_file(parent, disk):
     errors = (
         OSError(errno.ENOSPC, "Error writing bytes to file"),
         OSError(errno.ENOSPC, "No space left", "settings.json"),

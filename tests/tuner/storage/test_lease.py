@@ -57,7 +57,7 @@ def test_a_lease_is_there_until_its_owner_gives_it_back(machine):
     assert machine.owner is None
 
 
-def test_one_that_is_renewed_is_refused_with_its_owner(machine):
+def test_a_renewed_lease_is_refused_with_its_owner(machine):
     machine.found()
     machine.meanwhile = lambda: machine.found(written=1 + len(machine.pauses) // 5)
     with pytest.raises(ValueError, match=r"in use by process 7 on elsewhere since noon \(search\); wait until"):
@@ -65,7 +65,7 @@ def test_one_that_is_renewed_is_refused_with_its_owner(machine):
     assert (machine.owner, machine.pauses) == ("theirs", [LOOK_SECONDS] * 5)
 
 
-def test_one_that_is_not_renewed_is_taken_over_and_that_is_said(machine):
+def test_a_lease_that_is_not_renewed_is_taken_over_and_reported(machine):
     machine.found()
     said = machine.lease.take()
     assert said is not None
@@ -74,13 +74,13 @@ def test_one_that_is_not_renewed_is_taken_over_and_that_is_said(machine):
     assert machine.owner != "theirs"
 
 
-def test_one_that_is_given_back_meanwhile_is_taken(machine):
+def test_a_lease_released_during_the_wait_is_taken(machine):
     machine.found()
     machine.meanwhile = lambda: machine.file.unlink(missing_ok=len(machine.pauses) > 1)
     assert machine.lease.take()
 
 
-def test_one_of_a_machine_whose_clock_is_hours_behind_is_refused_while_it_is_renewed(machine):
+def test_a_renewed_lease_of_a_machine_whose_clock_is_hours_behind_is_refused(machine):
     """Former versions wrote the time, by the clock of their machine."""
     machine.found(renewed=-7200.0)
 
@@ -94,7 +94,7 @@ def test_one_of_a_machine_whose_clock_is_hours_behind_is_refused_while_it_is_ren
     assert machine.owner == "theirs"
 
 
-def test_it_is_renewed_every_fifteen_seconds_by_a_clock_that_nobody_can_set(machine):
+def test_a_lease_is_renewed_every_fifteen_seconds_by_a_monotonic_clock(machine):
     assert inspect.signature(Lease).parameters["clock"].default is time.monotonic
     machine.lease.take()
     written = [machine.file.read_bytes()]
@@ -105,34 +105,34 @@ def test_it_is_renewed_every_fifteen_seconds_by_a_clock_that_nobody_can_set(mach
     assert len(set(written)) == 3
 
 
-def test_one_of_a_process_that_ended_here_is_taken_over_at_once(machine):
+def test_a_lease_of_an_ended_process_here_is_taken_over_at_once(machine):
     namespace = str(Path("/proc/self/ns/pid").readlink())
     machine.found(host=platform.node(), space=namespace, process=2**30)
     assert machine.lease.take()
     assert machine.pauses == [SETTLING_SECONDS]
 
 
-def test_one_of_a_process_that_runs_here_is_refused_at_once(machine):
+def test_a_lease_of_a_running_process_here_is_refused_at_once(machine):
     assert Lease(machine.lease.store, pause=lambda seconds: None).take() is None
     with pytest.raises(ValueError, match="is in use by"):
         machine.lease.take()
     assert machine.pauses == []
 
 
-def test_one_of_a_number_that_another_process_here_has_since_is_taken_over_at_once(machine):
+def test_a_lease_whose_process_number_was_reused_here_is_taken_over_at_once(machine):
     here = {"host": platform.node(), "space": str(Path("/proc/self/ns/pid").readlink()), "process": os.getpid()}
     machine.found(**here, birth="an-earlier-boot 1234")
     assert machine.lease.take()
     assert machine.pauses == [SETTLING_SECONDS]
 
 
-def test_one_of_an_older_version_that_says_only_the_number_is_refused_while_that_process_runs(machine):
+def test_a_lease_of_an_older_version_with_a_process_number_alone_is_refused_while_the_process_runs(machine):
     machine.found(host=platform.node(), space=str(Path("/proc/self/ns/pid").readlink()), process=os.getpid())
     with pytest.raises(ValueError, match="is in use by"):
         machine.lease.take()
 
 
-def test_of_two_that_take_it_at_once_the_later_one_has_it(machine):
+def test_of_two_takers_at_once_the_later_one_holds_the_lease(machine):
     machine.meanwhile = machine.found
     with pytest.raises(ValueError, match="store is in use by process 7 on elsewhere"):
         machine.lease.take()
@@ -140,7 +140,7 @@ def test_of_two_that_take_it_at_once_the_later_one_has_it(machine):
     assert machine.owner == "theirs"
 
 
-def test_one_that_was_taken_over_is_lost_and_left_alone(machine):
+def test_a_lease_that_was_taken_over_is_lost_and_left_alone(machine):
     machine.lease.take()
     machine.found()
     with pytest.raises(LeaseLostError, match="store is continued by process 7 on elsewhere"):
@@ -149,7 +149,7 @@ def test_one_that_was_taken_over_is_lost_and_left_alone(machine):
     assert machine.owner == "theirs"
 
 
-def test_a_lease_that_nobody_can_read_is_in_nobodys_way(machine):
+def test_an_unreadable_lease_is_replaced(machine):
     machine.found()
     machine.file.write_text("[]")
     assert machine.lease.take() is None

@@ -90,7 +90,7 @@ def test_a_checkpoint_stays_in_the_store_until_the_records_of_a_later_one_are_th
     assert sorted(path.name for path in place.iterdir()) == [checkpoint_name(1), checkpoint_name(2)]
 
 
-def test_what_killed_uploads_have_left_goes_with_the_next_epoch_and_what_still_arrives_stays(recorder, store, tmp_path):
+def test_remains_of_killed_uploads_are_removed_and_uploads_in_progress_stay(recorder, store, tmp_path):
     mirror, place = Mirror(recorder.folder, store), tmp_path / "store/moe/spring/checkpoints" / TRIAL
     train(recorder, 2)
     mirror.copy()
@@ -100,7 +100,7 @@ def test_what_killed_uploads_have_left_goes_with_the_next_epoch_and_what_still_a
     assert {arriving_file(path.name) for path in place.iterdir()} == {checkpoint_name(2), checkpoint_name(3)}
 
 
-def test_a_part_of_a_file_that_a_killed_upload_has_left_is_not_fetched(recorder, store, tmp_path):
+def test_a_partial_file_of_a_killed_upload_is_not_fetched(recorder, store, tmp_path):
     Mirror(recorder.folder, store).copy()
     best = tmp_path / "store/moe/spring/best"
     best.mkdir()
@@ -108,9 +108,7 @@ def test_a_part_of_a_file_that_a_killed_upload_has_left_is_not_fetched(recorder,
     assert not (fetch_search(store, tmp_path / "other") / "best").exists()
 
 
-def test_a_file_that_is_removed_while_the_folder_is_looked_through_is_no_store_that_is_away(
-    recorder, store, monkeypatch, caplog
-):
+def test_a_file_removed_during_a_pass_does_not_count_as_an_unreachable_store(recorder, store, monkeypatch, caplog):
     train(recorder, 1)
     real = Path.stat
 
@@ -126,7 +124,7 @@ def test_a_file_that_is_removed_while_the_folder_is_looked_through_is_no_store_t
     assert caplog.text == ""
 
 
-def test_a_store_that_is_away_costs_a_sentence_and_is_tried_again(recorder, store, tmp_path, caplog):
+def test_an_unreachable_store_costs_a_warning_and_is_tried_again(recorder, store, tmp_path, caplog):
     (tmp_path / "store").write_text("a file, where no folder can be made")
     mirror = Mirror(recorder.folder, store)
     train(recorder, 1)
@@ -145,14 +143,14 @@ def test_at_the_end_the_copy_has_everything(recorder, store, tmp_path):
         assert nothing is None
 
 
-def test_each_wait_for_the_store_is_said_before_it_begins(recorder, store, caplog):
+def test_each_wait_for_the_store_is_announced(recorder, store, caplog):
     caplog.set_level(logging.INFO)
     with mirror_folder(recorder.folder, store):
         assert caplog.messages[0] == f"Checking that no other machine continues {store} ..."
     assert caplog.messages[-1] == f"Copying the last changes to {store} ..."
 
 
-def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder, store, tmp_path):
+def test_a_store_that_another_machine_has_taken_over_is_not_written_to(recorder, store, tmp_path):
     lease, other = Lease(store), Lease(store)
     lease.take()
     mirror = Mirror(recorder.folder, store, lease)
@@ -173,7 +171,7 @@ def test_what_another_machine_has_taken_over_is_not_written_to_any_more(recorder
         assert read_search(recorder.folder).taken_over is None
 
 
-def test_what_is_taken_over_when_only_the_last_changes_are_left_is_reported(recorder, store, tmp_path, caplog):
+def test_a_takeover_while_the_last_changes_are_copied_is_reported(recorder, store, tmp_path, caplog):
     with mirror_folder(recorder.folder, store) as mirror:
         mirror.copy()
         (tmp_path / "store/moe/spring/.lease").unlink()
@@ -206,7 +204,7 @@ def test_the_right_to_write_is_kept_while_one_file_takes_long(recorder, store, t
     assert (tmp_path / "store/moe/spring/checkpoints" / TRIAL / checkpoint_name(1)).exists()
 
 
-def test_a_pass_ends_when_another_machine_goes_on(recorder, store, monkeypatch):
+def test_a_pass_ends_when_another_machine_continues_the_search(recorder, store, monkeypatch):
     train(recorder, 1)
     lease, put = Lease(store), RemoteFolder.put
     lease.take()
@@ -240,7 +238,7 @@ def test_two_machines_do_not_continue_one_search_at_a_time(recorder, store, tmp_
     assert not (folder / ".lease").exists()
 
 
-def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorder, store, tmp_path):
+def test_a_folder_does_not_overwrite_a_copy_that_has_continued_elsewhere(recorder, store, tmp_path):
     shutil.copytree(recorder.folder, tmp_path / "behind/moe/spring")
     train(recorder, 1)
     Mirror(recorder.folder, store).copy()
@@ -250,7 +248,7 @@ def test_a_folder_whose_copy_has_gone_on_elsewhere_does_not_overwrite_it(recorde
     assert files(tmp_path / "store/moe/spring") == files(recorder.folder)
 
 
-def test_a_confirmation_that_has_gone_on_elsewhere_is_neither_overwritten_nor_left_there(recorder, store, tmp_path):
+def test_a_confirmation_that_has_continued_elsewhere_is_fetched_and_not_overwritten(recorder, store, tmp_path):
     append_run(recorder.folder, confirmed(1000))
     with mirror_folder(recorder.folder, store):
         pass
@@ -279,9 +277,7 @@ def test_a_file_that_is_listed_and_does_not_arrive_leaves_no_half_of_a_search(re
     assert not (tmp_path / "other/moe/spring/settings.json").exists()
 
 
-def test_a_store_that_was_away_at_the_beginning_is_not_overwritten_once_it_is_back(
-    recorder, store, tmp_path, monkeypatch
-):
+def test_a_store_that_was_unreachable_at_the_start_is_not_overwritten_later(recorder, store, tmp_path, monkeypatch):
     with mirror_folder(recorder.folder, store):
         pass
     elsewhere = fetch_search(store, tmp_path / "other")
@@ -312,7 +308,7 @@ def test_a_search_is_fetched_on_a_machine_that_has_nothing_of_it(recorder, store
     assert files(folder) == files(recorder.folder)
 
 
-def test_a_fetched_search_that_has_gone_on_here_is_not_overwritten(recorder, store, tmp_path):
+def test_a_fetched_search_that_has_continued_here_is_not_overwritten(recorder, store, tmp_path):
     Mirror(recorder.folder, store).copy()
     train(recorder, 1)
     before = files(recorder.folder)
@@ -320,7 +316,7 @@ def test_a_fetched_search_that_has_gone_on_here_is_not_overwritten(recorder, sto
     assert files(recorder.folder) == before
 
 
-def test_two_that_have_both_gone_on_are_reported(recorder, store, tmp_path):
+def test_a_folder_and_a_copy_that_have_both_continued_are_reported(recorder, store, tmp_path):
     shutil.copytree(recorder.folder, tmp_path / "elsewhere/moe/spring")
     train(recorder, 1)
     Mirror(recorder.folder, store).copy()
@@ -330,7 +326,7 @@ def test_two_that_have_both_gone_on_are_reported(recorder, store, tmp_path):
         fetch_search(store, tmp_path / "elsewhere")
 
 
-def test_where_no_search_is_or_one_is_already_is_reported(recorder, store):
+def test_a_store_without_a_search_and_one_that_is_taken_are_reported(recorder, store):
     with pytest.raises(ValueError, match=r"holds no search: there is no settings\.json"):
         fetch_search(store)
     check_store(store)
@@ -354,7 +350,7 @@ def test_what_is_waited_for_is_reported(recorder, store, tmp_path, caplog):
     assert f"Looking for the search in {store} ..." in caplog.text
 
 
-def test_errors_of_a_library_keep_no_search_from_going_on(recorder, store, monkeypatch, caplog):
+def test_a_search_continues_after_an_error_of_a_store_library(recorder, store, monkeypatch, caplog):
     def refuse(uri):
         raise pyarrow.ArrowException("no credentials")
 

@@ -83,7 +83,7 @@ def server(tmp_path, monkeypatch):
     server.end()
 
 
-def test_a_search_goes_on_from_the_store_when_its_machine_is_lost(server, tmp_path, disc_folder):
+def test_a_search_continues_from_the_store_when_its_machine_is_lost(server, tmp_path, disc_folder):
     store = RemoteFolder(f"{STORE}/moe/run")
     lost, other = tmp_path / "lost", tmp_path / "other"
     lost.mkdir()
@@ -121,7 +121,7 @@ def test_a_search_goes_on_from_the_store_when_its_machine_is_lost(server, tmp_pa
     assert fetch_search(f"{STORE}/moe/run", tmp_path / "third") == tmp_path / "third/moe/run"
 
 
-def test_a_store_that_does_not_answer_any_more_ends_no_search(server, tmp_path, disc_folder):
+def test_a_search_continues_when_the_store_stops_answering(server, tmp_path, disc_folder):
     search = Search(tmp_path, tmp_path / "results/moe/run")
     options = options_of(disc_folder, trials=2, epochs=3)
     command = search.begin(*options, cwd=tmp_path)

@@ -132,7 +132,7 @@ def test_a_second_opening_decodes_nothing(plates, opened, monkeypatch):
     assert opened(plates).fingerprint == first.fingerprint
 
 
-def test_what_is_no_image_is_left_alone_and_said(plates, opened):
+def test_files_that_are_no_images_are_reported_and_left_alone(plates, opened):
     (plates / "dirty" / "bowl_0.xml").write_text("<annotation/>")
     (plates / "notes.txt").write_text("")
     write(plates / "lost.png", 7)

@@ -72,13 +72,13 @@ def test_one_kind_forgets_the_labels(root, opened):
     assert set(train.crowns[:, 0]) == {1}
 
 
-def test_boxes_without_outlines_are_said_to_be_taken_as_masks(root, opened):
+def test_boxes_without_outlines_are_reported_as_taken_for_masks(root, opened):
     (note,) = [finding for finding in opened(root).findings if "The whole box is taken" in finding.action]
     assert note.problem == "6 of 6 pictures have boxes and no outline (6 boxes)"
     assert note.severity == Severity.NOTE
 
 
-def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_said(root, opened):
+def test_of_two_files_for_an_image_the_one_with_outlines_is_used_and_reported(root, opened):
     outline = {"image_id": 1, "category_id": 1, "segmentation": [[4, 6, 24, 6, 4, 26]]}
     coco = {"images": [{"id": 1, "file_name": "plot1_a.png"}], "categories": [{"id": 1, "name": "palm"}]}
     (root / "coco.json").write_text(json.dumps(coco | {"annotations": [outline]}))
@@ -147,7 +147,7 @@ def test_the_second_opening_decodes_nothing_and_another_content_is_another_cache
     assert opened(root).fingerprint["all"] != first["all"]
 
 
-def test_an_edited_list_of_splits_and_a_new_file_that_is_not_read_count_in_the_next_opening(root, opened):
+def test_an_edited_list_of_splits_and_a_new_unread_file_change_the_cache_key(root, opened):
     (root / "test.lst").write_text("plot0_a.png\nplot1_a.png\n")
     assert {name.rsplit("_", 2)[0] for name in opened(root).test.names} == {"plot0_a", "plot1_a"}
     (root / "test.lst").write_text("plot4_a.png\nplot5_a.png\n")

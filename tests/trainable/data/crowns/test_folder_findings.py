@@ -166,7 +166,7 @@ def test_crowns_of_which_none_has_a_name_are_of_one_kind(root, opened):
     assert opened(root).train.kinds == ("crown",)
 
 
-def test_an_xml_that_names_a_picture_which_is_not_here_is_read_for_that_of_its_own_name(root, opened):
+def test_an_xml_that_names_a_missing_picture_is_read_for_the_one_with_its_own_name(root, opened):
     for index in range(6):
         write_voc(root, f"plot{index}", filename=f"IMG_{index}.jpg")
     problem = said(opened(root))["annotations"]

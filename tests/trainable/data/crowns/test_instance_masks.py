@@ -47,7 +47,7 @@ def test_each_mask_in_the_folder_of_a_sample_is_a_crown(root):
     assert "12 on 6 pictures: 12 crown" in [finding.problem for finding in opened.findings]
 
 
-def test_a_mask_that_cannot_be_used_costs_itself(root):
+def test_a_mask_that_cannot_be_used_is_left_out(root):
     (root / "00ae" / "masks" / "60cb10.png").write_bytes(b"no picture")
     sources = find_sources(root)
     assert [len(image.shapes) for image in sources.images] == [1, 2, 2, 2, 2, 2]

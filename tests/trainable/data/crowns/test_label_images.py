@@ -47,7 +47,7 @@ def test_masks_and_grey_levels_are_no_class_numbers(saved, values):
 
 
 @pytest.mark.parametrize("values", [(0, 1, 2, 255), (1, 2), (0, 7), (0, 3, 9, 12)])
-def test_numbers_of_classes_are(saved, values):
+def test_numbers_of_classes_are_read(saved, values):
     names, findings = semantic_classes(saved(*values), ["a.png"], VOID)
     assert len(names) == max(value for value in values if value != VOID) + 1
     assert not errors_among(findings)

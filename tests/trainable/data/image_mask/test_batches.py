@@ -33,7 +33,7 @@ def test_image_and_mask_stay_together_through_crop_and_flip(crop):
         assert torch.equal(((rows + columns) % 7 == 0).float(), masks[:, 0])
 
 
-def test_an_epoch_holds_every_image_once_and_its_length_is_said():
+def test_an_epoch_holds_every_image_once_and_has_a_length():
     batches = TrainingBatches(coordinates(6), batch_size=4, seed=0, device=CPU)
     epoch = epoch_of(batches, 0)
     assert len(epoch) == len(batches) == 2

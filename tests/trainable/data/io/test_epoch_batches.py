@@ -16,7 +16,7 @@ def test_the_last_two_batches_share_where_one_sample_would_be_left(count, batch_
     assert sizes(count, batch_size) == expected
 
 
-def test_no_sample_is_alone_no_batch_is_too_large_and_their_number_is_that_of_batches_cut_one_after_the_other():
+def test_no_sample_is_alone_no_batch_is_too_large_and_no_batch_is_added():
     for count in range(2, 40):
         for batch_size in range(2, 12):
             found = sizes(count, batch_size)

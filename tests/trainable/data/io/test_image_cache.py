@@ -113,7 +113,7 @@ def test_an_unfinished_folder_of_a_killed_process_is_replaced(tmp_path):
 
 @pytest.mark.parametrize("file", ["images.u8", "index.json", "manifest.json"])
 @pytest.mark.parametrize("spoil", ["truncate", "flip", "remove"])
-def test_a_damaged_folder_is_built_again_and_said(tmp_path, caplog, file, spoil):
+def test_a_damaged_folder_is_built_again_and_reported(tmp_path, caplog, file, spoil):
     path = cached_folder("key", tmp_path, build_small) / file
     content = path.read_bytes()
     path.unlink()

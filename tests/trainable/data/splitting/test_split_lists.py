@@ -67,7 +67,7 @@ def test_tables_that_are_called_as_splits_are_lists_where_there_are_two(tmp_path
     assert listed_splits(tmp_path, PICTURES)[0] == ["train", "train", "test", "test", LEFT_OUT]
 
 
-def test_two_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_reported(tmp_path):
+def test_rows_of_one_picture_in_two_splits_are_an_error_and_a_column_of_folds_is_reported(tmp_path):
     (tmp_path / "boxes.csv").write_text("image,split\na 0,train\na 0,test\n")
     (error,) = [one for one in listed_splits(tmp_path, PICTURES)[1] if one.severity is Severity.ERROR]
     assert (error.file, error.problem) == ("images/a 0.jpg", "is in boxes.csv (train) and boxes.csv (test)")

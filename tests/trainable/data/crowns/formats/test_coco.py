@@ -57,7 +57,7 @@ def crown_of(found):
     ],
     ids=str,
 )
-def test_a_bad_crown_costs_itself_and_says_why(crown, reason):
+def test_a_bad_crown_is_left_out_with_the_reason(crown, reason):
     found = read(crown)
     (problem,) = found.problems
     assert problem.reason.startswith(reason)

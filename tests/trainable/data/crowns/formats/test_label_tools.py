@@ -76,7 +76,7 @@ def test_a_mask_of_cvat_is_runs_in_its_box():
         ('<polygon label="a" points="1,1;2"/>', "have a point that is not two numbers"),
     ],
 )
-def test_a_bad_shape_of_cvat_costs_itself(shape, reason):
+def test_a_bad_shape_of_cvat_is_left_out(shape, reason):
     found = cvat(shape, '<box label="a" xtl="2" ytl="0" xbr="6" ybr="2"/>')
     assert len(found.pictures["a.png"].shapes) == 1
     assert [one.startswith(reason) for one in reasons(found)] == [True]
@@ -155,7 +155,7 @@ def test_what_is_painted_in_label_studio_comes_back_as_pixels():
 
 
 @pytest.mark.parametrize("rle", [[1], brush(np.zeros((9, 9), bool)), "AAAA", brush(np.zeros((100, 200), bool))[:-2]])
-def test_a_damaged_brush_costs_itself(rle):
+def test_a_damaged_brush_is_left_out(rle):
     assert reasons(read_label_studio([task({"rle": rle}, kind="brushlabels")])) == ["have a damaged brush"]
 
 
@@ -206,7 +206,7 @@ def test_a_bitmap_of_supervisely_lies_at_its_origin():
         ({"geometryType": "polygon"}, "have no points"),
     ],
 )
-def test_a_bad_object_of_supervisely_costs_itself(entry, reason):
+def test_a_bad_object_of_supervisely_is_left_out(entry, reason):
     assert reasons(supervisely(entry)) == [reason]
 
 
@@ -230,7 +230,7 @@ def test_other_texts_are_not_of_kitti(tmp_path, line):
     assert not is_kitti(tmp_path / "7.txt")
 
 
-def test_a_mask_of_a_stated_size_beyond_any_picture_costs_itself_and_takes_no_memory():
+def test_a_mask_of_a_stated_size_beyond_any_picture_is_left_out_and_takes_no_memory():
     with pytest.raises(CrownError, match="larger than any picture"):
         decode_brush([0] * 20, (10**6, 10**6))
     with pytest.raises(CrownError, match="damaged run-length mask"):

@@ -65,7 +65,7 @@ def test_labelme_shapes_of_one_group_are_one_crown(labelme):
         ({"shape_type": "polygon"}, "have no points"),
     ],
 )
-def test_a_labelme_shape_that_is_no_crown_costs_itself(labelme, shape, reason):
+def test_a_labelme_shape_that_is_no_crown_is_left_out(labelme, shape, reason):
     found = labelme({"label": "palm", "points": SQUARE}, {"label": "palm"} | shape)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("shape 2", reason)
@@ -90,7 +90,7 @@ def test_via_regions_are_crowns(via, place, box):
     assert (crown.label, crown.box) == ("palm", pytest.approx(box))
 
 
-def test_a_via_point_costs_itself(via):
+def test_a_via_point_is_left_out(via):
     assert via({"name": "point", "cx": 9, "cy": 9}).problems[0].detail == "shape 'point'"
 
 

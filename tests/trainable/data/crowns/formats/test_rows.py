@@ -38,7 +38,7 @@ def read(tmp_path):
         (GOOD, "are given twice"),
     ],
 )
-def test_a_bad_row_costs_itself_and_says_which(read, row, reason):
+def test_a_bad_row_is_left_out_and_named(read, row, reason):
     found = read(GOOD, "", row)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("row 4", reason)

@@ -28,7 +28,7 @@ def read():
         (f"<name>palm</name>{BOX}".replace(">20<", ">30<"), "have a box without area"),
     ],
 )
-def test_a_bad_object_costs_itself_and_says_why(read, crown, reason):
+def test_a_bad_object_is_left_out_with_the_reason(read, crown, reason):
     found = read(f"<name>palm</name>{BOX}", crown)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("object 2", reason)

@@ -35,7 +35,7 @@ def test_boxes_and_outlines_become_pixels(read):
         ("0 0.5 x 0.2 0.4", "have a coordinate that is not a number"),
     ],
 )
-def test_a_bad_line_costs_itself(read, line, reason):
+def test_a_bad_line_is_left_out(read, line, reason):
     found = read("0 0.5 0.5 0.2 0.4", line)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("line 2", reason)
