@@ -59,11 +59,11 @@ def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_tr
         return crown_from_turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
     if shape.tag == "polygon":
         points = [point.split(",") for point in shape.get("points", "").split(";")]
-        return crown_from_outlines(label, [points], box=None, place=place)
+        return crown_from_outlines(label, [points], place=place)
     if shape.tag == "ellipse":
         x, y, across, down = (number(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
         turn = np.deg2rad(number(shape.get("rotation", 0)))
-        return crown_from_outlines(label, [circle((x, y), across, down, turn=turn)], box=None, place=place)
+        return crown_from_outlines(label, [circle((x, y), across, down, turn=turn)], place=place)
     if shape.tag == "mask" and size is not None:
         return crown_from_mask(label, _pixels(shape, size), place=place)
     if shape.tag == "points":

@@ -46,4 +46,4 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 def _shape(row: Sequence[str], place: str) -> CrownShape:
     corners = row[:_NUM_CORNERS]
     points = list(zip(corners[::2], corners[1::2], strict=True))
-    return crown_from_outlines(label_text(row[_NUM_CORNERS]), [points], box=None, place=place)
+    return crown_from_outlines(label_text(row[_NUM_CORNERS]), [points], place=place)

@@ -104,13 +104,11 @@ def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
         points = at.get("points")
         if not isinstance(points, list) or not all(isinstance(one, list) and len(one) == 2 for one in points):
             raise CrownError("have no points", repr(points)[:40])
-        return crown_from_outlines(
-            label, [[(number(x) * across, number(y) * down) for x, y in points]], box=None, place=place
-        )
+        return crown_from_outlines(label, [[(number(x) * across, number(y) * down) for x, y in points]], place=place)
     x, y, degrees = number(at.get("x")) * across, number(at.get("y")) * down, number(at.get("rotation", 0))
     if kind == "ellipse":
         radii = number(at.get("radiusX")) * across, number(at.get("radiusY")) * down
-        return crown_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], box=None, place=place)
+        return crown_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], place=place)
     right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
     return crown_from_turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
 

@@ -13,7 +13,7 @@ from trainable.data.crowns.formats.reading import AnnotatedPicture, AnnotationFi
 from trainable.data.crowns.formats.shapes import (
     CrownError,
     CrownShape,
-    crown_from_box,
+    crown_from_corners,
     crown_from_mask,
     crown_from_outlines,
     label_text,
@@ -63,14 +63,13 @@ def _shape(entry: object, place: str, size: tuple[int, int] | None) -> CrownShap
     if not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise CrownError("have a point that is not two numbers", repr(points)[:40])
     if kind == "polygon":
-        return crown_from_outlines(label, [points], box=None, place=place)
+        return crown_from_outlines(label, [points], place=place)
     if kind == "rectangle" and len(points) in (2, 4):
-        across, down = zip(*((number(x), number(y)) for x, y in points), strict=True)
-        return crown_from_box(label, (min(across), min(down), max(across), max(down)), place=place)
+        return crown_from_corners(label, points, place=place)
     if kind == "circle" and len(points) == 2:
         (x, y), rim = ([number(side) for side in point] for point in points)
         radius = math.hypot(rim[0] - x, rim[1] - y)
-        return crown_from_outlines(label, [circle((x, y), radius, radius)], box=None, place=place)
+        return crown_from_outlines(label, [circle((x, y), radius, radius)], place=place)
     if kind == "mask" and len(points) == 2 and size is not None:
         return crown_from_mask(label, _pixels(entry.get("mask"), points[0], size), place=place)
     raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")
@@ -94,5 +93,5 @@ def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> Non
         key = (shape.label, f"group {group}" if group is not None and shape.polygons else shape.place)
         first = joined.get(key)
         parts = [*first.polygons, *shape.polygons] if first else shape.polygons
-        joined[key] = crown_from_outlines(shape.label, parts, box=None, place=first.place) if first else shape
+        joined[key] = crown_from_outlines(shape.label, parts, place=first.place) if first else shape
     picture.shapes = list(joined.values())

@@ -135,13 +135,19 @@ def crown_from_box(
     return CrownShape(label=label, box=(left, top, right, bottom), place=place, remark=remark)
 
 
+def crown_from_corners(label: str, corners: Sequence[tuple[object, object]], *, place: str) -> CrownShape:
+    """A box with these corners (x, y), in any order; raises CrownError as `crown_from_box` does."""
+    across, down = zip(*((number(x), number(y)) for x, y in corners), strict=True)
+    return crown_from_box(label, (min(across), min(down), max(across), max(down)), place=place)
+
+
 def crown_from_turned_box(
     label: str,
     sides: Sequence[object],
     degrees: float,
     *,
+    place: str,
     about: tuple[float, float] | None = None,
-    place: str = "",
 ) -> CrownShape:
     """A box that is turned clockwise about a point, its own centre if none is given; its corners are the outline.
 
@@ -156,10 +162,12 @@ def crown_from_turned_box(
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     offsets = [(across - x, down - y) for across, down in ((left, top), (right, top), (right, bottom), (left, bottom))]
     corners = [(x + cosine * dx - sine * dy, y + sine * dx + cosine * dy) for dx, dy in offsets]
-    return crown_from_outlines(label, [corners], box=None, place=place)
+    return crown_from_outlines(label, [corners], place=place)
 
 
-def crown_from_outlines(label: str, outlines: Sequence[Any], *, box: Sequence[object] | None, place: str) -> CrownShape:
+def crown_from_outlines(
+    label: str, outlines: Sequence[Any], *, place: str, box: Sequence[object] | None = None
+) -> CrownShape:
     """A crown with the outlines of its parts, each a sequence of (x, y).
 
     Parts of fewer than three points or without area are left out, with a remark. Where none is left the crown is

@@ -13,7 +13,7 @@ from trainable.data.crowns.formats.shapes import (
     POINTS_ALONE,
     CrownError,
     CrownShape,
-    crown_from_box,
+    crown_from_corners,
     crown_from_mask,
     crown_from_outlines,
     label_text,
@@ -51,10 +51,9 @@ def _shape(entry: object, size: tuple[int, int] | None, place: str) -> CrownShap
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise CrownError("have no points", repr(points)[:40])
     if kind == "rectangle" and len(points) == 2:
-        across, down = zip(*((number(x), number(y)) for x, y in points), strict=True)
-        return crown_from_box(label, (min(across), min(down), max(across), max(down)), place=place)
+        return crown_from_corners(label, points, place=place)
     if kind == "polygon":
-        return crown_from_outlines(label, [points], box=None, place=place)
+        return crown_from_outlines(label, [points], place=place)
     raise CrownError("are neither outline nor box", f"geometryType {kind!r}")
 
 

@@ -99,7 +99,7 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
         across, down = at.get("all_points_x"), at.get("all_points_y")
         if not isinstance(across, list) or not isinstance(down, list) or len(across) != len(down):
             raise CrownError("have unequal numbers of x and y", f"{str(across)[:20]} and {str(down)[:20]}")
-        return crown_from_outlines(label, [list(zip(across, down, strict=True))], box=None, place=place)
+        return crown_from_outlines(label, [list(zip(across, down, strict=True))], place=place)
     if kind == "rect":
         left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))
         return crown_from_box(label, (left, top, left + width, top + height), place=place)
@@ -107,7 +107,7 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
         x, y = number(at.get("cx")), number(at.get("cy"))
         radii = ("r", "r") if kind == "circle" else ("rx", "ry")
         rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
-        return crown_from_outlines(label, [rim], box=None, place=place)
+        return crown_from_outlines(label, [rim], place=place)
     raise CrownError("are neither outline nor box", f"shape {kind!r}")
 
 

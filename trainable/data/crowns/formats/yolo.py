@@ -124,4 +124,4 @@ def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, plac
     if len(sides) < 6 or len(sides) % 2:
         raise CrownError("are neither box nor outline", f"{counted(len(sides), 'number')} after the class; a box has 4")
     points = [(x * width, y * height) for x, y in zip(sides[::2], sides[1::2], strict=True)]
-    return crown_from_outlines(label, [points], box=None, place=place)
+    return crown_from_outlines(label, [points], place=place)
