@@ -48,13 +48,9 @@ class LabelColumns:
 
     def described(self, table: Table) -> str:
         """Sentence for the user on how the columns were read."""
-        name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
-        meanings = {"image": self.image, "class": self.label, "group": self.group, "split": self.split}
-        read = [f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None]
-        if self.one_hot:
-            read.insert(1, f"class from {counted(len(self.one_hot), 'column')} of 0 and 1")
-        header = "" if self.has_header else "no header, "
-        return f"{counted(len(self.rows(table)), 'row')}: {', '.join(read)} ({header}{table.form})"
+        label = f"{counted(len(self.one_hot), 'column')} of 0 and 1" if self.one_hot else self.label
+        columns = {"image": self.image, "class": label, "group": self.group, "split": self.split}
+        return table.described(columns, has_header=self.has_header)
 
     def is_called_label(self, table: Table) -> bool:
         """Whether the table's header leaves no doubt that the labels are classes."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from trainable.data.fundus.grade_words import grade_in_words
 from trainable.data.fundus.grades import TASK_NAMES
-from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.picture_names import PictureKeys
 from trainable.data.io.table import IMAGE_COLUMN, PATIENT_COLUMN, Row, Table, columns_named, image_column, only_column
@@ -34,16 +33,9 @@ class GradeColumns:
 
     def described(self, table: Table) -> str:
         """Sentence for the user on how the columns were read."""
-        meanings = {
-            "photograph": self.image,
-            **dict(zip(TASK_NAMES, self.grades, strict=True)),
-            "patient": self.patient,
-            "split": self.split,
-        }
-        name = (lambda at: repr(table.header[at])) if self.has_header else (lambda at: f"column {at + 1}")
-        read = ", ".join(f"{meaning} from {name(at)}" for meaning, at in meanings.items() if at is not None)
-        header = "" if self.has_header else "no header, "
-        return f"{counted(len(self.rows(table)), 'row')}: {read} ({header}{table.form})"
+        grades = dict(zip(TASK_NAMES, self.grades, strict=True))
+        columns = {"photograph": self.image, **grades, "patient": self.patient, "split": self.split}
+        return table.described(columns, has_header=self.has_header)
 
     def rows(self, table: Table) -> Sequence[Row]:
         return table.body if self.has_header else table.rows

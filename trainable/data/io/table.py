@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError, Finding, Severity
 from trainable.data.io.picture_names import PictureKeys
 
@@ -82,6 +83,18 @@ class Table:
     def uneven(self) -> list[Row]:
         """The rows below the header that are too short or too long: their cells may belong to other columns."""
         return [row for row in self.rows[1:] if not self._fits(row)]
+
+    def described(self, columns: Mapping[str, int | str | None], *, has_header: bool) -> str:
+        """Sentence for the user on how the columns were read.
+
+        Args:
+            columns: place of each meaning, from 0, or its words; None where there is none.
+        """
+        name = (lambda at: repr(self.header[at])) if has_header else (lambda at: f"column {at + 1}")
+        places = {meaning: at if isinstance(at, str) else name(at) for meaning, at in columns.items() if at is not None}
+        read = [f"{meaning} from {place}" for meaning, place in places.items()]
+        num_rows = len(self.body if has_header else self.rows)
+        return f"{counted(num_rows, 'row')}: {', '.join(read)} ({'' if has_header else 'no header, '}{self.form})"
 
     def _fits(self, row: Row) -> bool:
         """Whether the row has a cell for each named column, and nothing beyond the header."""
