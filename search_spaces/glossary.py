@@ -1,4 +1,4 @@
-"""What the parameters of the built-in spaces mean, in a few words, for the report's page and `--list`.
+"""Meanings of the parameters of the built-in spaces, in a few words, for the report's page and `--list`.
 
 The full rule of each, with its range, is at its field in trainable/.
 """

@@ -21,7 +21,7 @@ class LoopSpace:
     """
 
     name: str
-    """Of the folder of its searches, `results/<name>/`."""
+    """Name of the folder of its searches, `results/<name>/`."""
     train: Callable[[Any, Any], Mapping[str, Any] | None]
     """Trains one configuration: `params` is what `suggest` returned, or the dataclass of its annotation, `trial` a
     `trainable.LoopTrial`. What it returns after its loop are metrics on the test split."""

@@ -1,4 +1,4 @@
-"""What a user searches a parameter over, in place of the space's own range or of one value.
+"""Ranges and choices that a user gives for a parameter, in place of the space's own range or of one value.
 
 `Range` and `OneOf` are as the user gives them; `SearchedRange` is what follows from them for one space and one base
 configuration. It is recorded, so that a resume asks for the same.

@@ -1,1 +1,1 @@
-"""What a CUDA device does with this project, in pieces: `make gpu`. Needs neither Ray nor Optuna."""
+"""Tests and measures this project on a CUDA device, in pieces: `make gpu`. Needs neither Ray nor Optuna."""

@@ -1,4 +1,4 @@
-"""What is measured: networks, how they are trained, and on which device at which size."""
+"""The measured work: networks, how they are trained, and on which device at which size."""
 
 import gc
 import importlib.util

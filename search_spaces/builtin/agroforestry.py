@@ -1,4 +1,4 @@
-"""What may vary when tree crowns are found, mapped and counted from the air.
+"""The space of finding, mapping and counting tree crowns from the air.
 
 The documented rates (1e-5 for a pre-trained backbone, 1e-4 for the heads) suit long trainings of pre-trained weights; a
 short one and a small network from scratch need some thirty times more. Fewer trials than elsewhere: a detector trains

@@ -1,4 +1,4 @@
-"""What may vary when clean and dirty dishes are told apart from few, imbalanced pictures.
+"""The space of classifying clean and dirty dishes from few, imbalanced pictures.
 
 The network is chosen by the data and the machine, not searched: `--set backbone=mobilenet_v3_small`, `efficientnet_b0`
 or `resnet50`, with `--set weights=imagenet` where there is a network to fetch them from.

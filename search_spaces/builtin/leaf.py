@@ -1,4 +1,4 @@
-"""What may vary when diseases of leaves are told apart, from scratch or from a pre-trained encoder."""
+"""The space of classifying leaf diseases, from scratch or from a pre-trained encoder."""
 
 from search_spaces.shared import (
     MAX_WARMUP_FRACTION,

@@ -1,4 +1,4 @@
-"""What may vary when camouflaged objects are segmented by a mixture of experts.
+"""The space of segmenting camouflaged objects by a mixture of experts.
 
 The learning rates that the documents recommend suit long trainings of a pre-trained backbone; new layers and a small
 network trained from scratch need some thirty times more, so their default and their range are their own.

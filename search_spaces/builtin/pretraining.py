@@ -1,4 +1,4 @@
-"""What may vary when an encoder is pre-trained without labels, by contrast: of leaves, or of camouflaged scenes.
+"""The spaces of pre-training an encoder without labels, by contrast: of leaves, or of camouflaged scenes.
 
 The batch is never accumulated: an image is told apart from the others of its micro-batch alone. The contrastive loss
 means something else at every temperature, batch and view, so that something else is compared: a probe of the features,

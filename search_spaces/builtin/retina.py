@@ -1,4 +1,4 @@
-"""What may vary when one network grades diabetic retinopathy and macular edema together.
+"""The space of grading diabetic retinopathy and macular edema by one network.
 
 With pre-trained weights the document's training is among the first: heads at 1e-4 and backbone at 1e-5, batches of 16,
 a plain cosine, learned uncertainty weights, heads alone for 6 of 50 epochs and the whole backbone from epoch 16. Trial

@@ -1,4 +1,4 @@
-"""What holds for every search space: its names and ranges are those of the configuration that its workload trains.
+"""Holds for every search space: its names and ranges are those of the configuration that its workload trains.
 
 Nothing here names a workload: a space that is registered is held to all of it.
 """

@@ -1,4 +1,4 @@
-"""What a curve takes from young parts of torch: a new torch that changes one of them changes every curve.
+"""Young parts of torch that a curve depends on: a new torch that changes one of them changes every curve.
 
 `torch.foreach` is beta, and `Gamma.sample` has taken a generator since 2.15. Before that both had private names.
 """

@@ -14,7 +14,7 @@ SMALL_PICTURES = {"image_size_px": 48, "plate_size_px": 48, "picture_px": 48, "t
 FEW_PICTURES = dict.fromkeys(("num_train", "num_validation", "num_test", "num_unlabelled"), 24)
 WORKLOADS = ("moe", "dishes", "leaf", "retina", pytest.param("agroforestry", marks=pytest.mark.slow))
 STEPS = {"unfreezing": True, "milestones": [[0, 0], [0.25, 0.5], [0.5, 1]]}
-"""Of four epochs: the heads alone, the upper half of the backbone, all of it, all of it."""
+"""In four epochs: the heads alone, the upper half of the backbone, all of it, all of it."""
 
 
 def with_known(value, numbers):

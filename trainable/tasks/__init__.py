@@ -1,3 +1,3 @@
-"""What differs between workloads: the interface (task.py), one file per workload, and their presets in presets/. May
+"""The workloads: the interface (task.py), one file per workload, and their presets in presets/. May
 import trainable.
 """

@@ -52,7 +52,7 @@ class SearchOptions(TypedDict, total=False):
     pinned: Mapping[str, object]
     """Fixed parameters, one value each: `{"max_lr": 3e-3}`; ranges and choices go to `ranges`."""
     ranges: Mapping[str, object] | str | Path
-    """What parameters are searched over, as a dict or as the path of a YAML or JSON file. For each parameter: a range,
+    """The ranges of parameters, as a dict or as the path of a YAML or JSON file. For each parameter: a range,
     `"1e-3..1e-2"` or `{"low": 1e-3, "high": 1e-2, "log": True}`; choices, `[4, 6, 8]` or `"4,6,8"`; or one value."""
     limits: Mapping[str, float]
     """A configuration above one of these is not trained: `{"latency_ms": 20, "params_m": 5, "peak_gib": 8}`."""

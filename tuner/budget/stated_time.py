@@ -93,8 +93,8 @@ def _seconds_to_end(search: SearchRecord, default: TrialRecord) -> float:
 
 
 def _seconds_of_finalists(search: SearchRecord, default: TrialRecord) -> list[float]:
-    """What each still needs: two from the first rung on; where one beside the default has its full length, only the
-    trial with the best last value."""
+    """Seconds that each finalist still needs: two from the first rung on; where a trial beside the default has its full
+    length, only the one with the best last value."""
     settings = search.settings
     # A trial that was stopped does not come there.
     able = (trial for trial in search.trials if trial.outcome is None or trial.keeps_last_value)

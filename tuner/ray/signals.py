@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FROM_WITHIN = signal.SIGUSR2
-"""What a thread of the command interrupts it with: SIGINT is ignored in a background job of a script, and Ray takes
+"""A thread interrupts the command by this signal: SIGINT is ignored in a background job of a script, and Ray takes
 SIGUSR1."""
 TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, FROM_WITHIN)
 """Signals whose handlers Ray or a search replaces."""

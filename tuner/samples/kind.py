@@ -1,4 +1,4 @@
-"""What all ways to show judged images have in common."""
+"""The interface of all ways to show judged images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What both sides of the pipe know. Imports the standard library alone: two environments load it."""
+"""Messages that both sides of the pipe exchange. Imports the standard library alone: two environments load it."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict

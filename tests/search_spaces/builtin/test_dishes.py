@@ -1,4 +1,4 @@
-"""What the documents say of `dishes` reaches its first trials; their grid has eighteen points and no more."""
+"""The documents' values for `dishes` are among its first trials; their grid has eighteen points."""
 
 from search_spaces.builtin import dishes, dishes_grid
 from search_spaces.pinning import PinnedSpace

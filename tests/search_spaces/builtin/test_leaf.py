@@ -19,7 +19,7 @@ LOGITS = torch.tensor([[3.0, 0, 0, 0, 0], [0, 3, 0, 0, 0]])
 
 
 def losses_of(params):
-    """What the first class costs where it is right, and the second, which has a tenth of the images."""
+    """The loss of the first class where it is right, and of the second, which has a tenth of the images."""
     config = from_params(params, get_task("leaf").default_config())
     loss = replace(config.loss, class_counts=COUNTS).build()
     return [loss(LOGITS[row : row + 1], torch.tensor([row])).item() for row in (0, 1)]

@@ -19,7 +19,7 @@ from trainable.data.io import files
 
 Spoil = Callable[[Path], object]
 CASES: dict[str, tuple[Spoil, dict[str, object], str]] = {}
-"""What is done to a good folder of ten pairs, the options, and what is read."""
+"""The change to a good folder of ten pairs, the options, and the expected message."""
 
 
 def case(sentence: str, **options: object) -> Callable[[Spoil], Spoil]:

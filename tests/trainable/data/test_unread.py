@@ -1,4 +1,4 @@
-"""What cannot be read is named with what to do, in every workload: archives, arrays, pictures of other kinds."""
+"""Files that cannot be read are named with advice, in every workload: archives, arrays, pictures of other kinds."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What has a row is whole; a later call goes on from there, whatever cut off the one before."""
+"""A picture with a row is complete; a later call continues after it, whatever ended the one before."""
 
 import csv
 from pathlib import Path

@@ -61,7 +61,7 @@ def next_leg(begin, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Of the first trial's checkpoints."""
+    """Folder of the first trial's checkpoints."""
     return tmp_path / "000-0123abcd"
 
 

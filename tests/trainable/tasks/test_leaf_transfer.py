@@ -1,4 +1,4 @@
-"""What pre-training is for: with few labels, fine-tuning from the pre-trained encoder beats the same from scratch."""
+"""With few labels, fine-tuning from the pre-trained encoder beats the same from scratch."""
 
 from dataclasses import replace
 

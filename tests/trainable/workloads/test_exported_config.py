@@ -23,7 +23,7 @@ AS_BEFORE: dict[str, dict[str, object]] = {
     "retina": {"best_epoch": None, "head_start": "random", "tasks": ("retinopathy", "edema")},
     "agroforestry": {"best_epoch": None, "kinds": ()},
 }
-"""What a training of each workload did before the field existed."""
+"""Behaviour of each workload before the field existed."""
 OFF_BY_NULL = ("init_weights", "engine", "unfreezing")
 SWITCHED_ON = {"averaging": True, "contrastive": True, "crop": True, "crop_px": 32, "num_experts": 6}
 

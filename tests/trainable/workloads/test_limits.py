@@ -1,4 +1,4 @@
-"""What a network is measured for before it is trained, and a trial that breaks a limit."""
+"""Sizes of a network that are measured before it is trained, and a trial that breaks a limit."""
 
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a session hears of a leg that failed."""
+"""The error that a session gets of a failed leg."""
 
 from types import SimpleNamespace
 

@@ -49,7 +49,7 @@ cluster.shutdown()
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory) -> list[str]:
-    """What the driver of a search on such a cluster prints."""
+    """The output of the driver of a search on such a cluster."""
     project = tmp_path_factory.mktemp("cluster") / "project"
     project.mkdir()
     (project / "my_nets.py").write_text("from my_layers import NAME\nNET = NAME\n")

@@ -1,3 +1,3 @@
-"""What every kind of data shares: decoding, the cache, file hashes, tables, findings about bad files, the division.
+"""Shared by every kind of data: decoding, the cache, file hashes, tables, findings about bad files, the division.
 May import nothing of ours.
 """

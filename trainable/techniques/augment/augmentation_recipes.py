@@ -1,4 +1,4 @@
-"""What an augmentation of labelled images may do at full strength, by name.
+"""Recipes of the augmentation of labelled images: its extent at full strength, by name.
 
 Sources of the rows: light, moderate and aggressive are the project's three severities; "photograph" is its recipe for
 photographs of objects; "two_views" is that of Chen et al., "A Simple Framework for Contrastive Learning of Visual

@@ -1,4 +1,4 @@
-"""What is said of a folder whose annotations are not all sound: no crown is lost or moved without a word."""
+"""Findings about a folder with bad annotations: no crown is lost or moved without a word."""
 
 import json
 

@@ -12,7 +12,7 @@ BOTH, BEFORE_ALONE, AFTER_ALONE = (10, 12, 40, 42), (70, 12, 90, 42), (10, 70, 4
 
 @pytest.fixture
 def reported(tmp_path):
-    """What is said of a csv of one box for each picture, by severity."""
+    """The findings about a csv of one box for each picture, by severity."""
 
     def read(boxes, *, orientation=6):
         exif = Image.Exif()

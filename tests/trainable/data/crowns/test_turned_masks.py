@@ -23,7 +23,7 @@ MASKS = {
 
 @pytest.fixture(params=MASKS)
 def reported(tmp_path, request):
-    """What is said of two pictures, each with a mask of that kind, by severity."""
+    """The findings about two pictures, each with a mask of that kind, by severity."""
 
     def read(*, picture, mask, size=(64, 64)):
         image_name, mask_name = MASKS[request.param]

@@ -20,7 +20,7 @@ def splits(tmp_path_factory):
 
 
 def lesions(seed, *, retinopathy, edema):
-    """What the lesions change of one photograph, (H, W, 3): the same numbers are drawn whatever the contrast."""
+    """The difference that the lesions make, (H, W, 3): the same numbers are drawn whatever the contrast."""
     shown, hidden = (
         draw_fundus(
             np.random.default_rng(seed),

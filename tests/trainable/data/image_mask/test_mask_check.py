@@ -1,4 +1,4 @@
-"""What counts as a mask, what is read with a warning, and what stops."""
+"""Masks that are read, read with a warning, or refused."""
 
 import io
 

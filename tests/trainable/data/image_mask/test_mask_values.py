@@ -111,7 +111,7 @@ def test_values_are_reported_with_their_shares(image, said):
 
 @pytest.mark.parametrize("row", [500, 1023, 1024, 2098])
 def test_an_area_of_a_large_mask_is_found_wherever_it_lies(row):
-    """Of 2.1 megapixels, which are looked at in strips of 1024 rows."""
+    """2.1 megapixels, which are checked in strips of 1024 rows."""
     values = np.zeros((2100, 1024), np.uint8)
     values[:, 300:600] = 255
     values[row : row + 2] = 128

@@ -18,7 +18,7 @@ def touch(root: Path, *files: str) -> None:
 
 
 def serious(findings):
-    """What is not a note: the problem of each, by its file."""
+    """The problems of all findings but notes, by file."""
     return [f"{one.file}: {one.problem}" for one in findings if one.severity is not Severity.NOTE]
 
 

@@ -35,7 +35,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_row_and_looks_like_none(tmp_pat
 
 
 def peak_bytes(root, num_pairs):
-    """Of opening so many pairs, whose masks are 32 kB each at a bit a pixel."""
+    """Peak memory of opening so many pairs, whose masks are 32 kB each at a bit a pixel."""
     rng = np.random.default_rng(0)
     for folder in ("Imgs", "GT"):
         (root / folder).mkdir(parents=True)

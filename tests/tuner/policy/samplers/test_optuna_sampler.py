@@ -1,4 +1,4 @@
-"""What a sampler of Optuna's interface is told, and that it learns from it under either scheduler."""
+"""A sampler of Optuna's interface: the study it sees, and that it learns under either scheduler."""
 
 import random
 import warnings

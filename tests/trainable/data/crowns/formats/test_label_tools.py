@@ -1,4 +1,4 @@
-"""What CVAT, Label Studio, CreateML, Supervisely and KITTI write is read in pixels; what is none costs itself."""
+"""Files of CVAT, Label Studio, CreateML, Supervisely and KITTI are read in pixels; bad crowns are left out."""
 
 import base64
 import io
@@ -133,7 +133,7 @@ def test_of_several_annotations_of_a_task_the_first_is_read_and_it_is_noted():
 
 
 def brush(pixels):
-    """What covers these pixels: a run of one level for each stretch of them, and one level written out."""
+    """The runs that cover these pixels: a run of one level for each stretch of them, and one level written out."""
     levels = np.repeat(255 * pixels.astype(np.uint8).ravel(), 4)
     bits = f"{len(levels):032b}" + f"{7:05b}" + "".join(f"{length - 1:04b}" for length in (3, 4, 8, 16))
     edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(levels)]
