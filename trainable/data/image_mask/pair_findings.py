@@ -12,8 +12,12 @@ from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
-_OUTLINE_ENDINGS = (".json", ".xml")
+_OUTLINE_ENDINGS = (".json", ".xml", ".txt")
 _NO_OUTLINES = "is not a picture: where it holds outlines, export them as masks, one picture for each image."
+_PUT_MASKS = (
+    "Put the masks beside it in a folder GT, Mask or Masks, each under its image's name. Outlines and boxes (json, "
+    "xml, txt) are not read: export them as masks, one picture for each image."
+)
 _MAX_NAMED = 3
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
 
@@ -21,11 +25,10 @@ _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do
 def read_as(images: Path, masks: Path, num_pairs: int, num_masks: int) -> Finding:
     """Note on a pair of folders, or a single one, that was read as images and masks."""
     which = "the masks" if num_masks == num_pairs else f"the {num_masks} masks, united,"
-    beside = f"{counted(num_pairs, 'image')} with {which} of {plain_name(masks)}"
-    here = f"{counted(num_pairs, 'image and mask', 'images and masks')} in this folder"
-    where = here if images == masks else beside
+    where = "in this folder" if images == masks else f"of {plain_name(masks)}"
     split = split_of(images)
-    return note(plain_name(images), f"{where}{f' ({split})' if split else ''}", "Read as images and masks.")
+    problem = f"{counted(num_pairs, 'image')} with {which} {where}"
+    return note(plain_name(images), f"{problem}{f' ({split})' if split else ''}", "Read as images and masks.")
 
 
 def no_image(images: Path) -> Finding:
@@ -69,16 +72,25 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
     """
     numbers = Counter(file.parent for file in files_below(root) if is_image(file))
     alone = [place for place in sorted(numbers) if place.parts and role_of(place).holds == "images"]
-    if not alone or role_of(root).holds:
+    if not alone:
         raise DataError(_nothing_found(root, max_depth))
     findings = []
     for images in alone:
-        others = [child.name for child in subfolders(root, images.parent) if child.name != images.name]
-        beside = f"only {', '.join(map(plain_name, others))}" if others else "no other folder"
+        others = [images.parent / child.name for child in subfolders(root, images.parent) if child.name != images.name]
+        beside = f"only {', '.join(_with_content(root, other) for other in others)}" if others else "no other folder"
         problem = f"{counted(numbers[images], 'image')} without masks: there is {beside} beside it"
-        action = "Put the masks beside it in GT, GT_Object, Mask or Masks, each under its image's name."
-        findings.append(Finding(file=plain_name(images), problem=problem, action=action))
+        findings.append(Finding(file=plain_name(images), problem=problem, action=_PUT_MASKS))
     return findings
+
+
+def _with_content(root: Path, folder: Path) -> str:
+    """Its name, and an outline that lies in it in place of pictures."""
+    files = files_below(root, folder)
+    outlines = [file for file in files if file.suffix.lower() in _OUTLINE_ENDINGS]
+    name = plain_name(folder.name)
+    if any(map(is_image, files)):
+        return name
+    return f"{name} with {plain_name(outlines[0])}" if outlines else f"{name}, which holds no picture,"
 
 
 def _nothing_found(root: Path, max_depth: int) -> str:

@@ -20,10 +20,11 @@ from trainable.data.image_mask.matching import (
     without_twins,
 )
 from trainable.data.image_mask.pair_tables import find_tabled_pairs
-from trainable.data.image_mask.roles import Role, images_and_masks, role_of
+from trainable.data.image_mask.roles import Role, further_masks, images_and_masks, role_of
 from trainable.data.io.findings import DataError, Finding, errors_among
 from trainable.data.io.folder_layout import (
     files_below,
+    holds_images,
     is_hidden,
     is_image,
     plain_name,
@@ -86,6 +87,8 @@ def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
             pairs = _pairs_of_folders(root, findings)
         except DataError as error:
             raise DataError(str(error), of_tables) from error
+    if not pairs:
+        return [], findings
     pairs.sort(key=lambda pair: pair.name)
     described_in = [
         [*(table.with_suffix("") for table in (tabled[pair.image][1] if tabled else ())), pair.mask.parent]
@@ -130,8 +133,7 @@ def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[
 
 def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: list[Finding]) -> Iterator[FolderPair]:
     for whose in sorted({role.whose for role in roles.values() if role.holds == "masks"}):
-        masks = [child for child, role in roles.items() if role == Role("masks", whose)]
-        masks = [child for child in masks if any(map(is_image, files_below(root, child)))] or masks
+        masks = [child for child, role in roles.items() if role == Role("masks", whose) and holds_images(root, child)]
         masks, of_later_observers = first_observers(masks, [])
         if of_later_observers:
             findings.append(pair_findings.later_observers(place, of_later_observers))
@@ -139,7 +141,7 @@ def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: li
         images = images or [child for child, role in roles.items() if role == Role(None, whose)]
         if len(images) == len(masks) == 1:
             yield FolderPair(images[0], masks[0], images[0] if whose else place)
-        elif images:
+        elif images and masks:
             what, several = ("image", images) if len(images) > 1 else ("mask", masks)
             problem = f"holds more than one {what} folder: {', '.join(plain_name(child.name) for child in several)}"
             findings.append(Finding(file=plain_name(place), problem=problem, action=f"Keep one {what} folder there."))
@@ -167,6 +169,9 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
     # Where the folder of both is named as its one image, all masks are of it.
     if masks and len(images) == 1 and images[0].with_suffix("") == Path(folders.images.parent.name):
         return [_sample(folders, images[0], masks)], findings
+    own_names = {image.with_suffix("") for image in images}
+    further = further_masks([mask for mask in masks if mask.with_suffix("") not in own_names])
+    masks = sorted(set(masks).difference(*further.values()))
     mask_of = match_by_name(images, masks)
     unpaired = unmatched(folders.images, images, folders.masks, masks, mask_of)
     if folders.masks.name.lower().startswith("segmentationclass"):
@@ -176,6 +181,7 @@ def _pairs_in(root: Path, folders: FolderPair) -> tuple[list[Pair], list[Finding
             name=plain_name(folders.name / image.with_suffix("")),
             image=folders.images / image,
             mask=folders.masks / mask,
+            more_masks=tuple(folders.masks / part for part in further.get(mask, ())),
         )
         for image, mask in mask_of.items()
     ]

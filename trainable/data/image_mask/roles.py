@@ -12,7 +12,8 @@ _PHOTOGRAPH_WORDS = {"original", "originals", "photo", "photos", "photographs", 
 """Names that images have as well, where no folder beside them says so more clearly."""
 _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
-    *("annot", "annots", "segmentation", "segmentations", "segmentationclass", "manual", "gtfine", "gtcoarse"),
+    *("ann", "anns", "annot", "annots", "target", "targets", "segmentation", "segmentations", "segmentationclass"),
+    *("manual", "gtfine", "gtcoarse"),
 }
 _OF_MASKS = {"object", "inverted", "binary", "st"}
 """Words beside these that say nothing of whose masks they are: `GT_Object`, `1st_manual`; `GT_Edge` is none."""
@@ -29,10 +30,12 @@ OBSERVER = re.compile(
 )
 """Name of the marks of one of several numbered people: `a_1stHO`, `a_manual2`, the folder `1st_manual`."""
 _MASK_MARK = (
-    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|annot|manual|(?:gt(?:fine|coarse)_)?labelids|l"
+    "masks?|gt|ground_?truth|segmentation|seg|labels?|lbl|annotations?|ann(?:ot)?|target|manual"
+    "|(?:gt(?:fine|coarse)_)?label(?:train)?ids|l"
     rf"|[0-9](?:st|nd|rd|th)[-_ ]?(?:{_OBSERVER_WORD})|(?:{_OBSERVER_WORD})[-_ ]?[0-9]"
 )
 _MASK_NAME = re.compile(rf"(?i)(?P<bare>.+?)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
+_FURTHER_MASK = re.compile(rf"(?i)(?P<first>.+[-_. ]({_MASK_MARK}))[-_. ][0-9]{{1,2}}")
 _IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
 _IN_FRONT = re.compile(r"(?i)(image|img|photo)[-_. ](?P<rest>.+)")
 _MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")
@@ -66,6 +69,15 @@ def bare_mask_name(stem: str) -> str:
     return "" if bare.name in _MASK_WORDS else bare.stem if is_image(bare) else bare.name
 
 
+def further_masks(files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The numbered masks `a_mask_1` and `a_mask_2` of each `a_mask` beside them: further parts of the same object."""
+    known, further = set(files), dict[Path, list[Path]]()
+    for file in files:
+        if (name := _FURTHER_MASK.fullmatch(file.stem)) and (first := file.with_stem(name["first"])) in known:
+            further.setdefault(first, []).append(file)
+    return further
+
+
 def bare_image_name(stem: str) -> str:
     """`a` of `a_sat` or `a_rgb`, nothing of `image` alone; other names are kept. Without case."""
     match = _IMAGE_NAME.fullmatch(stem)
@@ -86,6 +98,7 @@ def images_and_masks(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     bare = {name(stem) for stem in stems for name in (bare_image_name, barest_image_name)}
     marked = [file for file in files if bare_mask_name(file.stem) != file.stem.casefold()]
     masks = [file for file in marked if bare_mask_name(file.stem) in bare]
+    masks += [mask for first, further in further_masks(files).items() if first in masks for mask in further]
     if not masks:
         photographs = {file.stem for file in files if file.suffix.lower() not in _MASK_ENDINGS}
         masks = [file for file in files if file.suffix.lower() in _MASK_ENDINGS and file.stem in photographs]

@@ -97,6 +97,11 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
+def holds_images(root: Path, place: Path) -> bool:
+    """Whether a picture lies in the folder `place` of the root, or below it."""
+    return any(map(is_image, files_below(root, place)))
+
+
 def plain_name(path: Path | str) -> str:
     r"""As it is written everywhere: accents composed (NFC) as on most systems, bytes that are no UTF-8 as `\xe9`.
 

@@ -135,6 +135,18 @@ LAYOUTS = {
         [("test_images/1", "test_masks/1.png", "test"), ("train_images/1", "train_masks/1.png", "train")],
     ),
     "CamVid": (["val/a.png", "valannot/a.png"], [("val/a", "valannot/a.png", "validation")]),
+    "mmsegmentation": (
+        ["img_dir/train/a.jpg", "img_dir/val/b.jpg", "ann_dir/train/a.png", "ann_dir/val/b.png"],
+        [
+            ("img_dir/train/a", "ann_dir/train/a.png", "train"),
+            ("img_dir/val/b", "ann_dir/val/b.png", "validation"),
+        ],
+    ),
+    "mmsegmentation's Cityscapes": (
+        ["img_dir/val/a_leftImg8bit.png", "ann_dir/val/a_gtFine_labelTrainIds.png"],
+        [("img_dir/val/a_leftImg8bit", "ann_dir/val/a_gtFine_labelTrainIds.png", "validation")],
+    ),
+    "targets": (["images/a.png", "targets/a_target.png"], [("a", "targets/a_target.png", None)]),
     "labels beside images": (["images/a.jpg", "labels/a.png"], [("a", "labels/a.png", None)]),
     "boxes in labels beside masks": (["images/a.jpg", "masks/a.png", "labels/a.txt"], [("a", "masks/a.png", None)]),
     "one folder, by a mark": (["set/a.jpg", "set/a_mask.png"], [("set/a", "set/a_mask.png", None)]),
@@ -281,6 +293,44 @@ def test_a_mask_for_each_instance_in_the_folder_of_its_sample(tmp_path):
         ("b2.png", ["c7.png"]),
     ]
     assert "1 image with the 2 masks, united, of stage1_train/a1/masks (train)" in [one.problem for one in findings]
+
+
+def test_numbered_masks_beside_the_mask_of_an_image_are_further_parts_of_its_object(tmp_path):
+    touch(tmp_path, *(f"benign/b ({number}){mark}.png" for number in (1, 2) for mark in ("", "_mask")))
+    touch(tmp_path, "benign/b (2)_mask_1.png", "benign/b (2)_mask_2.png")
+    pairs, findings = find_pairs(tmp_path)
+    assert serious(findings) == []
+    assert [[mask.stem for mask in pair.masks] for pair in pairs] == [
+        ["b (1)_mask"],
+        ["b (2)_mask", "b (2)_mask_1", "b (2)_mask_2"],
+    ]
+    assert "2 images with the 4 masks, united, in this folder" in [one.problem for one in findings]
+
+
+def test_a_numbered_mask_with_the_whole_name_of_an_image_is_of_that_image(tmp_path):
+    names = ("set_label.png", "set_label_1.png")
+    touch(tmp_path, *(f"{folder}/{name}" for folder in ("images", "masks") for name in names))
+    assert [mask for _, mask, _ in read(tmp_path)] == [f"masks/{name}" for name in names]
+
+
+@pytest.mark.parametrize(("folder", "file"), [("labels", "a.txt"), ("Annotations", "a.xml"), ("ann", "a.jpg.json")])
+def test_a_folder_of_boxes_or_outlines_is_no_folder_of_masks(tmp_path, folder, file):
+    touch(tmp_path, *(f"{part}/images/a.jpg" for part in ("train", "valid")))
+    touch(tmp_path, *(f"{part}/{folder}/{file}" for part in ("train", "valid")))
+    pairs, findings = find_pairs(tmp_path)
+    beside = f"there is only {folder} with {file} beside it"
+    assert pairs == []
+    assert serious(findings) == [f"{part}/images: 1 image without masks: {beside}" for part in ("train", "valid")]
+    assert {"export them as masks" in one.action for one in findings} == {True}
+
+
+def test_an_empty_folder_of_masks_is_reported_also_where_the_data_folder_is_called_after_masks(tmp_path):
+    data = tmp_path / "crack_masks"
+    touch(data, "images/a.jpg")
+    (data / "masks").mkdir()
+    assert serious(find_pairs(data)[1]) == [
+        "images: 1 image without masks: there is only masks, which holds no picture, beside it"
+    ]
 
 
 def test_the_one_image_of_a_folder_of_another_name_has_no_mask_of_another_name(tmp_path):
