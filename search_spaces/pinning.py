@@ -56,7 +56,8 @@ class PinnedSpace:
     ) -> None:
         self._space = space
         self._situation = situation
-        self._pins = dict(pins or {})
+        self._given = dict(pins or {})
+        self._pins = self._given | (space.beside_own_network if situation.own_network else {})
         # Whether a part is on decides whether what is in it is asked for.
         self._ranges = dict(sorted((ranges or {}).items(), key=lambda item: item[1].section is not None))
         self.asked, returned = self._parameters()
@@ -178,7 +179,7 @@ class PinnedSpace:
         return asked, returned
 
     def _check_effects(self, *, known: set[str]) -> None:
-        given = self._pins | self._ranges
+        given = self._given | self._ranges
         for old, new in self._replaced.items():
             if old in given:
                 raise ValueError(f"--set {new}={given[new]} takes the place of {old}: leave one of them out")
@@ -191,14 +192,14 @@ class PinnedSpace:
             if self._ranges:
                 self(drawn := ends_or_inside(seed))
                 asked |= drawn.params.keys()
-        for name in self._pins:
+        for name in self._given:
             if name not in known:
                 nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
                 raise ValueError(
                     f"the space {self._space.name} has no parameter {name!r}; the nearest is {nearest!r}, all: "
                     f"{', '.join(sorted(known))}"
                 )
-        for name in [*(self._pins.keys() - in_effect), *(self._ranges.keys() - asked)]:
+        for name in [*(self._given.keys() - in_effect), *(self._ranges.keys() - asked)]:
             one = self._ranges.get(name)
             if one is not None and one.section is not None and not one.is_section_on and one.section not in known:
                 raise ValueError(

@@ -5,7 +5,7 @@ A space only needs the three methods of `Trial`, which an Optuna trial has.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self, get_args
 
 Mode = Literal["max", "min"]
@@ -89,6 +89,8 @@ class Space:
     """Default number of configurations."""
     confirm: int = 3
     """Default number of best trials to retrain with the default on several seeds."""
+    beside_own_network: Params = field(default_factory=dict)
+    """Fixed values of parameters that describe this project's network, where the user's own takes its place."""
     max_warmup_fraction: float = 0.0
     """The longest warm-up that `suggest` may draw, as a share of `max_epochs`."""
 

@@ -102,5 +102,6 @@ SPACE = Space(
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
+    beside_own_network={"dropout": 0.0},
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -109,6 +109,7 @@ SPACE = Space(
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
+    beside_own_network={"drop_path": 0.0, "spectral_attention": False},
     max_epochs=24,
     grace_epochs=6,
     max_warmup_fraction=MAX_WARMUP_FRACTION,

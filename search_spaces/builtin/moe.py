@@ -122,5 +122,6 @@ SPACE = Space(
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
+    beside_own_network={"num_experts": 1},
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -28,7 +28,7 @@ def suggest(trial: Trial, situation: Situation) -> Params:
         suggest_optimizer(trial, max_lr=max_lr_range(situation), backbone=situation.has_trained_backbone)
         | suggest_batch(trial, max_batch_size=situation.max_batch_size)
         | suggest_schedule(trial)
-        | (suggest_weighting(trial) if situation.num_tasks > 1 else {"weighting": "equal"})
+        | (suggest_weighting(trial, situation) if situation.num_tasks > 1 else {"weighting": "equal"})
         | suggest_loss(trial)
         | {"dropout": trial.suggest_float("dropout", 0.0, 0.5)}
         | suggest_recipe(trial)
@@ -37,9 +37,13 @@ def suggest(trial: Trial, situation: Situation) -> Params:
     )
 
 
-def suggest_weighting(trial: Trial) -> Params:
-    """How the two losses become one; fixed weights add up to 2, as equal ones do."""
-    weighting = trial.suggest_categorical("weighting", ["uncertainty", "equal", "fixed", "dynamic", "gradnorm"])
+def suggest_weighting(trial: Trial, situation: Situation) -> Params:
+    """How the two losses become one; fixed weights add up to 2, as equal ones do.
+
+    GradNorm needs the last layer that both tasks share, which a network of the user's own need not name.
+    """
+    gradnorm = [] if situation.own_network else ["gradnorm"]
+    weighting = trial.suggest_categorical("weighting", ["uncertainty", "equal", "fixed", "dynamic", *gradnorm])
     params: Params = {"weighting": weighting}
     if weighting == "fixed":
         edema_share = trial.suggest_float("edema_share", 0.2, 0.8)
@@ -72,7 +76,8 @@ def suggest_recipe(trial: Trial) -> Params:
 
 def defaults(situation: Situation) -> Params:
     """Trial 0: what a person who knows the field would write."""
-    weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0, "gradnorm_alpha": 1.5}
+    weighting = {"weighting": "uncertainty", "edema_share": 0.5, "weighting_temperature": 2.0}
+    weighting |= {} if situation.own_network else {"gradnorm_alpha": 1.5}
     return {
         **default_rates(situation, from_scratch=3e-3),
         "weight_decay": 1e-2,
@@ -116,5 +121,6 @@ SPACE = Space(
     suggest=suggest,
     defaults=defaults,
     recommended=recommended,
+    beside_own_network={"dropout": 0.0},
     max_warmup_fraction=MAX_WARMUP_FRACTION,
 )

@@ -15,7 +15,7 @@ from search_spaces.registry import SPACES, get_space
 from search_spaces.space import Situation
 from search_spaces.stub_trials import ends_or_inside
 from trainable.build_trainer import build_trainer
-from trainable.config import from_params, to_dict
+from trainable.config import from_params, parameters_of, to_dict
 from trainable.tasks.registry import get_task
 from trainable.workloads.registry import read_config
 
@@ -122,6 +122,18 @@ def test_the_default_and_the_recommended_values_lie_inside_the_ranges_and_nothin
             warnings.simplefilter("error")
             pinned(trial)
         assert trial.params == point
+
+
+@pytest.mark.parametrize("name", ["moe", "dishes", "leaf", "retina"])
+def test_beside_a_network_of_the_users_own_nothing_of_the_built_in_network_is_searched(name):
+    base = get_task(name).default_config()
+    pinned, asked = PinnedSpace(SPACES[name], SITUATIONS["network and weights of the user's own"]), set()
+    for number in range(NUM_SAMPLES):
+        pinned(trial := ends_or_inside(number))
+        asked |= trial.params.keys()
+    sections = {parameter: known.section for parameter, known in parameters_of(base).items()}
+    assert [parameter for parameter in asked if sections.get(parameter) in ("model", "load_balance", "collapse")] == []
+    assert "gradnorm_alpha" not in asked  # it needs the last layer that the tasks share
 
 
 @pytest.mark.parametrize("max_epochs", [1, 2, 3, 5, 8, 12, 13, 50, 100, 300])

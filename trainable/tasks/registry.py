@@ -39,6 +39,7 @@ def get_task(name: str) -> Task[Any]:
         if not (isinstance(task, type) and issubclass(task, Task)):
             what = f"the class {task.__name__}" if isinstance(task, type) else f"of type {type(task).__name__}"
             raise ValueError(f"{name} is {what}; it must derive from trainable.tasks.task.Task, or be a LoopSpace.")
+        _check_objective(name, task)
         return task()
     if name not in TASKS:
         installed = installed_tasks()
@@ -46,6 +47,14 @@ def get_task(name: str) -> Task[Any]:
             raise ValueError(unknown_name("workload", name, {*TASKS, *installed}))
         return get_task(installed[name].value)
     return resolve_name(TASKS[name])()
+
+
+def _check_objective(name: str, task: type[Task[Any]]) -> None:
+    """Raises ValueError where a user's task compares what it does not measure."""
+    objective = getattr(task, "objective", None)
+    if objective not in (known := getattr(task, "metric_names", ())):
+        problem = unknown_name(f"metric of {name}", str(objective), known)
+        raise ValueError(f"The objective of {name} must be one of its metric_names: {problem}")
 
 
 def installed_tasks() -> Mapping[str, EntryPoint]:

@@ -167,7 +167,7 @@ def check_objective(space: Space, workload: Workload[Any]) -> None:
         raise ValueError(
             f"The space {space.name} compares {space.objective} ({space.mode}), but {space.workload} measures "
             f"{workload.objective} ({workload.mode}); give the space objective={workload.objective!r} and "
-            f"mode={workload.mode!r}."
+            f"mode={workload.mode!r}. For another one, derive from the workload: docs/own_ranges.md, Another objective."
         )
 
 

@@ -131,6 +131,14 @@ def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_a
     assert plan_from_records(read_search(settings.folder).settings).space.workload == f"{MODULE}:MyTask"
 
 
+def test_a_workload_whose_objective_it_does_not_measure_is_refused_with_the_nearest_metric(file, tmp_path):
+    named = SOURCE.replace('objective="val/macro_f1"', 'objective="val/acc"')
+    file.write_text(named.replace("class MyTask(DishesTask):", 'class MyTask(DishesTask):\n    objective = "val/acc"\n'))
+    wrong = r"must be one of its metric_names: val/acc is not a metric of \S+:MyTask; did you mean val/accuracy\?"
+    with pytest.raises(ValueError, match=wrong):
+        plan_as_given(SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run"))
+
+
 @pytest.mark.parametrize("other", ['objective="val/loss"', 'objective="val/macro_f1", mode="min"'])
 def test_a_space_that_compares_what_its_workload_does_not_measure_is_refused(file, tmp_path, other):
     file.write_text(SOURCE.replace('objective="val/macro_f1"', other))
