@@ -160,7 +160,10 @@ def _check_alone(options: argparse.Namespace) -> None:
     others -= {"address", "num_cpus", "num_gpus"}
     if others:
         listed = ", ".join(sorted(option_of(name) for name in others))
-        raise ValueError(f"--resume uses the recorded settings; leave out {listed}.")
+        raise ValueError(
+            f"--resume uses the recorded settings; leave out {listed}. For other settings start a new search; "
+            "--warm-start DIR gives it what this one tried."
+        )
 
 
 def _list(*, as_json: bool) -> int:

@@ -186,6 +186,20 @@ def test_an_error_leaves_standard_output_empty_for_who_reads_json(loggers_of_a_n
     assert said.err.startswith("error: ")
 
 
+def test_resume_refuses_the_other_options_of_a_search_with_what_to_do_instead(loggers_of_a_new_process, capsys):
+    with loggers_of_a_new_process():
+        assert main(["resume", "nowhere", "--max-epochs", "50", "--set", "top_k=1"]) == 2
+    refused = capsys.readouterr().err
+    assert "--resume uses the recorded settings; leave out --max-epochs, --set." in refused
+    assert "start a new search; --warm-start DIR" in refused
+
+
+def test_an_option_that_no_search_has_is_unknown_to_resume(capsys):
+    with pytest.raises(SystemExit):
+        main(["resume", "nowhere", "--objectiv", "val/loss"])
+    assert "vision-tuner resume: error: unrecognized arguments: --objectiv val/loss" in capsys.readouterr().err
+
+
 @pytest.fixture
 def odd_folder(finished_folder, tmp_path):
     """A search under a name that a shell would take apart."""

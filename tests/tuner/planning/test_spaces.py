@@ -132,8 +132,9 @@ def test_a_workload_that_the_space_names_by_its_file_is_planned_and_found_from_a
 
 
 def test_a_workload_whose_objective_it_does_not_measure_is_refused_with_the_nearest_metric(file, tmp_path):
-    named = SOURCE.replace('objective="val/macro_f1"', 'objective="val/acc"')
-    file.write_text(named.replace("class MyTask(DishesTask):", 'class MyTask(DishesTask):\n    objective = "val/acc"\n'))
+    task = "class MyTask(DishesTask):\n"
+    named = SOURCE.replace(task, f'{task}    objective = "val/acc"\n\n')
+    file.write_text(named.replace('objective="val/macro_f1"', 'objective="val/acc"'))
     wrong = r"must be one of its metric_names: val/acc is not a metric of \S+:MyTask; did you mean val/accuracy\?"
     with pytest.raises(ValueError, match=wrong):
         plan_as_given(SearchSettings(space=f"{file}:SPACE", storage=tmp_path / "results", name="run"))
