@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from trainable.configuration.reference import Reference
 from tuner import formatting
 from tuner.formatting import counts_in_words, warning_of_few
 from tuner.records import SearchRecord, TrialRecord
@@ -77,6 +78,7 @@ WORDS = {
     "duration_seconds": "time for search and confirmation when it started",
     "disk_budget_bytes": "disk space for checkpoints",
     "data_fingerprint": "sha256 of the data, first 16 digits",
+    "references": "own code, first 16 digits of its sha256",
     "pinned": "fixed by --set",
     "ranges": "searched as --set says",
     "warm_start": "starts from the search",
@@ -105,6 +107,7 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
         "data_fingerprint": settings.data_fingerprint.get("all", "")[:16] or None,
         "confirm_seeds": str(settings.confirm_seeds),
+        "references": [_reference(one) for one in settings.references],
         "ranges": {name: one.in_words for name, one in settings.ranges.items()},
         "images": counts_in_words(settings.images, settings.image_size_px),
         **_network(search),
@@ -117,6 +120,11 @@ def settings_rows(search: SearchRecord) -> list[tuple[str, str]]:
         for name, value in shown.items()
         if value not in (None, {}, [], ())
     ]
+
+
+def _reference(code: Reference) -> str:
+    imported = "".join(f", with {Path(one.path).name} {one.sha256[:16]}" for one in code.imports or ())
+    return f"{code.text} in {code.file} {code.sha256[:16]}{imported}"
 
 
 def _network(search: SearchRecord) -> dict[str, str | None]:

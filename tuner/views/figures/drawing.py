@@ -36,6 +36,8 @@ class Drawing:
 
 def new_figure(*, x: str, y: str, height_px: int = HEIGHT_PX, **layout: Any) -> go.Figure:
     """An empty figure with these axis titles, which may come from data."""
+    # A rate is 8e-4: plotly alone writes 800µ.
+    axis = {"zeroline": False, "automargin": True, "exponentformat": "e"}
     return go.Figure(
         layout={
             "template": "none",
@@ -45,8 +47,8 @@ def new_figure(*, x: str, y: str, height_px: int = HEIGHT_PX, **layout: Any) -> 
             "plot_bgcolor": "rgba(0,0,0,0)",
             "hovermode": "closest",
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "xaxis": {"title": {"text": as_text(x)}, "zeroline": False, "automargin": True},
-            "yaxis": {"title": {"text": as_text(y)}, "zeroline": False, "automargin": True},
+            "xaxis": {"title": {"text": as_text(x)}, **axis},
+            "yaxis": {"title": {"text": as_text(y)}, **axis},
         }
         | layout
     )

@@ -10,7 +10,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
 from tuner.selection.comparison import Confirmation
 from tuner.views.figures.curves import draw_best_so_far, draw_learning_curves
-from tuner.views.figures.drawing import epochs_between_ticks
+from tuner.views.figures.drawing import epochs_between_ticks, new_figure
 from tuner.views.figures.parameters import MAX_TICKS, draw_parameters, ticks_of
 from tuner.views.figures.seeds import draw_seeds
 from tuner.views.figures.techniques import draw_techniques, usage_by_epoch
@@ -75,6 +75,11 @@ def test_a_metric_that_is_no_objective_is_drawn_where_it_was_measured(search):
     assert curves_of(drawing.figure)[search.leader.name] == {
         epoch: result.metrics["train/loss"] for epoch, result in search.leader.results.items()
     }
+
+
+def test_small_values_are_written_as_powers_of_ten_not_as_micro():
+    figure = new_figure(x="learning rate", y="rate")
+    assert (figure.layout.xaxis.exponentformat, figure.layout.yaxis.exponentformat) == ("e", "e")
 
 
 def test_the_best_so_far_never_falls_and_ends_at_the_best(search):

@@ -124,6 +124,11 @@ def test_the_failures_of_the_model_are_described_above_its_pictures(opened):
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(one => one.naturalWidth > 0)")
 
 
+def test_a_class_stands_above_its_numbers_in_a_confusion_matrix(opened):
+    cells = opened().locator(".confusion").first.locator("thead th, tbody td")
+    assert set(cells.evaluate_all("all => all.map(one => getComputedStyle(one).textAlign)")) == {"right"}
+
+
 def test_every_figure_is_drawn_when_it_comes_into_sight(opened):
     page = opened()
     draw_all(page)
