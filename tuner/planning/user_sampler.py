@@ -30,7 +30,10 @@ def user_sampler(reference: str) -> Callable[[int], BaseSampler]:
         try:
             made = found(seed=seed) if takes_seed else found()
         except (Exception, SystemExit) as error:
-            raise ValueError(f"{reference} makes no sampler: {type(error).__name__}: {error}.") from error
+            raise ValueError(
+                f"{reference} makes no sampler: {type(error).__name__}: {error}. It is called with seed= alone, if it "
+                "takes that; give a function that returns the sampler with its other arguments: file.py:NAME."
+            ) from error
         if not isinstance(made, BaseSampler):
             raise ValueError(f"{reference} returns a {type(made).__name__}; it must be an optuna.samplers.BaseSampler.")
         return made
