@@ -36,8 +36,8 @@ from trainable.techniques.parallel.tensor_tree import copied
 
 logger = logging.getLogger(__name__)
 
-_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "MPS backend out of memory")
-"""Messages of a plain RuntimeError that is about memory."""
+_SIGNS = ("CPUAllocator", "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "MPS backend out of memory")
+"""Messages of a plain RuntimeError that is about memory; the two in the middle are those of cuBLAS, cuDNN and cuFFT."""
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 # NumPy writes 512 TiB as 512. TiB.
 _SIZE = rf"(\d+(?:\.\d*)?) ({'|'.join(_UNITS)})"
@@ -97,9 +97,11 @@ def as_shortage(error: RuntimeError | MemoryError) -> MemoryShortage | None:
     asked = _size(rf"(?:Tried|tried|Unable) to allocate {_SIZE}", message)
     available = _size(rf"{_SIZE} (?:is )?free", message)
     if available is None:
-        on_gpu = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
-        is_of_host |= "CPUAllocator" in message
-        available = psutil.virtual_memory().available if is_of_host else on_gpu
+        # A GPU is asked only about its own shortage: a training on the CPU may not be able to.
+        if is_of_host or "CPUAllocator" in message:
+            available = psutil.virtual_memory().available
+        elif torch.cuda.is_available():
+            available = torch.cuda.mem_get_info()[0]
     return MemoryShortage(message.splitlines()[0], asked_bytes=asked, available_bytes=available)
 
 
@@ -110,9 +112,13 @@ def shortages_named() -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         shortage = as_shortage(error)
-        if shortage is None or shortage is error:
-            raise
-        raise shortage from error
+        try:
+            if shortage is None or shortage is error:
+                raise
+            raise shortage from error
+        finally:
+            # The traceback holds this frame: with the error in it, all tensors of the failed step would stay.
+            del shortage
 
 
 def _size(pattern: str, message: str) -> int | None:

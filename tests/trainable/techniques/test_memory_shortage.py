@@ -1,6 +1,8 @@
 """Every way in which torch says that memory is short gives one error with what was asked for and what there was."""
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import psutil
@@ -50,6 +52,57 @@ def test_what_the_message_leaves_out_is_asked_of_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))
     assert as_shortage(torch.OutOfMemoryError("CUDA out of memory.")).numbers == {"available_bytes": 123}
     assert as_shortage(RuntimeError("CUDA error: out of memory")).numbers == {"available_bytes": 123}
+
+
+def test_no_gpu_is_asked_about_a_shortage_on_the_cpu(monkeypatch):
+    def busy():
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", busy)
+    for error in (MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: no memory")):
+        assert as_shortage(error).numbers.keys() == {"available_bytes"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+    ],
+)
+def test_each_library_of_a_gpu_may_run_out_of_memory(message):
+    assert str(as_shortage(RuntimeError(message))) == message
+
+
+class Activations:
+    """Stands for the tensors of a step."""
+
+
+@pytest.fixture
+def without_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_once_a_shortage_is_handled_the_tensors_of_the_failed_step_are_free(without_collector):
+    left = []
+
+    @shortages_named()
+    def step():
+        activations = Activations()
+        left.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError(CUDA)
+
+    # Twice: a second context hands on what the first has named.
+    for failing in (step, shortages_named()(step)):
+        with pytest.raises(MemoryShortage):
+            failing()
+    assert [one() for one in left] == [None, None]
 
 
 def test_another_error_stays_what_it_is():
