@@ -71,8 +71,8 @@ class TrialConfig(RunConfig):
     precision: str = "auto"
     """auto, fp32, fp16 or bf16."""
     compile_backend: str | None = None
-    """Backend of torch.compile: "inductor" for speed, "eager" to test that it compiles; None is off.
-    """
+    """Backend of torch.compile: "inductor" for speed, "aot_eager" to test that it compiles, "eager" to test the tracing
+    alone; None is off."""
     max_grad_norm: float | None = 1.0
     """Gradients are clipped to this norm; None is off."""
     gradient_checkpointing: bool = False
@@ -111,6 +111,12 @@ class TrialConfig(RunConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
         if self.compile_backend is not None and self.compile_backend not in COMPILE_BACKENDS:
             raise ValueError(f"compile_backend is {self.compile_backend!r}; allowed: {', '.join(COMPILE_BACKENDS)}.")
+        if self.compile_backend == "eager" and self.gradient_checkpointing:
+            # Not with the draws of the forward pass, as other backends do: gradients would be wrong without a word.
+            raise ValueError(
+                "compile_backend is eager, which recomputes dropout with new draws, and gradient_checkpointing is on; "
+                "take aot_eager or inductor, or turn one of them off."
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; allowed: {', '.join(PRECISIONS)}.")
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:

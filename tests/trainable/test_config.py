@@ -67,6 +67,7 @@ def test_flat_parameters_give_the_configuration_back():
         ({"top_k": 5}, "top_k is 5; with num_experts=4"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"precision": "fp8"}, "precision is 'fp8'; allowed"),
+        ({"compile_backend": "eager", "gradient_checkpointing": True}, "recomputes dropout with new draws"),
         ({"routing": "pixel"}, "routing is 'pixel'; it must be image, token"),
     ],
 )
