@@ -11,11 +11,14 @@ machine: nothing is installed, nothing is downloaded.
 """
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.result import Result
 
 FILE = Path("results") / "gpu.json"
+FILE_OF_A_TRY = Path("results") / "gpu_tried" / "gpu.json"
+"""Of pieces that were only tried, on a CPU or tiny: they are not what a GPU does."""
 PIECE_SECONDS = 530.0
 """A piece that takes longer has failed."""
 DONE, FAILED, LEFT, NO_DEVICE = 0, 1, 3, 2
@@ -38,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.stderr.write("This machine has no CUDA device; --device cpu --tiny tries the pieces themselves.\n")
         return NO_DEVICE
+    if options.file is None:
+        options.file = FILE if options.device == "cuda" and not options.tiny else FILE_OF_A_TRY
     began, left = time.monotonic(), []
     for name in _to_measure(options):
         if options.seconds is not None and time.monotonic() - began + PIECES[name].seconds > options.seconds:
@@ -61,7 +68,7 @@ def _to_measure(options: argparse.Namespace) -> list[str]:
     done = {
         name
         for name, one in known.items()
-        if one.status != "failed" and (one.commit, one.machine.get("gpu")) == (commit, machine)
+        if one.status == "measured" and (one.commit, one.machine.get("gpu")) == (commit, machine)
     }
     names = options.names or list(PIECES)
     return names if options.again else [name for name in names if name not in done]
@@ -76,15 +83,33 @@ def _measured(name: str, options: argparse.Namespace) -> Result:
         command = [sys.executable, "-m", "benchmarks.gpu.piece", name, options.device, str(written)]
         command += ["--tiny"] if options.tiny else []
         try:
-            done = subprocess.run(command, timeout=PIECE_SECONDS, check=False, capture_output=True, text=True)
+            status, errors = run_whole(command, PIECE_SECONDS)
         except subprocess.TimeoutExpired:
             return Result(status="failed", seconds=PIECE_SECONDS, note=f"took over {PIECE_SECONDS:g} s", **here)
         seconds = round(time.monotonic() - began, 1)
         if not written.exists():
-            note = f"ended with {done.returncode}: {done.stderr.strip()[-500:]}"
+            note = f"ended with {status}: {errors.strip()[-500:]}"
             return Result(status="failed", seconds=seconds, note=note, **here)
         found = result.read(written)[name]
     return Result(status=found.status, seconds=seconds, note=found.note, numbers=found.numbers, **here)
+
+
+def run_whole(command: Sequence[str], most_seconds: float) -> tuple[int, str]:
+    """Runs a command; returns its exit status and what it wrote to standard error. Nothing that it started outlives it:
+    that would keep the device busy for the next piece.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer.
+    """
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            _, errors = process.communicate(timeout=most_seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.returncode, errors
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tiny", action="store_true", help="so small that it shows nothing but that it runs")
     parser.add_argument("--seconds", type=float, metavar="S", help="begin no piece that would end later")
     parser.add_argument("--again", action="store_true", help="also what is measured already")
-    parser.add_argument("--file", type=Path, default=FILE, metavar="FILE", help=f"default: {FILE}")
+    parser.add_argument("--file", type=Path, metavar="FILE", help=f"default: {FILE}, of a try {FILE_OF_A_TRY}")
     return parser
 
 

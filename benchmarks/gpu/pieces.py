@@ -129,7 +129,9 @@ def searched(device: str, size: Size) -> list[Number]:
     missing = [name for name in OF_A_SEARCH if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingPackageError(f"a search needs {', '.join(missing)}")
-    sharing = ["--gpus-per-trial", "0.5"] if device == "cuda" else ["--device", "cpu", "--concurrent", "2"]
+    sharing = (
+        ["--gpus-per-trial", "0.5", "--num-gpus", "1"] if device == "cuda" else ["--device", "cpu", "--concurrent", "2"]
+    )
     trials, epochs = size.pick(8, 2), size.pick(6, 1)
     with tempfile.TemporaryDirectory() as folder:
         options = ["--space", "moe", "--trials", str(trials), "--max-epochs", str(epochs), "--confirm", "0"]

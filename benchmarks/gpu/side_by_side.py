@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from functools import partial
+from threading import BrokenBarrierError
 from typing import Any
 
 import torch
@@ -16,11 +16,23 @@ _barrier: Any = None
 
 
 def images_per_second(work: Work, count: int, rounds: int) -> tuple[float, ...]:
-    """Images per second of all `count` processes together, per round; all start each round together."""
+    """Images per second of all `count` processes together, per round; all start each round together.
+
+    The first error of a process is raised: the others do not wait for it.
+    """
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(count)
+    barrier, errors = context.Barrier(count), []
+
+    def end_all(error: BaseException) -> None:
+        errors.append(error)
+        barrier.abort()
+
     with context.Pool(count, initializer=_keep, initargs=(barrier,)) as pool:
-        spans = pool.map(partial(_train_together, work), [rounds] * count, chunksize=1)
+        trained = [pool.apply_async(_train_together, (work, rounds), error_callback=end_all) for _ in range(count)]
+        try:
+            spans = [one.get() for one in trained]
+        except BrokenBarrierError:
+            raise errors[0] from None
     seconds = [
         max(ended for _, ended in together) - min(began for began, _ in together)
         for together in zip(*spans, strict=True)

@@ -2,16 +2,24 @@
 
 import importlib.util
 import json
+import os
+import select
+import threading
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from benchmarks import record
-from benchmarks.gpu import result
-from benchmarks.gpu.__main__ import DONE, FAILED, LEFT, NO_DEVICE, PIECE_SECONDS, main
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import result, side_by_side
+from benchmarks.gpu.__main__ import DONE, FAILED, LEFT, NO_DEVICE, PIECE_SECONDS, main, run_whole
 from benchmarks.gpu.piece import outcome
 from benchmarks.gpu.pieces import PIECES, WAYS, marked_files
 from benchmarks.gpu.result import Number, Result
+from benchmarks.gpu.work import OURS, Work
 from benchmarks.harness import Size
 from tests.gpu.techniques import WAYS as TESTED_WAYS
 
@@ -81,6 +89,53 @@ def test_pieces_that_do_not_fit_into_the_stated_time_are_left_for_the_next_run(f
     result.write(file, {name: measured(commit="another") for name in PIECES})
     assert run(file, "--seconds", "1") == LEFT
     assert "Left for another run of this command: tests fp32, " in capsys.readouterr().out
+
+
+def test_a_piece_that_was_skipped_is_tried_again_once_its_package_may_be_there(file, capsys):
+    result.write(file, dict.fromkeys(PIECES, measured()) | {"tests bf16": measured(status="skipped", numbers=())})
+    assert run(file, "--seconds", "1") == LEFT
+    assert "Left for another run of this command: tests bf16\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [("--device", "cpu"), ("--tiny",), ("--device", "cpu", "--tiny")])
+def test_a_try_leaves_what_a_gpu_has_measured_as_it_is(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(command, "_measured", lambda name, options: measured())
+    assert main(["steps small"]) == DONE
+    before = command.FILE.read_bytes()
+    assert main(["steps resnet50", *options]) == DONE
+    assert command.FILE.read_bytes() == before
+    assert list(result.read(command.FILE_OF_A_TRY)) == ["steps resnet50"]
+
+
+def test_nothing_that_a_piece_started_outlives_it(tmp_path):
+    os.mkfifo(tmp_path / "held")
+    reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    piece = f"exec 3>{tmp_path}/held; sleep 300 2>/dev/null & echo failed >&2; exit 4"
+    assert run_whole(["sh", "-c", piece], 60) == (4, "failed\n")
+    ended = select.poll()
+    ended.register(reader, select.POLLHUP)
+    # The pipe ends with the last process that holds it.
+    assert ended.poll(10_000)
+    os.close(reader)
+
+
+def test_the_error_of_one_training_ends_those_beside_it(monkeypatch):
+    """Threads stand for the processes."""
+    begun = iter(range(3))
+
+    def start():
+        if next(begun) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return lambda: None
+
+    monkeypatch.setattr(side_by_side, "variants", lambda work: {OURS: start})
+    threads = SimpleNamespace(Barrier=threading.Barrier, Pool=ThreadPool)
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: threads)
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        side_by_side.images_per_second(Work.of("small", "cpu", TINY), 3, rounds=1)
 
 
 def test_a_failed_piece_is_in_the_table_and_in_the_exit_status(file, capsys):
