@@ -6,11 +6,13 @@ Around a model of one's own it is made by `OptimizedTrainer`, from a configurati
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainable.device_copy import sent_to
 from trainable.metrics.running_mean import RunningMeans
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.supervision.base import Supervision
@@ -233,8 +235,8 @@ class Trainer(Resumable):
         """Moves a batch to the device, with a short cut for the usual two tensors."""
         images, targets = batch
         if isinstance(images, Tensor) and isinstance(targets, Tensor):
-            return images.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
-        return map_tensors(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
+            return sent_to(self.device, images), sent_to(self.device, targets)
+        return map_tensors(partial(sent_to, self.device), batch)
 
     @contextmanager
     def _evaluating(self, *, averaged: bool = True, weights: Mapping[str, Any] | None = None) -> Iterator[None]:

@@ -9,9 +9,8 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.gpu.crossings import Crossings
 from tests.gpu.techniques import TECHNIQUES
 from trainable.config import from_params
 from trainable.metrics.running_mean import RunningMeans
@@ -19,31 +18,7 @@ from trainable.training_run import TrainingRun
 
 WITH_READS_OF_ITS_OWN = ("progressive resolution",)
 """Mask R-CNN counts its boxes on the device."""
-QUICK = ("image augmentation", "mixing of labels", "contrastive term", "Fourier mixing")
-
-
-class Crossings(TorchDispatchMode):
-    """Counts reads from the meta device, answered with ones, and copies to it that wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: list[str] = []
-        self.waiting_copies: list[str] = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        kwargs, name = kwargs or {}, function.name()
-        source = args[0].device.type if args and isinstance(args[0], Tensor) else None
-        if name == "aten::_local_scalar_dense" and source == "meta":
-            self.reads.append(name)
-            return 1.0 if args[0].is_floating_point() else 0
-        if name == "aten::_to_copy" and kwargs.get("device") is not None:
-            target = torch.device(kwargs["device"]).type
-            if (source, target) == ("meta", "cpu"):
-                self.reads.append(name)
-                return torch.ones(args[0].shape, dtype=args[0].dtype)
-            if (source, target) == ("cpu", "meta") and not kwargs.get("non_blocking"):
-                self.waiting_copies.append(name)
-        return function(*args, **kwargs)
+QUICK = ("image augmentation", "mixing of labels", "contrastive term", "Fourier mixing", "GradNorm")
 
 
 @pytest.fixture
@@ -90,4 +65,7 @@ def test_a_read_and_a_copy_that_waits_are_seen():
         there.tolist()
         torch.zeros(2).to("meta")
         torch.zeros(2).to("meta", non_blocking=True)
-    assert (len(crossings.reads), len(crossings.waiting_copies)) == (1, 1)
+        torch.tensor([1.0, 2.0], device="meta")
+        torch.tensor([1.0, 2.0])
+        torch.zeros(2, device="meta")
+    assert (len(crossings.reads), len(crossings.waiting_copies)) == (1, 2)

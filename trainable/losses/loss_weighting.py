@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.configuration.fields import unknown_name
+from trainable.device_copy import sent_to
 
 WEIGHTINGS = ("equal", "fixed", "uncertainty", "dynamic", "gradnorm")
 CLASSIFICATION, REGRESSION = 1.0, 0.5
@@ -166,7 +167,7 @@ class DynamicAverageWeighting(WeightedSum):
     @torch.no_grad()
     def end_epoch(self, losses: Sequence[float]) -> None:
         """Updates the weights, unless a task has no loss in this epoch (without labels, or fully learned)."""
-        now = torch.tensor(losses, device=self.weights.device)
+        now = sent_to(self.weights.device, torch.tensor(losses))
         have_all_losses = bool((self.last_losses > 0).all()) and bool((now > 0).all())
         if have_all_losses:
             slowness = now / self.last_losses / self.temperature
@@ -201,7 +202,7 @@ class GradNormWeighting(WeightedSum):
         """
         if min(losses) <= 0 or min(norms) <= 0:
             return
-        now, norm = torch.tensor([losses, norms], device=self.weights.device)
+        now, norm = sent_to(self.weights.device, torch.tensor([losses, norms]))
         self.first_losses.copy_(torch.where(self.first_losses.isnan(), now, self.first_losses))
         pulls, progress = self.weights * norm, now / self.first_losses
         wanted = pulls.mean() * (progress / progress.mean()) ** self.alpha

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainable.device_copy import sent_to
+
 
 class BatchAugmentation(ABC):
     """Owns its random stream; the same state gives the same batches. Without overrides the epoch changes nothing."""
@@ -106,11 +108,8 @@ class Compose(BatchAugmentation):
 
 
 def sent(values: Tensor, images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Values drawn on the CPU, where the images are, without waiting for what their device still computes.
-
-    An Apple GPU may read the memory later than it is given back: there the copy is waited for.
-    """
-    return values.to(images.device, dtype, non_blocking=images.device.type != "mps")
+    """Values drawn on the CPU, where the images are, without waiting for what their device still computes."""
+    return sent_to(images.device, values, dtype)
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ class _OverRanks(nn.Module):
         # In fp32 whatever the autocast, as batch normalisation always is.
         with torch.autocast(x.device.type, enabled=False):
             values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-            count = values.new_tensor([x.numel() / self.num_features])
+            # Filled there: a number that is sent there is waited for, in every layer.
+            count = values.new_full((1,), x.numel() / self.num_features)
             sums = _SumOverRanks.apply(torch.cat([values.sum(axes), count]))
             mean, total = sums[:-1] / sums[-1].detach(), sums[-1].detach()
             centred = values - mean.view(shape)

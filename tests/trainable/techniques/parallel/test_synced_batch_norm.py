@@ -1,11 +1,13 @@
 """Layers that normalise over ranks, in a group of one: what two processes share is in test_data_parallel.py."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import distributed, nn
 
+from tests.gpu.crossings import Crossings
 from trainable.models.backbones.registry import build_backbone
 from trainable.techniques.parallel.data_parallel import joined
 from trainable.techniques.parallel.synced_batch_norm import sync_batch_norms
@@ -52,3 +54,15 @@ def test_over_ranks_a_recomputed_batch_counts_once_in_the_running_statistics(alo
         sum(one.square().mean() for one in backbone(torch.rand(2, 3, 64, 64))).backward()
         statistics.append([value for name, value in backbone.state_dict().items() if "running" in name])
     torch.testing.assert_close(statistics[1], statistics[0])
+
+
+def test_over_ranks_a_layer_reads_nothing_from_its_device_and_sends_nothing_that_it_waits_for(monkeypatch):
+    monkeypatch.setattr(distributed, "all_reduce", lambda total: None)
+    # The meta device has no autocast.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    layer = nn.ModuleDict({"only": nn.BatchNorm2d(3)})
+    sync_batch_norms(layer)
+    layer.to("meta")
+    with Crossings() as crossings:
+        layer["only"](torch.zeros(2, 3, 5, 5, device="meta")).sum().backward()
+    assert (crossings.reads, crossings.waiting_copies) == ([], [])
