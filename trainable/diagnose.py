@@ -32,6 +32,7 @@ from trainable.reporting.output_folder import read_curve
 from trainable.run_setup import open_data
 from trainable.tasks.registry import get_task
 from trainable.techniques.constant_predictions import ADVICE, constant_shares
+from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.optim.optimizer import ParameterGroup, parameter_groups
 from trainable.techniques.parallel.random_streams import seed_everything
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config
@@ -154,10 +155,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             else:
                 logger.info("%s", format_groups(groups))
             return 0
-        findings = diagnose(exported)
+        with shortages_named():
+            findings = diagnose(exported)
         if options.curve is not None:
             findings += check_curve(read_curve(options.curve)[-1]["metrics"])
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryShortage) as error:
         logger.error("error: %s", error)
         return 2
     if options.json:

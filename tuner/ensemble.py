@@ -27,6 +27,8 @@ from trainable.console.json_output import write_json
 from trainable.models.output import ModelOutput, as_model_output
 from trainable.run_setup import chosen_device, open_data
 from trainable.supervision.contrastive import ContrastiveSupervision
+from trainable.supervision.evaluation import for_metrics
+from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.techniques.parallel.tensor_tree import map_tensors
 from trainable.workloads.registry import task_of
 from tuner import formatting
@@ -58,12 +60,15 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     try:
         device = chosen_device(options.device)
         read_settings(options.folder)
-        with lock_folder(options.folder):
+        with shortages_named(), lock_folder(options.folder):
             result = evaluate_ensemble(options.folder, options.top, device=device)
             with replacing(options.folder / FILE) as partial:
                 partial.write_text(json.dumps(asdict(result), indent=2) + "\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(error_line(error))
+        return 2
+    except MemoryShortage as error:
+        sys.stderr.write(f"error: {error.message} Give a smaller --top, or --device cpu.\n")
         return 2
     if options.json:
         write_json(asdict(result))
@@ -149,7 +154,8 @@ def _evaluate(
     together = task.build_metrics(config, final=True)
     for batch in task.evaluation_batches(config, data, device):
         images, targets = map_tensors(lambda part: part.to(device), batch)
-        scores = {name: member(images, targets) for name, member in members.items()}
+        scores = {name: for_metrics(member(images, targets)) for name, member in members.items()}
+        targets = for_metrics(targets)
         for name, own in scores.items():
             alone[name].update(own, targets)
         together.update(map_tensors(_mean, *scores.values()), targets)

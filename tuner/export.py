@@ -29,6 +29,7 @@ from trainable.predict import TrainedModel
 from trainable.run import EpochResult, run_epochs
 from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_export
+from trainable.techniques.memory import MemoryShortage, shortages_named
 from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     options = build_parser(prog).parse_args(arguments)
     try:
         check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
-        with lock_folder(options.folder):
+        with shortages_named(), lock_folder(options.folder):
             best = export(options.folder)
             left = what_is_left(options.folder, read_search(options.folder))
             forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
@@ -89,11 +90,12 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
             for form in forms:
                 difference = f"{form.largest_difference:.2g}"
                 sys.stdout.write(f"{form.path}: differs from the network by at most {difference} in a logit\n")
-            status = _report_verification(options.folder) if options.verify else 0
+            with shortages_named():
+                status = _report_verification(options.folder) if options.verify else 0
         if options.json:
             write_json(exported)
         return status
-    except (ValueError, ArithmeticError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError, MemoryShortage) as error:
         sys.stderr.write(error_line(error))
         return 2
 

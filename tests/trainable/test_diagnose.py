@@ -132,6 +132,16 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path, caplog):
     assert "is not a file" in caplog.text
 
 
+def test_a_batch_that_does_not_fit_is_a_sentence(tmp_path, caplog, monkeypatch):
+    def full(exported):
+        raise MemoryError("Unable to allocate 2.00 GiB")
+
+    monkeypatch.setattr("trainable.diagnose.diagnose", full)
+    assert preset_main(["dishes", "default", str(tmp_path / "config.json")]) == 0
+    assert main(["--config", str(tmp_path / "config.json")]) == 2
+    assert "error: Unable to allocate 2.00 GiB" in caplog.text
+
+
 def test_the_groups_of_the_optimizer_are_printed_with_what_does_not_decay(tmp_path, caplog):
     caplog.set_level("INFO", "trainable.diagnose")
     out = tmp_path / "config.json"

@@ -12,11 +12,12 @@ import torch
 from tests.tuner.conftest import recorded_settings
 from trainable.config import to_dict
 from trainable.data.io.image_cache import CACHE_VARIABLE
+from trainable.metrics.camouflage import CamouflageMetrics
 from trainable.run_setup import open_data
 from trainable.tasks.dishes import DishesTask
 from trainable.tasks.registry import get_task
 from trainable.training_run import TrainingRun
-from tuner.ensemble import evaluate_ensemble, main
+from tuner.ensemble import evaluate_ensemble, main, scoring_network
 from tuner.export import trained_weights, trial_config
 from tuner.records import Recorder, lock_folder, read_search, trial_name
 
@@ -129,6 +130,42 @@ def test_lost_weights_are_a_sentence(folder, capsys):
     shutil.rmtree(folder / "checkpoints")
     assert main([str(folder), "--top", "2"]) == 2
     assert "has no checkpoint of its last epoch, 3, in" in capsys.readouterr().err
+
+
+def test_networks_that_do_not_fit_are_a_sentence(folder, capsys, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("tuner.ensemble._evaluate", full)
+    assert main([str(folder), "--top", "2", "--device", "cpu"]) == 2
+    said = "error: CUDA out of memory. Tried to allocate 2.00 GiB. Give a smaller --top, or --device cpu.\n"
+    assert capsys.readouterr().err == said
+
+
+class OnAnAppleGpu(torch.Tensor):
+    """A tensor that says so; what is copied to the CPU is an ordinary one."""
+
+    device = torch.device("mps")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_of_an_apple_gpu_the_metrics_get_tensors_of_the_cpu(folder, monkeypatch):
+    """It has no float64, which they compute in."""
+    alone, there = scoring_network, []
+
+    def network(*arguments):
+        member = alone(*arguments)
+        return lambda images, targets: member(images, targets).as_subclass(OnAnAppleGpu)
+
+    monkeypatch.setattr("tuner.ensemble.scoring_network", network)
+    update = CamouflageMetrics.update
+    monkeypatch.setattr(
+        CamouflageMetrics, "update", lambda self, *seen: there.extend(map(type, seen)) or update(self, *seen)
+    )
+    evaluate_ensemble(folder, 2, device=CPU)
+    assert set(there) == {torch.Tensor}
 
 
 def test_killed_while_it_is_written_the_former_result_stays(folder, monkeypatch):

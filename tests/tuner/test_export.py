@@ -270,6 +270,15 @@ def test_other_data_is_refused_before_anything_is_trained(folder, capsys):
     assert "epoch" not in said.out
 
 
+def test_a_verification_that_runs_out_of_memory_is_a_sentence(folder, capsys, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("tuner.export.open_run", full)
+    assert main([str(folder), "--verify"]) == 2
+    assert capsys.readouterr().err.endswith("error: CUDA out of memory. Tried to allocate 2.00 GiB.\n")
+
+
 def test_a_verification_that_cannot_be_done_leaves_a_script_nothing_to_read(folder, capsys):
     settings = json.loads((folder / "settings.json").read_text())
     settings["data_fingerprint"] |= {"test": "00" * 32}

@@ -60,12 +60,15 @@ def evaluate(
         if metrics_fn is not None:
             by_function.add(metrics_fn(evaluated.predictions, targets), len(images))
         if metrics is not None:
-            # Metrics need float64, which an Apple GPU does not have.
-            batch = map_tensors(lambda one: one.cpu() if one.device.type == "mps" else one, (evaluated.scores, targets))
-            metrics.update(*batch)
+            metrics.update(*for_metrics((evaluated.scores, targets)))
     if ranks is not None:
         ranks.merge(losses, by_function, *([] if metrics is None else [metrics]))
     means = losses.compute()
     if not means:
         raise ValueError("No batch was evaluated; the loader is empty.")
     return Evaluation(means, by_function.compute() | ({} if metrics is None else metrics.compute()))
+
+
+def for_metrics(tree: Any) -> Any:
+    """The tensors where metrics can be computed: they need float64, which an Apple GPU does not have."""
+    return map_tensors(lambda one: one.cpu() if one.device.type == "mps" else one, tree)
