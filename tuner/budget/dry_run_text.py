@@ -169,7 +169,9 @@ def _memory_line(resources: TrialResources, timings: Mapping[str, StepTiming]) -
     peak = max(one.peak_gib for one in timings.values())
     available = min(one.device_gib for one in timings.values())
     device = "GPU" if resources.gpus_per_trial else "machine"
-    on_one_device = int(1 / resources.gpus_per_rank) if resources.gpus_per_rank else resources.concurrent
+    on_one_device = resources.concurrent
+    if resources.gpus_per_rank:
+        on_one_device = min(on_one_device, int(1 / resources.gpus_per_rank))
     warning = ": TOO LITTLE, lower --concurrent or batch_size" if peak * on_one_device > available else ""
     return f"memory        up to {peak:.2f} GiB per trial, the {device} has {available:.1f} GiB{warning}"
 

@@ -21,14 +21,16 @@ RESERVE = 0.05
 """Share of the stated time kept until the confirmation: for report, export and estimates that are too low."""
 MOST_CONFIRMATION = 0.5
 """Largest share of the stated time: a confirmation needs a search worth confirming."""
-_TEXT = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s?)?")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+# 1h30 may be meant as minutes or as seconds.
+_TEXT = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?:in)?)?(?:{_NUMBER}s)?|{_NUMBER}")
 
 
 def parse_duration(text: str) -> float:
     """Seconds of a time such as `30m`, `1h30m` or `5400`; raises ValueError when it is malformed or not above 0."""
     found = _TEXT.fullmatch(text.strip().lower())
-    hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
-    total = 3600 * hours + 60 * minutes + seconds
+    hours, minutes, seconds, number = (float(part or 0) for part in found.groups()) if found else (0.0,) * 4
+    total = 3600 * hours + 60 * minutes + seconds + number
     if not 0 < total < math.inf:
         raise ValueError(f"--for is {text!r}; give a time above 0, such as 30m, 2h, 1h30m, or a number of seconds.")
     return total

@@ -158,12 +158,12 @@ def timings():
     return {"default": one}
 
 
-def text_of(settings, timings, concurrent=2):
+def text_of(settings, timings, concurrent=2, gpus=0.0):
     """Lines for a search of 60 s on two slots, 20 s of it waiting for the last trial, and a confirmation of 90 s."""
     busy = Seconds(build=8.0, training=48.0, validation=16.0, checkpoint=8.0)
     median = Play(search_seconds=60.0, confirm_seconds=90.0, busy=busy, busy_seconds=180.0, epochs=34, trainings=6)
     expected = DurationEstimate(median=median, shortest_seconds=100.0, longest_seconds=200.0)
-    slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=0)
+    slots = TrialResources(concurrent=concurrent, cpus_per_trial=1, gpus_per_trial=gpus)
     start_up = StartUp(command=4.0, ray=5.0, process=6.0)
     return "\n".join(expected_lines(settings, plan_as_given(settings), slots, timings, expected, start_up))
 
@@ -183,9 +183,12 @@ def test_a_reader_sees_what_the_wall_time_is_made_of(settings, timings):
     ]
 
 
-@pytest.mark.parametrize(("concurrent", "is_enough"), [(2, True), (3, False)])
-def test_trials_that_will_not_fit_side_by_side_are_reported(settings, timings, concurrent, is_enough):
-    assert ("TOO LITTLE, lower --concurrent" not in text_of(settings, timings, concurrent)) is is_enough
+@pytest.mark.parametrize(
+    ("concurrent", "gpus", "is_enough"),
+    [(2, 0.0, True), (3, 0.0, False), (8, 1.0, True), (8, 0.5, True), (8, 0.25, False), (2, 0.25, True)],
+)
+def test_trials_that_will_not_fit_side_by_side_are_reported(settings, timings, concurrent, gpus, is_enough):
+    assert ("TOO LITTLE, lower --concurrent" not in text_of(settings, timings, concurrent, gpus)) is is_enough
 
 
 def test_disk_holds_a_checkpoint_of_each_trial_and_one_being_written_in_each_slot(settings, timings):

@@ -18,6 +18,8 @@ from tuner.records import read_search
         ("1h30m", 5400),
         ("90", 90),
         ("45s", 45),
+        ("1h30s", 3630),
+        ("2min", 120),
         ("1.5h", 5400),
         (" 1H 30M".replace(" ", ""), 5400),
     ],
@@ -26,7 +28,7 @@ def test_a_time_is_hours_minutes_and_seconds(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0m", "soon", "-5m", "30m1h", "1d", "inf", "nan", "m"])
+@pytest.mark.parametrize("text", ["", "0", "0m", "soon", "-5m", "30m1h", "1d", "inf", "nan", "m", "1h30", "30m15"])
 def test_another_text_is_refused_with_examples(text):
     with pytest.raises(ValueError, match="give a time above 0, such as 30m, 2h, 1h30m, or a number of seconds"):
         parse_duration(text)
