@@ -130,7 +130,7 @@ def _seconds_to_our_first_epoch() -> float:
     with _temporary_folder() as folder:
         began = time.time()
         options = ["--trials", "2", "--max-epochs", "1", "--confirm", "0", "--storage", folder, "--name", "start"]
-        with _running(["tuner.search", *options]) as process:
+        with _running(["tuner.search", *options, "--device", "cpu"]) as process:
             (result, *_) = _awaited(process, Path(folder) / "moe" / "start" / TRIALS, event="result")
             return time.time() - result["seconds"] - began
 

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.searches.sleep import Sleep
 
@@ -26,7 +27,6 @@ def ours(sleep: Sleep) -> None:
     from trainable.run import EpochRun
     from tuner.planning.plan import plan_as_given
     from tuner.run import run_search
-    from tuner.settings import SearchSettings
 
     class SleepingTrial(LegTrainable):
         def _run_or_begin(self) -> EpochRun:
@@ -34,15 +34,23 @@ def ours(sleep: Sleep) -> None:
             return self._run
 
     tuner.ray.tuner.LegTrainable = SleepingTrial  # type: ignore[misc]
-    settings = SearchSettings(
+    settings = settings_of(sleep)
+    run_search(settings, plan_as_given(settings))
+
+
+def settings_of(sleep: Sleep) -> Any:
+    """The settings of our search, on the CPU: on a machine with one GPU a single trial would have it."""
+    from tuner.settings import SearchSettings
+
+    return SearchSettings(
         num_trials=sleep.num_trials,
         max_epochs=sleep.num_epochs,
         concurrent=SLOTS,
+        device="cpu",
         scheduler="none",
         confirm=0,
         storage=sleep.folder,
     )
-    run_search(settings, plan_as_given(settings))
 
 
 def plain_ray(sleep: Sleep) -> None:
