@@ -1,10 +1,10 @@
-"""A copy to a device: its values, and whether it is waited for."""
+"""A copy to a device: its values, and whether it is waited for. Waiting for a device."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from trainable.device_copy import sent_to
+from trainable.device_copy import sent_to, wait_for
 from trainable.optimized_trainer import OptimizedTrainer
 
 
@@ -38,3 +38,14 @@ def test_only_an_apple_gpu_is_waited_for_which_reads_memory_later_than_it_is_giv
     trainer.evaluate([(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 2, 1))])
     trainer.evaluate([(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 2, 1))])
     assert sent.count((device, is_not_waited_for)) == len([one for one in sent if one[0] == device]) == 4
+
+
+@pytest.mark.parametrize(
+    ("device", "waits"), [("cpu", []), ("cuda:1", [("cuda", torch.device("cuda:1"))]), ("mps", [("mps",)])]
+)
+def test_each_kind_of_device_is_waited_for_in_its_own_way(device, waits, monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *which: seen.append(("cuda", *which)))
+    monkeypatch.setattr(torch.mps, "synchronize", lambda *which: seen.append(("mps", *which)))
+    wait_for(torch.device(device))
+    assert seen == waits

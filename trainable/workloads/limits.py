@@ -16,6 +16,7 @@ import torch
 
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
+from trainable.device_copy import wait_for
 from trainable.tasks.registry import fresh_network, get_task
 from trainable.techniques.memory import forget_peak, peak_gib
 from trainable.techniques.parallel.random_streams import seed_everything
@@ -56,8 +57,7 @@ def _latency_ms(config: TrialConfig, splits: Any, device: torch.device) -> float
     for _ in range(WARMUP_PASSES + TIMED_PASSES):
         began = time.perf_counter()
         network(image)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - began)
     return 1000 * statistics.median(seconds[WARMUP_PASSES:])
 

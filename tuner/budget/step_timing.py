@@ -13,6 +13,7 @@ import torch
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
 from trainable.configuration.run_config import RunConfig
+from trainable.device_copy import wait_for
 from trainable.tasks.registry import get_task
 from trainable.techniques.engine import engine_switched
 from trainable.techniques.memory import (
@@ -167,8 +168,5 @@ def _time(device: torch.device, work: Callable[[], Any]) -> tuple[Any, float]:
     """Returns the result, and the seconds until the device has finished."""
     began = time.perf_counter()
     result = work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    if device.type == "mps":
-        torch.mps.synchronize()
+    wait_for(device)
     return result, time.perf_counter() - began

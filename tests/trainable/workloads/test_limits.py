@@ -12,7 +12,7 @@ from trainable.ray.trainable import REPORT
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.precision import Precision
 from trainable.training_run import TrainingRun
-from trainable.workloads.limits import first_over, measure
+from trainable.workloads.limits import TIMED_PASSES, WARMUP_PASSES, first_over, measure
 
 CPU = torch.device("cpu")
 
@@ -31,6 +31,14 @@ def test_a_wider_network_has_more_parameters_and_a_latency_is_a_positive_time(di
     found, wider = (measure(one, splits, CPU, ["params_m", "latency_ms"]) for one in (disc_config, wide))
     assert wider["params_m"] > found["params_m"] > 0
     assert found["latency_ms"] > 0
+
+
+def test_a_latency_ends_when_the_device_has_computed_the_pass(disc_config, monkeypatch):
+    seen, forward = [], CamouflageNet.forward
+    monkeypatch.setattr(CamouflageNet, "forward", lambda *given: seen.append("pass") or forward(*given))
+    monkeypatch.setattr("trainable.workloads.limits.wait_for", lambda device: seen.append(device.type))
+    measure(disc_config, get_task("moe").open_data(disc_config), CPU, ["latency_ms"])
+    assert seen == ["pass", "cpu"] * (WARMUP_PASSES + TIMED_PASSES)
 
 
 def test_memory_is_measured_of_updates_as_the_training_makes_them(disc_config, monkeypatch):
