@@ -204,7 +204,11 @@ class LoopRun:
             restore_random_state(self._random, self.device)
         news = self._function.advance()
         if isinstance(news, Raised):
-            raise _named(news.error) from None
+            try:
+                raise _named(news.error) from None
+            finally:
+                # The traceback holds this frame: with the error in it, the loop's model would stay on its device.
+                del news
         self._random = random_state(self.device)
         return news.value if isinstance(news, Returned) else news
 

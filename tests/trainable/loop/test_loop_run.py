@@ -3,6 +3,7 @@
 import gc
 import math
 import random
+import weakref
 from functools import partial
 
 import numpy as np
@@ -370,3 +371,29 @@ def test_extra_state_of_a_model_is_handed_over_and_stays_as_it_was():
     weights = run.handed_over.weights
     model.seen["images"] = 4
     assert weights["_extra_state"] == {"images": 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "ends_as"),
+    [
+        (partial(torch.OutOfMemoryError, "CUDA out of memory."), MemoryShortage),
+        (partial(DivergedError, term="loss", value=math.nan, epoch=0, step=None), DivergedError),
+    ],
+)
+def test_what_a_loop_that_failed_had_on_its_device_is_free_for_the_next_trial(error, ends_as):
+    models = []
+
+    def train(params, trial):
+        model = nn.Linear(2, 2)
+        models.append(weakref.ref(model))
+        for _ in trial.epochs(model=model):
+            raise error()
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ends_as):
+            run_of(train).run_epoch()
+        assert [model() for model in models] == [None]
+    finally:
+        gc.enable()
