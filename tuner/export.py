@@ -7,7 +7,6 @@ python -m tuner.export results/moe/<run> --onnx --torch-export   also for other 
 
 import argparse
 import json
-import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from trainable.config import from_params
@@ -26,13 +24,12 @@ from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
 from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
-from trainable.run import EpochResult, run_epochs
-from trainable.run_setup import open_run
 from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_export
 from trainable.techniques.memory import MemoryShortage, shortages_named
-from trainable.workloads.exported_config import ExportedConfig, read_exported_config, write_exported_config
+from trainable.workloads.exported_config import ExportedConfig, write_exported_config
 from trainable.workloads.registry import read_config
 from tuner import formatting
+from tuner.confirmation.verification import report_verification
 from tuner.confirmation.wanted import interrupted_at, what_is_left
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.records.checkpoints import trial_folder
@@ -47,57 +44,41 @@ PROG = "python -m tuner.export"
 FOLDER, CONFIG, WEIGHTS, METRICS, CARD = "best", "config.json", "weights.pt", "metrics.json", "README.md"
 NEW, FORMER = f".{FOLDER}", f".{FOLDER}.old"
 """The new export and the one it replaces; both exist only while an export runs."""
-CPU_TOLERANCE, GPU_TOLERANCE = 0.0, 0.02
-"""Largest difference that counts as the same curve, as a share of the objective's median size; several ranks on a CPU
-use that of a GPU."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """Two curves of one configuration, epoch by epoch."""
-
-    searched: list[float]
-    retrained: list[float]
-
-    @property
-    def largest_difference(self) -> float:
-        """Largest difference of the curves; infinite if the second is shorter, NaN if a value is NaN."""
-        if len(self.retrained) < len(self.searched):
-            return math.inf
-        return float(np.abs(np.subtract(self.searched, self.retrained)).max())
-
-    def is_within(self, tolerance: float) -> bool:
-        """Whether the curves agree within `tolerance`, a share of the objective's median size."""
-        return self.largest_difference <= tolerance * float(np.median(np.abs(self.searched)))
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Runs the command; returns its exit status: 0 done, 1 not verified, 2 user error."""
     options = build_parser(prog).parse_args(arguments)
     try:
-        check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
-        with shortages_named(), lock_folder(options.folder):
-            best = export(options.folder)
-            left = what_is_left(options.folder, read_search(options.folder))
-            forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
-        if left is not None:
-            sys.stderr.write(f"{visible(left)}\n")
-        exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
-        exported |= {form.path.name: str(form.path) for form in forms}
-        # As JSON the paths come last: a verification that can't be done leaves standard output empty.
-        with redirect_stdout(sys.stderr) if options.json else nullcontext():
-            sys.stdout.write(f"{best / CONFIG}\n")
-            for form in forms:
-                difference = f"{form.largest_difference:.2g}"
-                sys.stdout.write(f"{form.path}: differs from the network by at most {difference} in a logit\n")
-            with shortages_named():
-                status = _report_verification(options.folder) if options.verify else 0
-        if options.json:
-            write_json(exported)
-        return status
+        with shortages_named():
+            return _run(options)
     except (ValueError, ArithmeticError, OSError, MemoryShortage) as error:
         sys.stderr.write(error_line(error))
         return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    check_forms(options.folder, onnx=options.onnx, torch_export=options.torch_export)
+    with lock_folder(options.folder):
+        best = export(options.folder)
+        record = read_search(options.folder)
+        left = what_is_left(options.folder, record)
+        forms = write_forms(best, onnx=options.onnx, torch_export=options.torch_export)
+    if left is not None:
+        sys.stderr.write(f"{visible(left)}\n")
+    exported = {"config": str(best / CONFIG), "weights": str(best / WEIGHTS), "metrics": str(best / METRICS)}
+    exported |= {form.path.name: str(form.path) for form in forms}
+    # As JSON the paths come last: a verification that can't be done leaves standard output empty.
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        sys.stdout.write(f"{best / CONFIG}\n")
+        for form in forms:
+            difference = f"{form.largest_difference:.2g}"
+            sys.stdout.write(f"{form.path}: differs from the network by at most {difference} in a logit\n")
+        trial = _selected(record, options.folder).trial
+        is_same = report_verification(record.settings, trial, best / CONFIG) if options.verify else True
+    if options.json:
+        write_json(exported)
+    return 0 if is_same else 1
 
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
@@ -240,41 +221,6 @@ def _without_checkpoint(folder: Path, trial: TrialRecord) -> str:
     place, store = trial_folder(folder, trial.name), read_settings(folder).store
     copy = "" if store is None else f", nor was one fetched from {store}"
     return f"Trial {trial.name} has no checkpoint of {last} in {place}{copy}"
-
-
-def verify(folder: Path) -> Verification:
-    """Retrains the exported configuration in this process, without Ray."""
-    record = read_search(folder)
-    trial = _selected(record, folder).trial
-    device = record.settings.resources.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"{folder} was searched on a GPU, and this machine has none; verify it where there is one.")
-    exported = read_exported_config(folder / FOLDER / CONFIG)
-    torch.set_num_threads(exported.num_threads)
-    run = open_run(exported, device)
-    searched = [trial.results[epoch].objective for epoch in sorted(trial.results)]
-
-    def print_epoch(result: EpochResult) -> None:
-        before = formatting.number(searched[result.epoch - 1], 6) if result.epoch <= len(searched) else "-"
-        retrained = formatting.number(result.objective, 6)
-        sys.stdout.write(f"epoch {result.epoch:3d}  search {before}  retrained {retrained}\n")
-        sys.stdout.flush()
-
-    results = run_epochs(run, on_epoch=print_epoch)
-    return Verification(searched=searched, retrained=[result.objective for result in results][: len(searched)])
-
-
-def _report_verification(folder: Path) -> int:
-    verification = verify(folder)
-    resources = read_settings(folder).resources
-    is_exact = resources.device == "cpu" and resources.ranks_per_trial == 1
-    same = verification.is_within(CPU_TOLERANCE if is_exact else GPU_TOLERANCE)
-    verdict = (
-        "the same to the bit" if verification.largest_difference == 0 else "within tolerance" if same else "DIFFERENT"
-    )
-    compared, difference = formatting.count(len(verification.searched), "epoch"), verification.largest_difference
-    sys.stdout.write(f"{compared} compared, largest difference {difference:.3g}: {verdict}\n")
-    return 0 if same else 1
 
 
 def _selected(record: SearchRecord, folder: Path) -> SelectedTrial:

@@ -14,7 +14,8 @@ import torch
 from trainable.leg import checkpoint_name
 from trainable.run_setup import open_run
 from trainable.workloads.exported_config import read_exported_config, write_exported_config
-from tuner.export import Verification, export, main, trained_weights, trial_config
+from tuner.confirmation.verification import Verification
+from tuner.export import export, main, trained_weights, trial_config
 from tuner.records import ConfirmedRun, append_run, lock_folder, read_search
 from tuner.records.events import TRIALS
 
@@ -274,7 +275,7 @@ def test_a_verification_that_runs_out_of_memory_is_a_sentence(folder, capsys, mo
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("tuner.export.open_run", full)
+    monkeypatch.setattr("tuner.confirmation.verification.open_run", full)
     assert main([str(folder), "--verify"]) == 2
     assert capsys.readouterr().err.endswith("error: CUDA out of memory. Tried to allocate 2.00 GiB.\n")
 
