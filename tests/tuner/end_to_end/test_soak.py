@@ -129,7 +129,8 @@ def assert_nothing_is_lost(search: Search, ended: dict) -> None:
     record = read_search(search.folder)
     assert ended.items() <= endings(search).items()
     assert [trial.number for trial in record.trials] == list(range(record.settings.num_trials))
-    assert {trial.outcome for trial in record.trials} <= {Outcome.COMPLETED, Outcome.STOPPED_AT_RUNG}
+    # A configuration may collapse or diverge by itself; a kill makes no outcome.
+    assert not {trial.outcome for trial in record.trials} & {None, Outcome.FAILED, Outcome.OUT_OF_MEMORY}
     for trial in record.trials:
         assert list(trial.results) == list(range(1, len(trial.results) + 1)), "an epoch was skipped"
     assert_no_epoch_is_repeated(search)
@@ -139,7 +140,8 @@ def assert_nothing_is_lost(search: Search, ended: dict) -> None:
 def assert_nothing_is_left_behind(search: Search) -> None:
     for command in search.commands:
         assert psutil.wait_procs(command.all_processes, timeout=60)[1] == []
-    owners = {path.read_text().splitlines()[1] for path in search.ray_marks(OWNER)}
+    # Another search may be writing its mark just now.
+    owners = {process for path in search.ray_marks(OWNER) for process in path.read_text().splitlines()[1:2]}
     assert not owners & {str(command.pid) for command in search.commands}, tempfile.gettempdir()
 
 
