@@ -26,7 +26,7 @@ from tuner.ray.head_watch import head_watched
 from tuner.ray.nodes import check_nodes, shipped_code
 from tuner.ray.signals import restored_signal_handlers, signals_as_ctrl_c, signals_ignored
 from tuner.ray.starting import PATIENCE, start_ray
-from tuner.ray.temporary_folder import full_disk_named, remove_ray_folder, temporary_ray_folder
+from tuner.ray.temporary_folder import full_disk_named, remove_abandoned, remove_ray_folder, temporary_ray_folder
 from tuner.records import TrialResources
 from tuner.settings import SearchSettings, option_of
 
@@ -159,6 +159,8 @@ def ray_running(
                 ray.shutdown()
                 set_core_log_level(CoreLogLevel.INFO)
                 remove_ray_folder(own_folder)
+                # That of a search killed before this one is not in use any more.
+                remove_abandoned(own_folder.parent)
 
 
 class LocalNode:

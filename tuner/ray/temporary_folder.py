@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from tuner.records.lock import process_birth, process_space
 
 MAX_PARENT_CHARACTERS = 22
@@ -73,15 +75,22 @@ def remove_ray_folder(folder: Path) -> None:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Removes only folders that a search of this user on this machine created and whose process is gone."""
+    """Removes only folders that a search of this user on this machine created, whose process and Ray are gone."""
     for mark in parent.glob(f"ray-*/{OWNER}"):
         # Another search may be removing it just now, and folders of other users can't be read.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             where, process, birth = (mark.read_text(encoding="utf-8").splitlines() + 3 * [""])[:3]
             is_ours = where == _process_space() and mark.stat().st_uid == os.getuid()
             # Another process may have its number by now.
-            if is_ours and birth and process_birth(process) != birth:
+            is_gone = is_ours and birth and process_birth(process) != birth
+            if is_gone and not _is_in_use(mark.parent):
                 remove_ray_folder(mark.parent)
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a process was started for this folder: the Ray of a killed search outlives it for a while, and would make
+    the folder again, open to every user."""
+    return any(str(folder) in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
 
 
 def _process_space() -> str:

@@ -69,6 +69,17 @@ def test_a_folder_whose_process_is_gone_is_removed_though_another_process_has_it
     assert not folder.exists()
 
 
+def test_a_folder_stays_until_the_ray_of_its_killed_search_is_gone_too(parent, dead):
+    folder = temporary_ray_folder()
+    rewrite(folder, process=dead)
+    with subprocess.Popen([sys.executable, "-c", "input()", f"--temp-dir={folder}/r"], stdin=subprocess.PIPE) as node:
+        remove_abandoned(parent)
+        assert folder.exists()
+        node.communicate(b"\n")
+    remove_abandoned(parent)
+    assert not folder.exists()
+
+
 def test_a_mark_cut_short_by_a_kill_keeps_its_folder(parent):
     folder = temporary_ray_folder()
     lines = (folder / OWNER).read_text().splitlines()
