@@ -132,8 +132,11 @@ def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[
 
 
 def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: list[Finding]) -> Iterator[FolderPair]:
-    for whose in sorted({role.whose for role in roles.values() if role.holds == "masks"}):
-        masks = [child for child, role in roles.items() if role == Role("masks", whose) and holds_images(root, child)]
+    marked = {child: role for child, role in roles.items() if role.holds in ("masks", "targets")}
+    marked = {child: role for child, role in marked.items() if holds_images(root, child)}
+    for whose in sorted({role.whose for role in marked.values()}):
+        masks = [child for child, role in marked.items() if role == Role("masks", whose)]
+        masks = masks or [child for child, role in marked.items() if role == Role("targets", whose)]
         masks, of_later_observers = first_observers(masks, [])
         if of_later_observers:
             findings.append(pair_findings.later_observers(place, of_later_observers))

@@ -12,9 +12,12 @@ _PHOTOGRAPH_WORDS = {"original", "originals", "photo", "photos", "photographs", 
 """Names that images have as well, where no folder beside them says so more clearly."""
 _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
-    *("ann", "anns", "annot", "annots", "target", "targets", "segmentation", "segmentations", "segmentationclass"),
-    *("manual", "gtfine", "gtcoarse"),
+    *("annot", "annots", "segmentation", "segmentations", "segmentationclass", "manual", "gtfine", "gtcoarse"),
 }
+_TARGET_WORDS = {"ann", "anns", "target", "targets"}
+"""Names that masks have as well, where neither another word nor a folder beside them says more clearly what they are:
+`target_images` beside `target_masks` are of a target domain.
+"""
 _OF_MASKS = {"object", "inverted", "binary", "st"}
 """Words beside these that say nothing of whose masks they are: `GT_Object`, `1st_manual`; `GT_Edge` is none."""
 _WHOLE = re.compile(
@@ -47,7 +50,7 @@ class Role:
     """The contents of a folder, by its name."""
 
     holds: str | None
-    """"images", "masks", or None: the name does not say."""
+    """"images", "masks", "targets" (masks, unless a folder of "masks" is beside it), or None: the name does not say."""
     whose: tuple[str, ...]
     """The other words of the name, which a folder of images shares with that of its masks: `DUTS-TR-Image`."""
 
@@ -55,9 +58,9 @@ class Role:
 def role_of(folder: Path) -> Role:
     joined = _WHOLE.sub(lambda match: re.sub("[-_ ]", "", match[0]).lower() + " ", plain_name(folder.name))
     words = [word.lower() for word in _WORD.findall(_JOINED.sub(r" \1", joined))]
-    for holds, known in (("masks", _MASK_WORDS), ("images", _IMAGE_WORDS)):
+    for holds, known in (("masks", _MASK_WORDS), ("images", _IMAGE_WORDS), ("targets", _TARGET_WORDS)):
         if known.intersection(words):
-            ignored = known | _OF_MASKS if holds == "masks" else known
+            ignored = known if holds == "images" else known | _OF_MASKS
             return Role(holds, tuple(word for word in words if word not in ignored))
     return Role(None, tuple(word for word in words if word not in _PHOTOGRAPH_WORDS))
 
@@ -66,7 +69,7 @@ def bare_mask_name(stem: str) -> str:
     """`a` of `a_mask`, `mask_a` or `a.jpg`, nothing of `mask` alone; other names are kept. Without case."""
     match = _MASK_NAME.fullmatch(stem)
     bare = Path((match["bare"] or match["rest"] if match else stem).casefold())
-    return "" if bare.name in _MASK_WORDS else bare.stem if is_image(bare) else bare.name
+    return "" if bare.name in _MASK_WORDS | _TARGET_WORDS else bare.stem if is_image(bare) else bare.name
 
 
 def further_masks(files: Sequence[Path]) -> dict[Path, list[Path]]:

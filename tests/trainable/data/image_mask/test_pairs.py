@@ -147,6 +147,10 @@ LAYOUTS = {
         [("img_dir/val/a_leftImg8bit", "ann_dir/val/a_gtFine_labelTrainIds.png", "validation")],
     ),
     "targets": (["images/a.png", "targets/a_target.png"], [("a", "targets/a_target.png", None)]),
+    "images of a target domain": (
+        [f"{domain}_{what}" for domain in ("source", "target") for what in ("images/a.jpg", "masks/a.png")],
+        [(f"{domain}_images/a", f"{domain}_masks/a.png", None) for domain in ("source", "target")],
+    ),
     "labels beside images": (["images/a.jpg", "labels/a.png"], [("a", "labels/a.png", None)]),
     "boxes in labels beside masks": (["images/a.jpg", "masks/a.png", "labels/a.txt"], [("a", "masks/a.png", None)]),
     "one folder, by a mark": (["set/a.jpg", "set/a_mask.png"], [("set/a", "set/a_mask.png", None)]),
@@ -166,6 +170,13 @@ LAYOUTS = {
     ),
     "valid": (["valid/images/a.jpg", "valid/masks/a.png"], [("valid/a", "valid/masks/a.png", "validation")]),
 }
+
+
+def test_a_folder_of_targets_beside_masks_is_left_out_with_a_warning(tmp_path):
+    touch(tmp_path, "images/a.jpg", "masks/a.png", "target/a.png")
+    (pair,), findings = find_pairs(tmp_path)
+    assert pair.mask == Path("masks", "a.png")
+    assert serious(findings) == ["target: pictures: 1"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
