@@ -10,12 +10,13 @@ from tuner.search_options import search_parser
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
     parser = build_parser(prog)
-    options, others = parser.parse_known_args(arguments)
+    taken = {action.dest for action in parser._actions}
     # The options of a search that a resume does not take are refused with what to do instead.
-    options, unknown = search_parser().parse_known_args(others, namespace=options)
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return run_command(options)
+    for action in search_parser()._actions:
+        if action.dest not in taken:
+            action.help = argparse.SUPPRESS
+            parser._add_action(action)
+    return run_command(parser.parse_args(arguments))
 
 
 def build_parser(prog: str) -> argparse.ArgumentParser:

@@ -194,6 +194,19 @@ def test_resume_refuses_the_other_options_of_a_search_with_what_to_do_instead(lo
     assert "start a new search; --warm-start DIR" in refused
 
 
+def test_resume_takes_the_value_of_another_option_for_no_folder(loggers_of_a_new_process, capsys):
+    with loggers_of_a_new_process():
+        assert main(["resume", "--space", "leaf", "nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("error: nowhere holds no search")
+
+
+@pytest.mark.parametrize("given", [["--seed", "3"], ["nowhere", "--resume", "elsewhere"]])
+def test_resume_needs_one_folder_whatever_the_other_options(capsys, given):
+    with pytest.raises(SystemExit):
+        main(["resume", *given])
+    assert "vision-tuner resume: error: " in capsys.readouterr().err
+
+
 def test_an_option_that_no_search_has_is_unknown_to_resume(capsys):
     with pytest.raises(SystemExit):
         main(["resume", "nowhere", "--objectiv", "val/loss"])
