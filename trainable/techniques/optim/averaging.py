@@ -73,9 +73,13 @@ class WeightAverage(SavedState):
             rows: (parameter of the model, index along its first axis).
         """
         self._require(is_applied=False)
-        names = {parameter: name for name, parameter in self._model.named_parameters()}
+        # A parameter that modules share has several names, and an average under each.
+        names: dict[nn.Parameter, list[str]] = {}
+        for name, parameter in self._model.named_parameters(remove_duplicate=False):
+            names.setdefault(parameter, []).append(name)
         for parameter, index in rows:
-            self._average[names[parameter]][index] = parameter[index]
+            for name in names[parameter]:
+                self._average[name][index] = parameter[index]
 
     @torch.no_grad()
     def update(self) -> None:

@@ -169,3 +169,15 @@ def test_extra_state_of_given_weights_is_carried_and_then_put_back():
     with carrying(model, other.state_dict()):
         assert (model.weight.item(), model.seen["images"]) == (2.0, 9)
     assert (model.weight.item(), model.seen["images"]) == (1.0, 0)
+
+
+def test_rows_of_a_parameter_that_two_modules_share_begin_anew_under_both_names():
+    layer = nn.Linear(1, 2, bias=False)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Linear(2, 1), layer)
+    average = WeightAverage(model, decay=0.9)
+    own = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight += 1
+    average.restart_rows([(layer.weight, 1)])
+    with average.applied():
+        torch.testing.assert_close(layer.weight - own, torch.tensor([[0.0], [1.0]]))
