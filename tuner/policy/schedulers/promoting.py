@@ -5,7 +5,7 @@ length is promoted; otherwise the new configuration with the largest expected im
 use one prediction from all rungs. The first configurations are random. When all trials have started and no promotion is
 left, the default, which all trials are compared with, is trained to full length, and so are the finalists: the trial
 that is predicted best and the one with the best last value, less what others lose later, until these have come there,
-or four trials have been finalists: where values fall with the epochs, any trial promises more than a finished one.
+or four finalists have: where values fall with the epochs, any trial promises more than a finished one.
 Source: own composition of asynchronous promotion (promotion_rungs.py) and expected improvement at the full budget
 (Jones, Schonlau, Welch, "Efficient Global Optimization", 1998, https://doi.org/10.1023/A:1008306431147); measured by
 `python -m benchmarks.replay`.
@@ -62,7 +62,7 @@ class PromotingPolicy(Policy):
         self.forecast = Forecast(source.pool(config.seed), self.rungs, predictor, startup=self._startup)
         self._proposals = Proposals(first, num_trials=config.num_trials, seed=config.seed, draw_any=source.any)
         self._past: set[str] = set()
-        self._num_finalists = 0
+        self._promoted_finalists: set[str] = set()
         self._last_values: dict[str, float] = {}
 
     def promotion_of(self, trial: str) -> Promote | None:
@@ -76,7 +76,7 @@ class PromotingPolicy(Policy):
 
     def promote(self, promotion: Promote) -> None:
         if promotion.to_epoch is not None and promotion.trial != self._proposals.default_trial:
-            self._num_finalists += 1
+            self._promoted_finalists.add(promotion.trial)
         self.rungs.promote(promotion.trial, to_epoch=promotion.to_epoch)
         self.forecast.forget()
         self._changed()
@@ -108,6 +108,8 @@ class PromotingPolicy(Policy):
         self.rungs.end_with(trial, outcome, last=self._last_values.get(trial))
         if not outcome.may_win:
             self.forecast.contenders.discard(trial)
+            # One that diverged or failed on the way leaves its place to another.
+            self._promoted_finalists.discard(trial)
         if self._sampler is not None:
             self._sampler.end(trial, outcome)
         self._refit()
@@ -154,7 +156,7 @@ class PromotingPolicy(Policy):
         self._proposals.add(trial, candidate, is_past=trial in self._past)
         self.rungs.start(trial)
         # More trials, as at a resume, may bring other finalists.
-        self._num_finalists = 0
+        self._promoted_finalists.clear()
         if self._sampler is not None:
             self._sampler.start(trial, candidate)
         self._refit()
@@ -200,7 +202,7 @@ class PromotingPolicy(Policy):
         """The default always needs its full length; the finalists get it beside it, once nothing runs that may change
         who they are."""
         full_length = self._config.max_epochs
-        may_add = self._is_settled and self._num_finalists < MAX_FINALISTS
+        may_add = self._is_settled and len(self._promoted_finalists) < MAX_FINALISTS
         for trial in (self._proposals.default_trial, *(self.finalists() if may_add else ())):
             if trial is not None and self.paused.get(trial, full_length) < full_length:
                 return Promote(trial, to_epoch=full_length)

@@ -207,24 +207,35 @@ class Hopeful(LastValues):
         return LastPrediction(predicted={trial: value + (trial not in done) for trial, value in measured.items()})
 
 
+def promoted_to_full_length(policy, *, bad=(), outcome=Outcome.COMPLETED):
+    """The number of trials that are promoted until nothing is left to do; those that are bad have another outcome."""
+    count = 0
+    while isinstance(work := policy.next_work(), Promote):
+        policy.promote(work)
+        if work.trial not in bad:
+            policy.report(work.trial, epoch=LONGEST, value=0.5)
+        policy.end(work.trial, outcome if work.trial in bad else Outcome.COMPLETED)
+        count += 1
+    return count
+
+
 def test_four_trials_at_most_are_finalists_until_more_trials_begin():
     default = SOURCE.of({"x": 0.0, "kind": "a"})
     policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=9), first=[default], predictor=Hopeful())
     begun(policy, ("default", 0.0, 0.9), *((f"t{number}", number / 10, 0.5) for number in range(1, 8)))
     policy.close()
-
-    def trained_to_full_length():
-        count = 0
-        while isinstance(work := policy.next_work(), Promote):
-            policy.promote(work)
-            policy.report(work.trial, epoch=LONGEST, value=0.5)
-            policy.end(work.trial, Outcome.COMPLETED)
-            count += 1
-        return count
-
-    assert trained_to_full_length() == 1 + 4
+    assert promoted_to_full_length(policy) == 1 + 4
     begun(policy, ("late", 0.95, 0.3))
-    assert trained_to_full_length() == 4
+    assert promoted_to_full_length(policy) == 4
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.FAILED])
+def test_a_finalist_that_ends_badly_on_the_way_leaves_its_place_to_another(outcome):
+    default = SOURCE.of({"x": 0.0, "kind": "a"})
+    policy = PromotingPolicy(SOURCE, replace(CONFIG, num_trials=9), first=[default], predictor=Hopeful())
+    begun(policy, ("default", 0.0, 0.9), *((f"t{number}", number / 10, 0.5) for number in range(1, 8)))
+    policy.close()
+    assert promoted_to_full_length(policy, bad=("t4", "t5", "t6", "t7"), outcome=outcome) == 1 + 4 + 3
 
 
 def test_a_trial_that_was_stopped_takes_no_other_ones_place_among_the_finalists():
