@@ -70,17 +70,20 @@ def images_without_masks(root: Path, max_depth: int) -> list[Finding]:
     Raises:
         DataError: there is none either.
     """
-    numbers = Counter(file.parent for file in files_below(root) if is_image(file))
-    alone = [place for place in sorted(numbers) if place.parts and role_of(place).holds == "images"]
+    places = {file.parent for file in files_below(root) if is_image(file)}
+    alone = [place for place in sorted(places) if place.parts and role_of(place).holds == "images"]
     if not alone:
         raise DataError(_nothing_found(root, max_depth))
-    findings = []
-    for images in alone:
-        others = [images.parent / child.name for child in subfolders(root, images.parent) if child.name != images.name]
-        beside = f"only {', '.join(_with_content(root, other) for other in others)}" if others else "no other folder"
-        problem = f"{counted(numbers[images], 'image')} without masks: there is {beside} beside it"
-        findings.append(Finding(file=plain_name(images), problem=problem, action=_PUT_MASKS))
-    return findings
+    return [without_masks(root, images) for images in alone]
+
+
+def without_masks(root: Path, images: Path) -> Finding:
+    """An error for a folder of images, with what lies beside it in place of masks."""
+    number = sum(map(is_image, files_below(root, images)))
+    others = [images.parent / child.name for child in subfolders(root, images.parent) if child.name != images.name]
+    beside = f"only {', '.join(_with_content(root, other) for other in others)}" if others else "no other folder"
+    problem = f"{counted(number, 'image')} without masks: there is {beside} beside it"
+    return Finding(file=plain_name(images), problem=problem, action=_PUT_MASKS)
 
 
 def _with_content(root: Path, folder: Path) -> str:

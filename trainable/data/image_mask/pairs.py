@@ -113,7 +113,8 @@ def _pairs_of_folders(root: Path, findings: list[Finding]) -> list[Pair]:
     if not pairs and not errors_among(findings):
         findings += pair_findings.images_without_masks(root, _MAX_DEPTH)
     if pairs:
-        findings += pair_findings.left_out(root, [(pair.images, pair.masks) for pair in folders])
+        known, read = {one.file for one in findings}, [(pair.images, pair.masks) for pair in folders]
+        findings += [one for one in pair_findings.left_out(root, read) if one.file not in known]
     return pairs
 
 
@@ -123,7 +124,7 @@ def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[
     beside = list(_side_by_side(root, place, roles, findings))
     yield from beside
     read = {folder for pair in beside for folder in (pair.images, pair.masks)}
-    if images_and_masks(_pictures(root, place))[1]:
+    if _holds_both(root, place):
         yield FolderPair(place, place, place)
     # The depth limit ends walks through a whole disk.
     for child in roles if len(place.parts) < _MAX_DEPTH else ():
@@ -133,21 +134,30 @@ def _folder_pairs(root: Path, place: Path, findings: list[Finding]) -> Iterator[
 
 def _side_by_side(root: Path, place: Path, roles: dict[Path, Role], findings: list[Finding]) -> Iterator[FolderPair]:
     marked = {child: role for child, role in roles.items() if role.holds in ("masks", "targets")}
-    marked = {child: role for child, role in marked.items() if holds_images(root, child)}
-    for whose in sorted({role.whose for role in marked.values()}):
-        masks = [child for child, role in marked.items() if role == Role("masks", whose)]
-        masks = masks or [child for child, role in marked.items() if role == Role("targets", whose)]
+    filled = {child: role for child, role in marked.items() if holds_images(root, child)}
+    for whose in sorted({role.whose for child, role in marked.items() if role.holds == "masks" or child in filled}):
+        masks = [child for child, role in filled.items() if role == Role("masks", whose)]
+        masks = masks or [child for child, role in filled.items() if role == Role("targets", whose)]
         masks, of_later_observers = first_observers(masks, [])
         if of_later_observers:
             findings.append(pair_findings.later_observers(place, of_later_observers))
         images = [child for child, role in roles.items() if role == Role("images", whose)]
+        if not masks:
+            alone = [child for child in images if holds_images(root, child) and not _holds_both(root, child)]
+            findings += [pair_findings.without_masks(root, child) for child in alone]
+            continue
         images = images or [child for child, role in roles.items() if role == Role(None, whose)]
         if len(images) == len(masks) == 1:
             yield FolderPair(images[0], masks[0], images[0] if whose else place)
-        elif images and masks:
+        elif images:
             what, several = ("image", images) if len(images) > 1 else ("mask", masks)
             problem = f"holds more than one {what} folder: {', '.join(plain_name(child.name) for child in several)}"
             findings.append(Finding(file=plain_name(place), problem=problem, action=f"Keep one {what} folder there."))
+
+
+def _holds_both(root: Path, place: Path) -> bool:
+    """Whether images and their masks lie directly in a folder."""
+    return bool(images_and_masks(_pictures(root, place))[1])
 
 
 def _pictures(root: Path, place: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import pytest
 
 from trainable.data.image_mask.leakage import LEAKED_STEMS, without_known_leaks
 from trainable.data.image_mask.pairs import find_pairs
-from trainable.data.io.findings import Severity
+from trainable.data.io.findings import Severity, errors_among
 
 
 def touch(root: Path, *files: str) -> None:
@@ -333,6 +333,22 @@ def test_a_folder_of_boxes_or_outlines_is_no_folder_of_masks(tmp_path, folder, f
     assert pairs == []
     assert serious(findings) == [f"{part}/images: 1 image without masks: {beside}" for part in ("train", "valid")]
     assert {"export them as masks" in one.action for one in findings} == {True}
+
+
+def test_a_split_whose_masks_are_no_pictures_is_an_error_beside_one_that_has_them(tmp_path):
+    touch(tmp_path, "train/images/a.jpg", "train/masks/a.png", "test/images/b.jpg", "test/masks/b.json")
+    _, findings = find_pairs(tmp_path)
+    (error,) = errors_among(findings)
+    assert (error.file, error.problem) == (
+        "test/images",
+        "1 image without masks: there is only masks with b.json beside it",
+    )
+    assert len(serious(findings)) == 1
+
+
+def test_images_with_masks_in_their_own_folder_need_none_in_labels_beside_it(tmp_path):
+    touch(tmp_path, "images/a.jpg", "images/a_mask.png", "labels/a.txt")
+    assert read(tmp_path) == [("images/a", "images/a_mask.png", None)]
 
 
 def test_an_empty_folder_of_masks_is_reported_also_where_the_data_folder_is_called_after_masks(tmp_path):
