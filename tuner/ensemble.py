@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
         sys.stderr.write(error_line(error))
         return 2
     except MemoryShortage as error:
-        sys.stderr.write(f"error: {error.message} Give a smaller --top, or --device cpu.\n")
+        sys.stderr.write(f"error: {formatting.reason(error)}. Give a smaller --top, or --device cpu.\n")
         return 2
     if options.json:
         write_json(asdict(result))

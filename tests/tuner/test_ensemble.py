@@ -132,13 +132,20 @@ def test_lost_weights_are_a_sentence(folder, capsys):
     assert "has no checkpoint of its last epoch, 3, in" in capsys.readouterr().err
 
 
-def test_networks_that_do_not_fit_are_a_sentence(folder, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        MemoryError("Unable to allocate 2.00 GiB for an array with shape (2, 2)"),
+    ],
+)
+def test_networks_that_do_not_fit_are_a_sentence(folder, capsys, monkeypatch, error):
     def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        raise error
 
     monkeypatch.setattr("tuner.ensemble._evaluate", full)
     assert main([str(folder), "--top", "2", "--device", "cpu"]) == 2
-    said = "error: CUDA out of memory. Tried to allocate 2.00 GiB. Give a smaller --top, or --device cpu.\n"
+    said = f"error: {str(error).removesuffix('.')}. Give a smaller --top, or --device cpu.\n"
     assert capsys.readouterr().err == said
 
 
