@@ -10,7 +10,7 @@ from tuner.search_options import search_parser
 def main(arguments: Sequence[str] | None = None, *, prog: str) -> int:
     """Runs the command; returns its exit status: 0 done, 2 user error, 130 interrupted."""
     parser = build_parser(prog)
-    taken = {action.dest for action in parser._actions}
+    taken = {action.dest for action in parser._actions} | {"list"}
     # The options of a search that a resume does not take are refused with what to do instead.
     for action in search_parser()._actions:
         if action.dest not in taken:

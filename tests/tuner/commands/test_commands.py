@@ -200,8 +200,8 @@ def test_resume_takes_the_value_of_another_option_for_no_folder(loggers_of_a_new
     assert capsys.readouterr().err.startswith("error: nowhere holds no search")
 
 
-@pytest.mark.parametrize("given", [["--seed", "3"], ["nowhere", "--resume", "elsewhere"]])
-def test_resume_needs_one_folder_whatever_the_other_options(capsys, given):
+@pytest.mark.parametrize("given", [["--seed", "3"], ["nowhere", "--resume", "elsewhere"], ["nowhere", "--list"]])
+def test_resume_continues_the_one_folder_that_it_is_given_and_nothing_else(capsys, given):
     with pytest.raises(SystemExit):
         main(["resume", *given])
     assert "vision-tuner resume: error: " in capsys.readouterr().err
