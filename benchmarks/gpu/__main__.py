@@ -101,15 +101,18 @@ def run_whole(command: Sequence[str], most_seconds: float) -> tuple[int, str]:
     Raises:
         subprocess.TimeoutExpired: it took longer.
     """
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    # To a file: a pipe stays open as long as one that the command has left running holds it.
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True) as process,
+    ):
         try:
-            _, errors = process.communicate(timeout=most_seconds)
+            status = process.wait(most_seconds)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        return process.returncode, errors
+        errors.seek(0)
+        return status, errors.read()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -122,6 +122,10 @@ def test_nothing_that_a_piece_started_outlives_it(tmp_path):
     os.close(reader)
 
 
+def test_a_piece_is_over_when_it_ends_whatever_it_left_running_with_its_standard_error():
+    assert run_whole(["sh", "-c", "sleep 60 & echo failed >&2; exit 4"], 5) == (4, "failed\n")
+
+
 def test_the_error_of_one_training_ends_those_beside_it(monkeypatch):
     """Threads stand for the processes."""
     begun = iter(range(3))
