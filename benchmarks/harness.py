@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Self, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,14 @@ class Size:
 
 
 def interleaved(sides: Mapping[str, Measure], *, rounds: int, warmups: int = 1) -> dict[str, tuple[float, ...]]:
-    """The numbers of each side, one a round; the order turns round from round to round."""
+    """The numbers of each side, one a round.
+
+    The order is drawn for each round: a side that often followed itself would find its memory in the cache.
+    """
     numbers: dict[str, list[float]] = {name: [] for name in sides}
+    draws = Random(0)
     for number in range(-warmups, rounds):
-        for name in list(sides)[:: 1 if number % 2 else -1]:
+        for name in draws.sample(list(sides), len(sides)):
             logger.info("round %d of %d, %s", number + 1, rounds, name)
             value = sides[name]()
             if number >= 0:

@@ -17,13 +17,18 @@ def test_a_spread_is_the_median_between_its_quartiles():
     assert Spread.of([7.0]) == Spread(median=7.0, low=7.0, high=7.0)
 
 
-def test_every_side_has_its_turn_in_every_round_and_the_order_turns():
+def test_every_side_has_its_turn_in_every_round_in_an_order_that_varies():
     turns = []
     numbers = interleaved(
-        {name: lambda name=name: turns.append(name) or float(len(turns)) for name in "ab"}, rounds=2, warmups=1
+        {name: lambda name=name: turns.append(name) or float(len(turns)) for name in "abc"}, rounds=20, warmups=1
     )
-    assert turns == ["a", "b", "b", "a", "a", "b"]
-    assert numbers == {"a": (4.0, 5.0), "b": (3.0, 6.0)}
+    rounds = [tuple(turns[begin : begin + 3]) for begin in range(0, len(turns), 3)]
+    assert len(rounds) == 21
+    assert {frozenset(one) for one in rounds} == {frozenset("abc")}
+    assert len(set(rounds)) == 6
+    assert numbers == {
+        name: tuple(3.0 * i + one.index(name) + 1 for i, one in enumerate(rounds) if i) for name in "abc"
+    }
 
 
 def test_ratios_and_differences_pair_the_rounds():

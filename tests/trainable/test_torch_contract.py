@@ -1,6 +1,6 @@
 """Young parts of torch that a curve depends on: a new torch that changes one of them changes every curve.
 
-`torch.foreach` is beta, and `Gamma.sample` has taken a generator since 2.15. Before that both had private names.
+The foreach functions are private, or public and beta; `Gamma.sample` has taken a generator since 2.15.
 """
 
 import pytest
