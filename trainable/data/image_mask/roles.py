@@ -14,11 +14,11 @@ _MASK_WORDS = {
     *("gt", "gts", "mask", "masks", "label", "labels", "groundtruth", "groundtruths", "annotation", "annotations"),
     *("annot", "annots", "segmentation", "segmentations", "segmentationclass", "manual", "gtfine", "gtcoarse"),
 }
-_TARGET_WORDS = {"ann", "anns", "target", "targets"}
+_TARGET_WORDS = {"ann", "anns", "lab", "labs", "target", "targets"}
 """Names that masks have as well, where neither another word nor a folder beside them says more clearly what they are:
 `target_images` beside `target_masks` are of a target domain.
 """
-_OF_MASKS = {"object", "inverted", "binary", "st"}
+_OF_MASKS = {"object", "inverted", "binary", "png", "st"}
 """Words beside these that say nothing of whose masks they are: `GT_Object`, `1st_manual`; `GT_Edge` is none."""
 _WHOLE = re.compile(
     r"(?i)jpeg[-_ ]?images|segmentation[-_ ]?(class|object)|ground[-_ ]?truths?|left[-_ ]?img[-_ ]?8bit"
@@ -40,6 +40,8 @@ _MASK_MARK = (
 _MASK_NAME = re.compile(rf"(?i)(?P<bare>.+?)[-_. ]({_MASK_MARK})|(masks?|gt|label|seg)[-_. ](?P<rest>.+)")
 _FURTHER_MASK = re.compile(rf"(?i)(?P<first>.+[-_. ]({_MASK_MARK}))[-_. ][0-9]{{1,2}}")
 _IMAGE_NAME = re.compile(r"(?i)(?P<bare>.+)[-_. ](image|img|rgb|sat|input|leftimg8bit|photo|training|test)")
+_FIRST_CHANNEL = "_0000"
+"""Behind the name of an image of nnU-Net, whose further channels are `_0001`; its mask has none."""
 _IN_FRONT = re.compile(r"(?i)(image|img|photo)[-_. ](?P<rest>.+)")
 _MASK_ENDINGS = (".png", ".gif", ".bmp", ".pbm", ".pgm", ".tif", ".tiff")
 """Without loss: of `a.jpg` beside `a.png` the second is the mask."""
@@ -89,8 +91,8 @@ def bare_image_name(stem: str) -> str:
 
 
 def barest_image_name(stem: str) -> str:
-    """The same, and `a` of `img_a`: cameras begin names so, which their masks then share."""
-    bare = bare_image_name(stem)
+    """The same, and `a` of `img_a`, as cameras begin names that their masks then share, and of nnU-Net's `a_0000`."""
+    bare = bare_image_name(stem).removesuffix(_FIRST_CHANNEL)
     match = _IN_FRONT.fullmatch(bare)
     return match["rest"] if match else bare
 

@@ -151,6 +151,22 @@ LAYOUTS = {
         [f"{domain}_{what}" for domain in ("source", "target") for what in ("images/a.jpg", "masks/a.png")],
         [(f"{domain}_images/a", f"{domain}_masks/a.png", None) for domain in ("source", "target")],
     ),
+    "DeepCrack": (
+        ["train_img/a.jpg", "train_lab/a.png", "test_img/b.jpg", "test_lab/b.png"],
+        [("test_img/b", "test_lab/b.png", "test"), ("train_img/a", "train_lab/a.png", "train")],
+    ),
+    "labelme's VOC": (
+        ["JPEGImages/a.jpg", "SegmentationClassPNG/a.png"],
+        [("a", "SegmentationClassPNG/a.png", None)],
+    ),
+    "nnU-Net": (
+        ["imagesTr/a_0000.png", "labelsTr/a.png", "imagesTr/b_0000.png", "labelsTr/b.png"],
+        [("imagesTr/a_0000", "labelsTr/a.png", "train"), ("imagesTr/b_0000", "labelsTr/b.png", "train")],
+    ),
+    "frames of which the first is numbered zero": (
+        ["images/a_0000.png", "images/a_0001.png", "masks/a_0000.png", "masks/a_0001.png"],
+        [("a_0000", "masks/a_0000.png", None), ("a_0001", "masks/a_0001.png", None)],
+    ),
     "labels beside images": (["images/a.jpg", "labels/a.png"], [("a", "labels/a.png", None)]),
     "boxes in labels beside masks": (["images/a.jpg", "masks/a.png", "labels/a.txt"], [("a", "masks/a.png", None)]),
     "one folder, by a mark": (["set/a.jpg", "set/a_mask.png"], [("set/a", "set/a_mask.png", None)]),
