@@ -22,6 +22,8 @@ from trainable.data.splitting.split_names import split_of
 
 _MOST_NAMED = 5
 _MASK = re.compile(r"(?i)(?P<picture>.+)[-_](mask|seg|label)([-_]?[0-9]+)?")
+_NOT_CLASSES = {"images", "image", "imgs", "img", "jpegimages", "masks"}
+"""Folders of pictures with boxes or masks: `images/train` beside `labels/train`, `train/images`."""
 _FOLD = re.compile(r"(?i)(cv[-_ ]?)?(fold|split)[-_ ]?[0-9]+")
 
 
@@ -98,6 +100,8 @@ def check_class_folders(root: Path, pictures: Sequence[Path]) -> None:
             f"The folders {', '.join(names)} of {root} name splits, but hold images and no class folders: put a folder "
             "for each class into each of them, or a table of labels beside them."
         )
+    if _NOT_CLASSES.issuperset(map(str.casefold, names)) and (splits or len(names) > 1 or any(below.values())):
+        _refuse_pictures_of_boxes(root, below)
     if below and not direct and min(len(inside) for inside in below.values()) > 1:
         _check_level(root, below, splits)
     if not splits:
@@ -229,6 +233,16 @@ def _check_level(root: Path, below: dict[str, set[str]], splits: set[str]) -> No
             f"{root} holds the same folders, {classes} ..., in each of {', '.join(variants)}: these look like variants "
             f"of one set. Give one of them, such as --data {shlex.quote(str(root / variants[0]))}; if {variants[0]} is "
             f"a class, put its images into it; if {first} is one, put the images of all into one folder {first}."
+        )
+
+
+def _refuse_pictures_of_boxes(root: Path, below: dict[str, set[str]]) -> None:
+    """Raises DataError for folders of pictures, named so, with none inside but those of splits."""
+    if all(split_of(Path(name)) for inside in below.values() for name in inside):
+        raise DataError(
+            f"{root} holds no folders of classes, but pictures in {first_of(sorted(below), _MOST_NAMED)}: the class of "
+            "a picture is the folder it lies in, train/CLASS/*.jpg, or a column of a table. Boxes are read by --space "
+            "agroforestry, masks by --space moe."
         )
 
 

@@ -113,6 +113,17 @@ WRONG = {
         ["rust/1.png", "rust/test/2.png", "healthy/3.png"],
         "{root} holds folders that name splits, test, in those of classes, rust: put the folders of classes into those",
     ),
+    "boxes of YOLO": (
+        [f"{kind}/{part}/1.{end}" for kind, end in (("images", "jpg"), ("labels", "txt")) for part in ("train", "val")],
+        "{root} holds no folders of classes, but pictures in images: the class of a picture is the folder it lies in, "
+        "train/CLASS/*.jpg, or a column of a table. Boxes are read by --space agroforestry, masks by --space moe.",
+    ),
+    "boxes of YOLO in one split": (["images/train/1.jpg", "labels/train/1.txt"], "holds no folders of classes, but"),
+    "boxes of YOLO below splits": (
+        [f"{part}/{kind}/1.{end}" for kind, end in (("images", "jpg"), ("labels", "txt")) for part in ("train", "val")],
+        "holds no folders of classes, but pictures in images",
+    ),
+    "masks": (["images/1.jpg", "masks/1.png"], "holds no folders of classes, but pictures in images, masks"),
     "one class": (["a/1.png"], "{root} holds images of one class, a; a classifier needs two or more."),
 }
 
