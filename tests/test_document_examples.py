@@ -26,7 +26,7 @@ SMALL = {
     "leaf": ["encoder=small", "image_size_px=32"],
     "retina": ["image_size_px=32", "backbone=small", "weights=scratch"],
 }
-"""What each preset is given besides, for seconds instead of hours."""
+"""Further settings of each preset, so that it takes seconds instead of hours."""
 
 
 def blocks(page: Path, kind: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""What takes seconds to import waits until something needs it. One new process does all of it, step by step."""
+"""Packages that take seconds to import are imported when needed. One new process does all of it, step by step."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ STEPS = {
     "from trainable.models.backbones.registry import build_backbone; build_backbone('mobilenet_v3_small')": {"timm"},
     "import tuner.run, trainable.train, trainable.ray.trainable": {"mlflow", "wandb"},
 }
-"""Of each step the packages that it must leave alone."""
+"""The packages that each step must not import."""
 
 PROCESS = """
 import gc, json, sys

@@ -1,4 +1,4 @@
-"""What a CUDA device does with this project: tests, speed, memory, and trainings that share it.
+"""Measures this project on a CUDA device: tests, speed, memory, and trainings that share it.
 
     make gpu                                       every piece that is not measured yet
     make gpu GPU='--seconds 540'                   begins no piece that would end later; run it again for the rest
@@ -31,7 +31,7 @@ from benchmarks.gpu.result import Result
 
 FILE = Path("results") / "gpu.json"
 FILE_OF_A_TRY = Path("results") / "gpu_tried" / "gpu.json"
-"""Of pieces that were only tried, on a CPU or tiny: they are not what a GPU does."""
+"""Holds pieces that were only tried, on a CPU or tiny: they do not measure a GPU."""
 PIECE_SECONDS = 530.0
 """A piece that takes longer has failed."""
 DONE, FAILED, LEFT, NO_DEVICE = 0, 1, 3, 2

@@ -1,4 +1,4 @@
-"""What was measured is kept, shown, and said to be missed where it is."""
+"""Measurements are kept and shown, and goals that are missed are named."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""What is tested on a CUDA device: each test runs there, and as a test of its own logic on a CPU with `make test-slow`.
+"""Tests for a CUDA device: each runs there, and as a test of its own logic on a CPU with `make test-slow`.
 
 On a machine without Ray and Optuna nothing here needs them.
 """

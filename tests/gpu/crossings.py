@@ -1,4 +1,4 @@
-"""What crosses between the CPU and torch's meta device, which stands for a GPU."""
+"""Records copies between the CPU and torch's meta device, which stands for a GPU."""
 
 import torch
 from torch import Tensor

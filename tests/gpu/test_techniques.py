@@ -12,7 +12,7 @@ from trainable.training_run import TrainingRun
 
 CPU = torch.device("cpu")
 TOLERANCE = {"fp32": 0.02, "bf16": 0.1, "fp16": 0.1}
-"""Of a loss after a resume, relative: kernels of a GPU add in an order of their own."""
+"""Largest relative difference of a loss after a resume: kernels of a GPU add in an order of their own."""
 QUICK = [("contrastive views", "bf16"), ("mixing of labels", "accumulated"), ("GradNorm", "fp32")]
 """These run on a CPU with every test, all others with `make test-slow`."""
 

@@ -1,4 +1,4 @@
-"""What the winner is handed over as: a whole configuration, the very weights that were judged, and the proof."""
+"""The exported winner: a whole configuration, the very weights that were judged, and the proof."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a search plans before Ray starts, how it ends when nothing trains, and what it leaves behind in its process."""
+"""The plan of a search before Ray starts, its end when nothing trains, and its traces in the process."""
 
 import json
 import os

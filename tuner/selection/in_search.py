@@ -1,5 +1,5 @@
-"""What the search's own results say, on its one seed and the validation split: a trial beside the default, the epoch
-of its weights, the time of a full training. Pure functions of a `SearchRecord`.
+"""Questions to the search's own results, on its one seed and the validation split: a trial beside the default, the
+epoch of its weights, the time of a full training. Pure functions of a `SearchRecord`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What needs no training, measured beside a search on a running Ray."""
+"""Baselines without training, measured beside a search on a running Ray."""
 
 import json
 import logging

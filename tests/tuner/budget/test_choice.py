@@ -1,4 +1,4 @@
-"""What a stated time buys, and how long a full training of data of one's own is, from timings that are given here."""
+"""Trials and epochs that fit a stated time, and the length of a full training of own data, from given timings."""
 
 import math
 import time

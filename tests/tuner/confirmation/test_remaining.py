@@ -1,4 +1,4 @@
-"""What is left of a confirmation, against numbers worked out by hand."""
+"""The time left of a confirmation, against numbers worked out by hand."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from tuner.confirmation.wanted import first_round, num_further_seeds
 from tuner.records import ConfirmedRun, ConfirmSeeds, Recorder, TrialResources, append_run, trial_name
 
 SECONDS = 10.0
-"""Of a full training: five epochs of two seconds."""
+"""Time of a full training: five epochs of two seconds."""
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ FILL = """
 mount -o remount,size=$(df --output=used -k /dev/shm | tail -n 1 | tr -d ' ')k /dev/shm &&
 ! head -c 1M /dev/zero > /dev/shm/more
 """
-"""What is in use stays; nothing more has room."""
+"""Memory in use stays; there is no more to have."""
 
 
 def begin(place: Path, data: Path, *, room: str) -> Search:

@@ -1,4 +1,4 @@
-"""What a search with one slot does when nobody disturbs it, on the curves that a disturbed one has recorded."""
+"""A search with one slot that nobody disturbs, on the curves that a disturbed one has recorded."""
 
 from dataclasses import astuple
 from pathlib import Path

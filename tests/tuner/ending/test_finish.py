@@ -1,4 +1,4 @@
-"""What a search says and leaves when it ends, and whether anything is left to do."""
+"""The last lines and files of a search, and whether anything is left to do."""
 
 import json
 import re

@@ -41,7 +41,7 @@ class FakeTracker:
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the tracker of a search received, by run."""
+    """The calls that the tracker of a search received, by run."""
     tracker = type("Tracker", (FakeTracker,), {"runs": {}})
     monkeypatch.setattr(trackers, "open_tracker", lambda name, run: tracker(run))
     return tracker.runs

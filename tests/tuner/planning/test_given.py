@@ -1,4 +1,4 @@
-"""What `--set` and a file of ranges mean: one value, a range or choices, with everything that could be mistaken."""
+"""The meaning of `--set` and of a file of ranges: one value, a range, choices, and all that could be mistaken."""
 
 import pytest
 

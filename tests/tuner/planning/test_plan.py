@@ -1,4 +1,4 @@
-"""What a search plans: again from its records, and how many trials in a space that holds few configurations."""
+"""The plan of a search: made again from its records, and the number of trials in a space of few configurations."""
 
 import shutil
 from types import SimpleNamespace

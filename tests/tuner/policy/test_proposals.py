@@ -91,7 +91,7 @@ def test_nothing_is_proposed_when_the_space_holds_nothing_new():
 
 
 def begun_by(kind, source_space, **changed):
-    """What a policy begins when each trial ends at once."""
+    """The trials that a policy begins when each ends at once."""
     policy, begun = make(kind, asked=source_space, first=(), rung_epochs=(), max_epochs=1, **changed), []
     while isinstance(work := policy.next_work(), Start):
         trial = str(len(begun))

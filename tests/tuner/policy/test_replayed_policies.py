@@ -27,7 +27,7 @@ def shortens_early(monkeypatch):
 
 
 def simulated(kind, *, stop_after=None, with_past=False, **changed):
-    """What a search was told and answered, its policy replaced after so many epochs by one that was told the same."""
+    """The calls of a search and their answers; after so many epochs one with the same history replaces its policy."""
     noted = Noted(make(kind, **changed))
     if with_past:
         add_past(noted)
@@ -161,7 +161,7 @@ def test_where_a_small_space_ends_does_not_depend_on_it_either(kind):
 
 @pytest.mark.parametrize("kind", [pytest.param(one, marks=pytest.mark.slow) if is_slow(one) else one for one in PAIRS])
 def test_the_records_tell_it_all(kind):
-    """What was told as events, through JSON, which knows no tuples, and back."""
+    """The calls as events, through JSON, which knows no tuples, and back."""
     # Optuna's Gaussian process takes a second per proposal from the tenth value.
     options = {"slots": 3, "num_trials": 12 if kind.endswith(" gp") else 30}
     noted = Noted(make(kind, **options))

@@ -1,4 +1,4 @@
-"""What is recorded: on disk at once, the same when it is read, and only what follows from what is there already."""
+"""Records are on disk at once, are the same when read, and must follow from those that are there already."""
 
 import errno
 import json

@@ -140,7 +140,7 @@ def test_it_beats_random_search_on_a_square(mode):
 
 
 def share_above_half(ending, *, seed):
-    """Of the last 30 of 60: above 0.5, trials look splendid for two epochs, then end so; below, they are mediocre."""
+    """Share of the last 30 of 60 trials above 0.5, where two epochs look splendid and end so; below: mediocre."""
     sampler, generator, proposed = TpeSampler(line, mode="max"), random.Random(seed), []
     for number in range(60):
         candidate = next(iter(sampler.draw(generator)))

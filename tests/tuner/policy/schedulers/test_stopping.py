@@ -15,7 +15,7 @@ def configuration(rate):
 
 
 def results_at_first_rung(policy, values):
-    """What follows for trials that come there with these values, one after the other."""
+    """The step after each of these values, as trials come to the first rung one after the other."""
     steps = {}
     for number, (trial, value) in enumerate(values.items()):
         policy.start(trial, SOURCE.of(DEFAULT) if trial == "default" else configuration(1e-4 * (number + 1)))

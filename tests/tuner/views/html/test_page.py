@@ -1,4 +1,4 @@
-"""What report.html says, read without a browser."""
+"""The text of report.html, read without a browser."""
 
 import json
 import re
