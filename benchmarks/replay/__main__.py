@@ -29,6 +29,7 @@ from benchmarks.replay.peer_process.process import PeerError
 from benchmarks.replay.policies import POLICIES
 from benchmarks.replay.report import write_report
 from benchmarks.replay.run import Job, problems_of, run_job
+from trainable.console.command_line import error_line
 
 RUNS = "runs.jsonl"
 POOR_FIRST_RUNG = 1
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 done, 1 a peer or process failed, 2 user error, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        _check_numbers(options)
         suite = _suite(options)
         folder = options.out or Path("results") / "replay" / Path(suite.rpartition(":")[2]).stem
         jobs = _jobs(suite, options)
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = read_runs(folder / RUNS, jobs)
         sys.stdout.write(write_report(runs, folder) + f"\n{folder}\n")
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(error_line(error))
         return 2
     except BrokenProcessPool:
         sys.stderr.write(
@@ -77,9 +79,9 @@ def run_jobs(jobs: Sequence[Job], path: Path, *, processes: int = 1) -> None:
 
 
 def read_runs(path: Path, jobs: Iterable[Job]) -> list[dict]:
-    """Reads the runs of these jobs."""
-    wanted = set(jobs)
-    return [run for run in _read(path) if _job_of(run) in wanted]
+    """Reads the runs of these jobs, one of each."""
+    recorded = {_job_of(run): run for run in _read(path)}
+    return [recorded[job] for job in jobs if job in recorded]
 
 
 def first_rung(max_epochs: int) -> int:
@@ -104,13 +106,11 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterator[dict]:
 
 
 def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
-    """Seed by seed, so that an interrupted comparison has whole seeds."""
+    """The searches, each once; seed by seed, so that an interrupted comparison has whole seeds."""
     problems = problems_of(suite)
     unknown = sorted(set(options.tasks or ()) - problems.keys())
     if unknown:
         raise ValueError(f"--tasks {unknown[0]} is not among the tasks: {', '.join(problems)}")
-    if not 0 <= options.noise < float("inf"):
-        raise ValueError(f"--noise is {options.noise:g}; it must be 0 or more")
     policies = options.policies or (BESIDE_PEERS if options.peers else POLICIES)
     if not PEERS_PYTHON.exists() and not PEERS.keys().isdisjoint(policies):
         raise ValueError(f"the peers need an environment of their own, {PEERS_PYTHON}: make peers")
@@ -132,7 +132,13 @@ def _jobs(suite: str, options: argparse.Namespace) -> list[Job]:
                     )
                     for rung in sorted(rungs)
                 ]
-    return jobs
+    return list(dict.fromkeys(jobs))
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, least in (("seeds", 1), ("first_seed", 0), ("workers", 1), ("jobs", 1), ("noise", 0)):
+        if not least <= (number := getattr(options, name)) < float("inf"):
+            raise ValueError(f"--{name.replace('_', '-')} is {number:g}; it must be {least} or more")
 
 
 def _suite(options: argparse.Namespace) -> str:

@@ -304,6 +304,22 @@ def test_wrong_options_are_reported(tmp_path, capsys):
     assert "--tasks nothing is not among the tasks" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--seeds 0", "--first-seed -1", "--workers 0", "--jobs 0"])
+def test_a_number_that_is_too_small_is_reported_by_its_option(option, capsys):
+    assert main(option.split()) == 2
+    least = 0 if "first" in option else 1
+    assert f"error: {option.replace(' ', ' is ')}; it must be {least} or more" in capsys.readouterr().err
+
+
+def test_a_task_that_is_named_twice_is_searched_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.replay.__main__._results", lambda jobs, processes: map(run_job, jobs))
+    options = ["--policies", "random", "--seeds", "1", "--out", str(tmp_path), "--tasks", "synthetic 1"]
+    assert main(options) == 0
+    assert main([*options, "synthetic 1"]) == 0
+    assert len((tmp_path / RUNS).read_text().splitlines()) == 1
+    assert "missing" not in capsys.readouterr().err
+
+
 def run(policy, seed, level, *, problem="p", grace=3, pick="best value"):
     fields = {"policy": policy, "seed": seed, "problem": problem, "grace_epochs": grace}
     return SimpleNamespace(**fields, regret={pick: [level] * POINTS}).__dict__
