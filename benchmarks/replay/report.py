@@ -62,8 +62,7 @@ def better_variants(runs: Sequence[dict]) -> Regrets:
     variants: dict[str, dict[tuple, dict]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         for pick, regret in run["regret"].items():
-            padded = (regret + [regret[-1]] * POINTS)[:POINTS]
-            variants[run["policy"]][run["grace_epochs"], pick][run["problem"], run["seed"]] = padded
+            variants[run["policy"]][run["grace_epochs"], pick][run["problem"], run["seed"]] = regret
     done = [set(cells) for by_way in variants.values() for cells in by_way.values()]
     problems, seeds = _largest_block(set.intersection(*done) if done else set())
     if not problems:

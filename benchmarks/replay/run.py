@@ -59,21 +59,32 @@ def run_job(job: Job) -> dict:
 
 
 def _run(search: ReplayedSearch) -> dict[str, list[float]]:
-    """Spends the budget; returns the regret at each point by way of picking the winner."""
+    """Spends the budget; returns the regret at each point by way of picking the winner.
+
+    A search that ends early keeps its last winner.
+    """
     problem, picks = search.problem, _picks(search)
     budget = BUDGET_TRAININGS * problem.max_epochs
     regret: dict[str, list[float]] = {name: [] for name in picks}
 
+    def num_asked() -> int:
+        return len(next(iter(regret.values())))
+
     def ask() -> None:
-        if search.num_epochs * POINTS >= (len(next(iter(regret.values()))) + 1) * budget:
-            for name, pick in picks.items():
-                trial = pick()
-                regret[name].append(2.0 if trial is None else problem.regret(trial.candidate.params))
+        for name, pick in picks.items():
+            trial = pick()
+            regret[name].append(2.0 if trial is None else problem.regret(trial.candidate.params))
+
+    def ask_if_due() -> None:
+        if search.num_epochs * POINTS >= (num_asked() + 1) * budget:
+            ask()
 
     with warnings.catch_warnings():
         # Optuna's about its experiments and about what Ray tells it twice.
         warnings.simplefilter("ignore")
-        search.run(budget, on_epoch=ask)
+        search.run(budget, on_epoch=ask_if_due)
+    while num_asked() < POINTS:
+        ask()
     return regret
 
 

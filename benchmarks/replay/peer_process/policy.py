@@ -76,7 +76,7 @@ class PeerPolicy(Policy):
             return NoWork.WAIT
         answer = self._process.call("suggest", trial=self._num_asked)
         match answer:
-            case None:
+            case None if self._names:
                 return NoWork.WAIT
             case {"resume": int(number)} if self._names.get(number) in self._waiting:
                 return Promote(self._names[number])

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +106,13 @@ def test_how_a_peer_failed_is_reported_with_its_last_words(peer, what, stand_ins
         monkeypatch.setattr("benchmarks.replay.peer_process.process.ANSWER_SECONDS", 5)
     with pytest.raises(PeerError, match=f"^{peer} on synthetic 1, seed 7, .*{re.escape(what)}$"):
         run_job(Job(suite="synthetic", problem="synthetic 1", policy=peer, grace_epochs=2, slots=4, seed=7))
+
+
+def test_a_peer_that_proposes_nothing_at_first_has_failed():
+    process = SimpleNamespace(call=lambda name, **arguments: None, error=PeerError)
+    policy = PeerPolicy(process, DescribedSpace(Line().space), slots=1)
+    with pytest.raises(PeerError, match="answered suggest with None"):
+        policy.next_work()
 
 
 @pytest.mark.slow

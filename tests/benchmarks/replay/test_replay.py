@@ -16,6 +16,7 @@ from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Curve, Problem, TableProblem
 from benchmarks.replay.report import behind, better_variants, bootstrap_means, table
 from benchmarks.replay.run import POINTS, Job, problems_of, run_job
+from benchmarks.replay.run import _run as regret_of
 from benchmarks.replay.synthetic import SyntheticProblem
 from tests.tuner.conftest import recorded_settings
 from tuner.policy.outcomes import Outcome
@@ -318,6 +319,11 @@ def test_a_task_that_is_named_twice_is_searched_once(tmp_path, monkeypatch, caps
     assert main([*options, "synthetic 1"]) == 0
     assert len((tmp_path / RUNS).read_text().splitlines()) == 1
     assert "missing" not in capsys.readouterr().err
+
+
+def test_a_search_that_ends_early_keeps_its_last_winner():
+    _, search = heard_by(Script(0.75))
+    assert regret_of(search) == {"best value": [0.5] * POINTS, "best at the highest epoch": [0.5] * POINTS}
 
 
 def run(policy, seed, level, *, problem="p", grace=3, pick="best value"):
