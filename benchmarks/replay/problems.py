@@ -6,6 +6,7 @@ configuration is taken to be the nearest row, and a policy that scores candidate
 
 import json
 import random
+import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,8 +145,17 @@ class RowSource:
 
 
 def taskset(path: Path) -> list[TableProblem]:
-    """The tasks of a TaskSet file: validation loss, lower is better; the value before training is left out."""
+    """The tasks of a TaskSet file: validation loss, lower is better; the value before training is left out.
+
+    Raises:
+        ValueError: it is not such a file.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not an .npz file")
     with np.load(path) as file:
+        keys = [key for key in sorted(file.files) if key.endswith("/valid")]
+        if not keys or not {"hp", "hp_names"} <= set(file.files):
+            raise ValueError(f"{path} needs hp, hp_names and <task>/valid; it has {', '.join(file.files)}")
         # The distance from 1 is what matters for a momentum.
         names = [f"one_minus_{name}" if name.startswith("beta") else str(name) for name in file["hp_names"]]
         table = file["hp"].astype(float)
@@ -154,8 +164,7 @@ def taskset(path: Path) -> list[TableProblem]:
                 table[:, column] = np.maximum(1.0 - table[:, column], 1e-7)
         return [
             TableProblem(key.removesuffix("/valid"), names, table, file[key][:, 1:].astype(float), mode="min")
-            for key in sorted(file.files)
-            if key.endswith("/valid")
+            for key in keys
         ]
 
 
@@ -197,6 +206,8 @@ def lcbench(folder: Path) -> list[SurrogateProblem]:
         raise ValueError("--surrogate needs onnxruntime: pip install 'vision-tuner[replay]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if not (folder / "model.onnx").is_file():
+        raise ValueError(f"{folder} holds no surrogate: there is no model.onnx")
     network = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     space = json.loads((folder / "config_space.json").read_text())["hyperparameters"]
     codes = json.loads((folder / "encoding.json").read_text())["OpenML_task_id"]

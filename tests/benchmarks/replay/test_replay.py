@@ -312,6 +312,23 @@ def test_a_number_that_is_too_small_is_reported_by_its_option(option, capsys):
     assert f"error: {option.replace(' ', ' is ')}; it must be {least} or more" in capsys.readouterr().err
 
 
+def test_what_is_no_table_is_reported(tmp_path, capsys):
+    np.save(tmp_path / "array.npy", np.ones(3))
+    np.savez(tmp_path / "other.npz", hp=np.ones(3))
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:100])
+    for name in ("array.npy", "torn.npz"):
+        assert main(["--table", str(tmp_path / name)]) == 2
+        assert f"{name} is not an .npz file" in capsys.readouterr().err
+    assert main(["--table", str(tmp_path / "other.npz")]) == 2
+    assert "other.npz needs hp, hp_names and <task>/valid; it has hp" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_surrogate_is_reported(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    assert main(["--surrogate", str(tmp_path)]) == 2
+    assert "holds no surrogate: there is no model.onnx" in capsys.readouterr().err
+
+
 def test_a_task_that_is_named_twice_is_searched_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.replay.__main__._results", lambda jobs, processes: map(run_job, jobs))
     options = ["--policies", "random", "--seeds", "1", "--out", str(tmp_path), "--tasks", "synthetic 1"]
