@@ -61,12 +61,11 @@ class Problem:
 
     @cached_property
     def scale(self) -> tuple[float, float]:
-        """The best and the median value at full length."""
+        """The best and the median value at full length; a diverged one counts as the worst that is finite."""
         values = self.reference()
-        worst = -np.inf if self.mode == "max" else np.inf
-        values = np.where(np.isfinite(values), values, worst)
-        best = values.max() if self.mode == "max" else values.min()
-        return float(best), float(np.median(values))
+        finite = values[np.isfinite(values)]
+        best, worst = (finite.max(), finite.min()) if self.mode == "max" else (finite.min(), finite.max())
+        return float(best), float(np.median(np.where(np.isfinite(values), values, worst)))
 
     @cached_property
     def spread_by_epoch(self) -> np.ndarray:
@@ -99,7 +98,9 @@ class TableProblem(Problem):
         self._names = list(names)
         self._rows, self._values = hyperparameters, values
         self._low, self._high = hyperparameters.min(axis=0), hyperparameters.max(axis=0)
-        self._places = np.log(hyperparameters / self._low) / np.log(self._high / self._low)
+        # A column of one value has no width, and no part in a distance.
+        self._widths = np.where(self._low < self._high, np.log(self._high / self._low), 1.0)
+        self._places = np.log(hyperparameters / self._low) / self._widths
 
     def space(self, trial: Any) -> dict:
         bounds = zip(self._names, self._low.tolist(), self._high.tolist(), strict=True)
@@ -111,7 +112,7 @@ class TableProblem(Problem):
     def nearest(self, params: dict, *, but: Collection[int] = ()) -> int:
         """The number of the nearest row, other than those."""
         values = np.array([params[name] for name in self._names])
-        place = np.log(values / self._low) / np.log(self._high / self._low)
+        place = np.log(values / self._low) / self._widths
         distances = np.square(self._places - place).sum(axis=1)
         distances[list(but)] = np.inf
         return int(np.argmin(distances))

@@ -165,6 +165,19 @@ def test_a_table_answers_with_the_nearest_row():
     ]
 
 
+def test_a_column_of_one_value_has_no_part_in_the_distance_between_rows():
+    rows = np.array([[0.01, 5.0], [0.1, 5.0], [1.0, 5.0]])
+    problem = TableProblem("t", ["rate", "width"], rows, np.ones((3, 2)), mode="min")
+    assert [problem.nearest({"rate": rate, "width": 5.0}) for rate in (0.02, 0.2, 0.9)] == [0, 1, 2]
+
+
+def test_where_most_rows_of_a_table_diverge_the_others_still_differ():
+    values = np.array([[0.1], [0.4], [np.nan], [np.nan], [np.inf]])
+    problem = TableProblem("t", ["rate"], 10.0 ** np.arange(5)[:, None], values, mode="min")
+    assert problem.scale == (0.1, 0.4)
+    assert [problem.regret(problem.row(number)) for number in range(5)] == [0.0, 1.0, 2.0, 2.0, 2.0]
+
+
 def test_on_a_table_ours_chooses_among_the_rows_unless_it_is_to_draw_as_all_others_do():
     rows = np.random.default_rng(0).uniform(0.1, 1.0, size=(30, 2))
     problem = TableProblem("t", ["rate", "width"], rows, np.ones((30, 3)), mode="min")
