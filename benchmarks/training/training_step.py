@@ -25,7 +25,7 @@ MAX_ADDED = 0.4
 """Largest share of the time that the peer adds to a step."""
 ROUNDS_OF_EACH = 6
 ROUNDS_BESIDE_OTHERS = 20
-"""Many short rounds: the difference is a few hundredths of the whole. With 6, the share varied by .07 between runs."""
+"""Many short rounds, for each of --rounds: the difference is a few hundredths of the whole."""
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 
