@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from trainable.build_trainer import build_trainer
 from trainable.config import TrialConfig
+from trainable.configuration.config_options import add_config_file
 from trainable.console.command_line import run_main
 from trainable.console.json_output import write_json
 from trainable.console.process import log_to
@@ -225,7 +226,7 @@ def _as_facts(group: ParameterGroup) -> dict[str, object]:
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Check a configuration: data, network, gradient, curve.")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
+    add_config_file(parser)
     curve_help = "curve.jsonl of a training, to look for overfitting and for constant predictions"
     parser.add_argument("--curve", type=Path, metavar="FILE", help=curve_help)
     parser.add_argument("--groups", action="store_true", help="print the optimizer's groups of parameters instead")

@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from trainable.config import TrialConfig
+from trainable.configuration.config_options import add_config_file
 from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.process import log_to
@@ -265,7 +266,7 @@ def _forward(model: nn.Module, device: torch.device, images: Tensor) -> ModelOut
 
 def build_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Predict on pictures.")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="config.json of an export or preset")
+    add_config_file(parser)
     weights_help = "weights.pt or a checkpoint (default: weights.pt beside the configuration)"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights_help)
     parser.add_argument(

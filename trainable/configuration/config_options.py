@@ -9,6 +9,7 @@ they may be given as absolute values: `warmup_epochs` for `warmup_fraction`, `mi
 import argparse
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from trainable.config import NETWORK_PARAM, flat_params, from_params, parameter_names
@@ -18,6 +19,19 @@ from trainable.configuration.run_config import Config
 
 _RENAMED = {"lr": "max_lr", "batch_size": "batch_size", "epochs": "max_epochs", "grad_accum": "accumulation_steps"}
 """Options whose value is the parameter's."""
+
+
+def add_config_file(parser: argparse.ArgumentParser, *, also: str = "") -> None:
+    """Adds `--config`; `also` says what else than an exported file it may be."""
+    help_text = f"config.json of an export or a preset, or the folder that holds it, such as a search's{also}"
+    parser.add_argument("--config", type=config_file, required=True, metavar="FILE", help=help_text)
+
+
+def config_file(place: str) -> Path:
+    """The file at this place; of a folder its config.json, or that of its best/."""
+    path = Path(place)
+    inside = (path / "config.json", path / "best" / "config.json")
+    return next((file for file in inside if file.is_file()), path)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainable.configuration.config_options import add_config_options
+from trainable.configuration.config_options import add_config_file, add_config_options
 from trainable.reporting.profiling import DEFAULT_UPDATES
 from trainable.reporting.tracking import TRACKERS
 
@@ -51,13 +51,7 @@ def train_parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="config.json of an export or a preset, or a short one of your own, JSON or YAML: workload and parameters",
-    )
+    add_config_file(parser, also="; or a short one of your own, JSON or YAML: workload and parameters")
     parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: beside the export)")
     parser.add_argument("--experiment-name", metavar="NAME", help="name of that folder and of the run in trackers")
     parser.add_argument("--data", metavar="DIR", help="folder of data (default: the file's)")

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from trainable.configuration.config_options import add_config_options, params_of, with_params
+from trainable.configuration.config_options import add_config_options, config_file, params_of, with_params
 from trainable.tasks.registry import get_task
 from trainable.techniques.optim.unfreezing import UnfreezingConfig
 
@@ -86,3 +86,15 @@ def test_an_absolute_value_of_a_section_that_is_switched_on_counts(config):
 def test_what_cannot_be_set_is_a_sentence(config, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         changed(config, *arguments)
+
+
+def test_a_configuration_may_be_given_by_its_file_its_folder_or_that_of_its_search(tmp_path):
+    exported = tmp_path / "best" / "config.json"
+    exported.parent.mkdir()
+    exported.write_text("{}")
+    for place in (exported, exported.parent, tmp_path):
+        assert config_file(str(place)) == exported
+
+
+def test_a_folder_without_a_configuration_stays_what_was_given_for_the_error(tmp_path):
+    assert config_file(str(tmp_path)) == tmp_path
