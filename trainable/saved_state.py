@@ -1,4 +1,7 @@
-"""The state of an object that has a few plain values to save, in a checkpoint."""
+"""The state of an object that has a few plain values to save, in a checkpoint.
+
+Without torch, unlike `plain_state`: configurations are read where torch is not loaded.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
