@@ -163,7 +163,7 @@ def _read(path: Path) -> list[dict]:
 
 def _job_of(run: dict) -> Job:
     """Job of a recorded run; older versions lack later fields."""
-    return Job(**{name: run[name] for name in Job.__dataclass_fields__ if name in run})
+    return Job(**{"rules": 1} | {name: run[name] for name in Job.__dataclass_fields__ if name in run})
 
 
 @contextmanager

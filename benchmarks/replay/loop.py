@@ -2,13 +2,22 @@
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.replay.problems import Curve, Problem
 from tuner.policy.policy import Policy
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a search that begins no other trial: who wins, and how many epochs are trained until then."""
+
+    winner: SimulatedTrial
+    missing_epochs: int
 
 
 class ReplayedSearch(SimulatedSearch):
@@ -26,24 +35,30 @@ class ReplayedSearch(SimulatedSearch):
         self.problem, self._noise, self._seed = problem, noise, seed
         self._curves: dict[int, Curve] = {}
 
-    def best_value(self) -> SimulatedTrial | None:
-        """The trial with the best value at any epoch."""
-        return max(self._measured(), key=lambda trial: self._goodness(trial).max(), default=None)
+    def end_with_best_value(self) -> Ending | None:
+        """The trial with the best value at any epoch wins, and is trained to its full length."""
+        return self._end(max(self._measured(), key=lambda trial: self._goodness(trial).max(), default=None))
 
-    def best_at_top(self) -> SimulatedTrial | None:
-        """The best of the trials that reached the highest epoch."""
+    def end_with_best_at_top(self) -> Ending | None:
+        """The best of the trials that reached the highest epoch wins, and is trained to its full length."""
         measured = self._measured()
         top = max((trial.epoch for trial in measured), default=0)
         furthest = (trial for trial in measured if trial.epoch == top)
-        return max(furthest, key=lambda trial: self._goodness(trial)[-1], default=None)
+        return self._end(max(furthest, key=lambda trial: self._goodness(trial)[-1], default=None))
 
-    def best_at_the_end(self, finalists: Sequence[str]) -> SimulatedTrial | None:
-        """The winner if no other trial began, as in a search: the finalists are trained to their full length, and the
-        best value there wins."""
+    def end_with_finalists(self, names: Sequence[str]) -> Ending | None:
+        """The finalists are trained to their full length, as at the end of a search, and the best value there wins."""
         full = [trial for trial in self.trials if trial.epoch == self.problem.max_epochs]
-        last = [self.trial(name) for name in finalists]
-        finite = [trial for trial in (*last, *full) if math.isfinite(self._curve(trial).values[-1])]
-        return max(finite, key=lambda trial: self._sign * self._curve(trial).values[-1], default=None)
+        finalists = [self.trial(name) for name in names]
+        finite = [trial for trial in (*finalists, *full) if math.isfinite(self._curve(trial).values[-1])]
+        best = max(finite, key=lambda trial: self._sign * self._curve(trial).values[-1], default=None)
+        return self._end(best, trained=finalists)
+
+    def _end(self, winner: SimulatedTrial | None, *, trained: Iterable[SimulatedTrial] | None = None) -> Ending | None:
+        if winner is None:
+            return None
+        lengths = (self.problem.max_epochs - trial.epoch for trial in (trained or (winner,)))
+        return Ending(winner, sum(lengths))
 
     def _measured(self) -> list[SimulatedTrial]:
         return [trial for trial in self.trials if trial.epoch and math.isfinite(self._value_of(trial))]

@@ -59,6 +59,11 @@ class Problem:
     def source(self) -> CandidateSource:
         return SpaceSource(self.space)
 
+    def random_values(self, number: int) -> np.ndarray:
+        """Values [number, R] of random configurations, the same in each call."""
+        generator, source = random.Random(0), self.source
+        return np.array([self.curve(source.any(generator).params).values for _ in range(number)])
+
     @cached_property
     def scale(self) -> tuple[float, float]:
         """The best and the median value at full length; a diverged one counts as the worst that is finite."""
@@ -71,8 +76,7 @@ class Problem:
     def spread_by_epoch(self) -> np.ndarray:
         """Spread of random configurations at each epoch, [R]: the interquartile range scaled to a standard deviation,
         so that the few that diverge do not widen it."""
-        generator = random.Random(0)
-        drawn = np.array([self.curve(self.source.any(generator).params).values for _ in range(NUM_SPREAD)])
+        drawn = self.random_values(NUM_SPREAD)
         low, high = np.nanquantile(np.where(np.isfinite(drawn), drawn, np.nan), (0.25, 0.75), axis=0)
         return (high - low) / 1.349
 

@@ -1,7 +1,7 @@
 """Table and picture of replayed searches: normalised regret against budget, with paired bootstrap intervals.
 
-What: every policy was given the same problems, seeds and budget. Policies with several first rungs or ways to pick a
-winner are shown with the better one, chosen afterwards for each point of the budget: an advantage that they would not
+What: every policy was given the same problems, seeds and budget. Policies with several first rungs or ways to end
+a search are shown with the better one, chosen afterwards for each point of the budget: an advantage that they would not
 have. Intervals resample problems, then seeds within them, the same for all policies.
 Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
 """
@@ -46,7 +46,7 @@ def write_report(runs: Sequence[dict], folder: Path) -> str:
     regrets = better_variants(runs)
     if not regrets:
         return "No search was finished by every policy: there is nothing to compare."
-    text = table(regrets)
+    text = f"{setting(runs[0])}\n\n{table(regrets)}"
     if LEADER in regrets and len(regrets) > 1:
         text += f"\n\n{behind(regrets)}"
     (folder / "table.md").write_text(text + "\n", encoding="utf-8")
@@ -54,15 +54,22 @@ def write_report(runs: Sequence[dict], folder: Path) -> str:
     return text
 
 
+def setting(run: dict) -> str:
+    """The curves, workers and noise that all runs of a comparison share."""
+    kind, _, path = run["suite"].partition(":")
+    noise = f"noise of {run['noise']:g} of the spread" if run["noise"] else "without noise"
+    return f"Curves: {kind} {Path(path).name}".rstrip() + f"; {run['slots']} simulated workers, {noise}."
+
+
 def better_variants(runs: Sequence[dict]) -> Regrets:
-    """Regrets of each policy, at each point with the first rung and the way to pick that have the lowest mean.
+    """Regrets of each policy, at each point with the first rung and the way to end that have the lowest mean.
 
     Empty if no search was finished by every policy.
     """
     variants: dict[str, dict[tuple, dict]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
-        for pick, regret in run["regret"].items():
-            variants[run["policy"]][run["grace_epochs"], pick][run["problem"], run["seed"]] = regret
+        for ending, regret in run["regret"].items():
+            variants[run["policy"]][run["grace_epochs"], ending][run["problem"], run["seed"]] = regret
     done = [set(cells) for by_way in variants.values() for cells in by_way.values()]
     problems, seeds = _largest_block(set.intersection(*done) if done else set())
     if not problems:

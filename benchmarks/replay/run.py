@@ -1,5 +1,6 @@
 """One replayed search, and the regret of its winner at each point of its budget."""
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.replay.loop import ReplayedSearch
+from benchmarks.replay.loop import Ending, ReplayedSearch
 from benchmarks.replay.past import past_search
 from benchmarks.replay.peer_process.policy import peer_policy
 from benchmarks.replay.peer_process.process import MODULES as PEERS
@@ -21,12 +22,15 @@ from benchmarks.replay.synthetic import synthetic
 from benchmarks.replay.wide import wide
 from tuner.policy.policy import Policy
 from tuner.policy.schedulers.promoting import PromotingPolicy
-from tuner.policy.simulation import SimulatedTrial
 
 BUDGET_TRAININGS = 20
 """Full trainings that a search may spend."""
 POINTS = 20
-"""Points of the budget at which the search is asked for its winner."""
+"""Points of the budget at which the regret is given."""
+ASKS = 200
+"""Moments at which the search is asked how it would end."""
+RULES = 2
+"""Raised with each change after which equal jobs have other results, so that recorded searches are run again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +45,11 @@ class Job:
     slots: int
     seed: int
     noise: float = 0.0
+    rules: int = RULES
 
 
 def run_job(job: Job) -> dict:
-    """The job's fields, `regret` at each point by way of picking the winner, and `seconds` of CPU time.
+    """The job's fields, `regret` at each point by way of ending the search, and `seconds` of CPU time.
 
     Raises:
         PeerError: a peer failed; the text is a sentence that names it and the search.
@@ -59,32 +64,32 @@ def run_job(job: Job) -> dict:
 
 
 def _run(search: ReplayedSearch) -> dict[str, list[float]]:
-    """Spends the budget; returns the regret at each point by way of picking the winner.
+    """Spends the budget; returns the regret at each point by way of ending the search.
 
-    A search that ends early keeps its last winner.
+    At a point it is the regret of the last ending that would have cost no more, with the epochs that it still trains; 2
+    before the first.
     """
-    problem, picks = search.problem, _picks(search)
+    problem, endings = search.problem, _endings(search)
     budget = BUDGET_TRAININGS * problem.max_epochs
-    regret: dict[str, list[float]] = {name: [] for name in picks}
-
-    def num_asked() -> int:
-        return len(next(iter(regret.values())))
+    regret = {name: [2.0] * POINTS for name in endings}
 
     def ask() -> None:
-        for name, pick in picks.items():
-            trial = pick()
-            regret[name].append(2.0 if trial is None else problem.regret(trial.candidate.params))
+        for name, end in endings.items():
+            if (ending := end()) is not None:
+                spent = search.num_epochs + ending.missing_epochs
+                affordable = POINTS - max(0, math.ceil(spent * POINTS / budget) - 1)
+                if affordable > 0:
+                    regret[name][-affordable:] = [problem.regret(ending.winner.candidate.params)] * affordable
 
     def ask_if_due() -> None:
-        if search.num_epochs * POINTS >= (num_asked() + 1) * budget:
+        if search.num_epochs % max(1, budget // ASKS) == 0:
             ask()
 
     with warnings.catch_warnings():
         # Optuna's about its experiments and about what Ray tells it twice.
         warnings.simplefilter("ignore")
         search.run(budget, on_epoch=ask_if_due)
-    while num_asked() < POINTS:
-        ask()
+    ask()
     return regret
 
 
@@ -120,9 +125,9 @@ def problems_of(suite: str) -> dict[str, Problem]:
     return {problem.name: problem for problem in problems}
 
 
-def _picks(search: ReplayedSearch) -> dict[str, Callable[[], SimulatedTrial | None]]:
-    """The ways to pick the winner, by name."""
+def _endings(search: ReplayedSearch) -> dict[str, Callable[[], Ending | None]]:
+    """The ways to end the search now, by name."""
     policy = search.policy
     if isinstance(policy, PromotingPolicy):
-        return {"as the search ends": lambda: search.best_at_the_end(policy.finalists())}
-    return {"best value": search.best_value, "best at the highest epoch": search.best_at_top}
+        return {"finalists at full length": lambda: search.end_with_finalists(policy.finalists())}
+    return {"best value": search.end_with_best_value, "best at the highest epoch": search.end_with_best_at_top}

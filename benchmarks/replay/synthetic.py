@@ -1,13 +1,11 @@
 """Generated learning curves that are hard for early stopping: they cross, start slowly, are noisy, and some diverge."""
 
-import random
 import zlib
 from typing import Any
 
 import numpy as np
 
 from benchmarks.replay.problems import NUM_REFERENCE, Curve, Problem
-from tuner.policy.candidates import SpaceSource
 
 
 class SyntheticProblem(Problem):
@@ -45,8 +43,7 @@ class SyntheticProblem(Problem):
         return Curve(np.where((rate > 0.9) & (epochs > 2), np.nan, values), epochs * (0.5 + width))
 
     def reference(self) -> np.ndarray:
-        generator, source = random.Random(0), SpaceSource(self.space)
-        return np.array([self.curve(source.any(generator).params).values[-1] for _ in range(NUM_REFERENCE // 5)])
+        return self.random_values(NUM_REFERENCE // 5)[:, -1]
 
 
 def synthetic(num_problems: int = 4) -> list[SyntheticProblem]:

@@ -5,7 +5,6 @@ depend on each other. The first parameter also sets how fast a configuration lea
 fastest ones diverge.
 """
 
-import random
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.replay.problems import NUM_REFERENCE, Curve, Problem
-from tuner.policy.candidates import SpaceSource
 
 SIZES = (5, 12, 25)
 BRANCHES, SHARED, OF_EACH_BRANCH = ("convolution", "attention", "mixture"), 2, 5
@@ -50,9 +48,7 @@ class WideProblem(Problem):
 
     def reference(self) -> np.ndarray:
         """Values of random configurations, and of the optimum, which random ones don't come near in many dimensions."""
-        generator, source = random.Random(0), SpaceSource(self.space)
-        drawn = [self.curve(source.any(generator).params).values[-1] for _ in range(NUM_REFERENCE // 5)]
-        return np.array([*drawn, _OPTIMUM])
+        return np.append(self.random_values(NUM_REFERENCE // 5)[:, -1], _OPTIMUM)
 
     def _level(self, params: Mapping[str, Any]) -> float:
         return _OPTIMUM - self._shared.below(params)

@@ -2,19 +2,19 @@
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks.replay.__main__ import RUNS, first_rung, main
-from benchmarks.replay.loop import ReplayedSearch
+from benchmarks.replay.__main__ import RUNS, first_rung, main, read_runs
+from benchmarks.replay.loop import Ending, ReplayedSearch
 from benchmarks.replay.past import PastSearch, past_search
 from benchmarks.replay.peers import RayPolicy
 from benchmarks.replay.policies import POLICIES, Setting
 from benchmarks.replay.problems import Curve, Problem, TableProblem
-from benchmarks.replay.report import behind, better_variants, bootstrap_means, table
+from benchmarks.replay.report import behind, better_variants, bootstrap_means, setting, table
 from benchmarks.replay.run import POINTS, Job, problems_of, run_job
 from benchmarks.replay.run import _run as regret_of
 from benchmarks.replay.synthetic import SyntheticProblem
@@ -93,10 +93,14 @@ class Script:
         self.heard.append(("add", trial.trial_id))
 
 
-def heard_by(script, *, slots=1, problem=None):
+def search_by(script, *, slots=1, problem=None):
     problem = problem or Line()
     policy = RayPolicy(script, script, slots=slots, max_epochs=problem.max_epochs)
-    search = ReplayedSearch(problem, policy, slots=slots)
+    return ReplayedSearch(problem, policy, slots=slots)
+
+
+def heard_by(script, *, slots=1, problem=None):
+    search = search_by(script, slots=slots, problem=problem)
     search.run()
     return script.heard, search
 
@@ -144,10 +148,10 @@ def test_epochs_take_the_times_of_the_curves():
     assert search.now == 8.0
 
 
-def test_the_winner_is_picked_by_its_best_value_or_among_those_that_came_furthest():
+def test_the_winner_has_the_best_value_or_is_among_those_that_came_furthest_and_gets_its_full_length():
     search = heard_by(Script(0.3, 0.9, stop=("00001", 1)))[1]
-    assert search.best_value() is search.trials[1]
-    assert search.best_at_top() is search.trials[0]
+    assert search.end_with_best_value() == Ending(search.trials[1], missing_epochs=3)
+    assert search.end_with_best_at_top() == Ending(search.trials[0], missing_epochs=0)
 
 
 def test_regret_is_measured_between_the_best_and_the_median():
@@ -203,13 +207,14 @@ def test_who_is_reported_its_row_gets_each_row_once_and_the_nearest_that_is_left
     assert problem.nearest(problem.row(3), but={3}) != 3
 
 
-def test_the_winner_of_a_search_that_ends_is_measured_at_full_length():
-    """The finalists are trained to their full length: a poor value there does not win, whatever was predicted."""
+def test_the_finalists_are_trained_to_full_length_and_the_best_value_there_wins():
+    """A poor value there does not win, whatever was predicted."""
     search = heard_by(Script(0.3, 0.9, stop=("00001", 1)))[1]
-    assert search.best_at_the_end(()) is search.trials[0]
-    assert search.best_at_the_end([search.trials[1].name]) is search.trials[1]
+    last = [search.trials[1].name]
+    assert search.end_with_finalists(()) == Ending(search.trials[0], missing_epochs=0)
+    assert search.end_with_finalists(last) == Ending(search.trials[1], missing_epochs=3)
     search = heard_by(Script(0.9, 0.3, stop=("00001", 1)))[1]
-    assert search.best_at_the_end([search.trials[1].name]) is search.trials[0]
+    assert search.end_with_finalists(last) == Ending(search.trials[0], missing_epochs=3)
 
 
 def test_generated_curves_cross_and_diverge():
@@ -265,7 +270,9 @@ def test_the_command_writes_a_table_and_a_picture_and_continues_where_it_stood(t
     monkeypatch.setattr("benchmarks.replay.__main__._results", lambda jobs, processes: map(run_job, jobs))
     options = ["--policies", "ours", "random+asha", "--tasks", "synthetic 1", "--seeds", "1", "--out", str(tmp_path)]
     assert main(options) == 0
-    assert "| ours |" in (tmp_path / "table.md").read_text()
+    table_text = (tmp_path / "table.md").read_text()
+    assert table_text.startswith("Curves: synthetic; 4 simulated workers, without noise.\n")
+    assert "| ours |" in table_text
     assert (tmp_path / "regret.png").stat().st_size > 10_000
     lines = (tmp_path / RUNS).read_text().splitlines()
     (tmp_path / RUNS).write_text(lines[0] + "\n" + lines[1][:50])
@@ -273,6 +280,20 @@ def test_the_command_writes_a_table_and_a_picture_and_continues_where_it_stood(t
     again = [json.loads(line) for line in (tmp_path / RUNS).read_text().splitlines()]
     assert again[0] == json.loads(lines[0])
     assert again[1]["regret"] == json.loads(lines[1])["regret"]
+
+
+def test_a_search_that_was_recorded_by_older_rules_is_not_compared(tmp_path):
+    asked, records = job("random"), tmp_path / RUNS
+    older = {name: value for name, value in asdict(asked).items() if name != "rules"}
+    records.write_text(json.dumps(older) + "\n" + json.dumps(asdict(asked) | {"regret": {}}) + "\n")
+    assert read_runs(records, [asked]) == [asdict(asked) | {"regret": {}}]
+    records.write_text(json.dumps(older) + "\n")
+    assert read_runs(records, [asked]) == []
+
+
+def test_the_setting_of_a_comparison_names_the_curves_without_their_folder():
+    noisy = {"suite": "surrogate:/data/lcbench", "slots": 16, "noise": 0.3}
+    assert setting(noisy) == "Curves: surrogate lcbench; 16 simulated workers, noise of 0.3 of the spread."
 
 
 def test_noise_is_a_share_of_the_spread_and_alike_for_every_policy():
@@ -351,14 +372,20 @@ def test_a_task_that_is_named_twice_is_searched_once(tmp_path, monkeypatch, caps
     assert "missing" not in capsys.readouterr().err
 
 
-def test_a_search_that_ends_early_keeps_its_last_winner():
-    _, search = heard_by(Script(0.75))
-    assert regret_of(search) == {"best value": [0.5] * POINTS, "best at the highest epoch": [0.5] * POINTS}
+def test_a_search_that_ends_early_keeps_its_last_winner_from_the_budget_that_its_full_length_costs():
+    """Trainings of four epochs; the better trial is stopped after its first, so its full length ends at the eighth."""
+    regret = regret_of(search_by(Script(0.75)))
+    assert regret == {"best value": [0.5] * POINTS, "best at the highest epoch": [0.5] * POINTS}
+    by_value = [1.0, *[0.5] * (POINTS - 1)]
+    assert regret_of(search_by(Script(0.5, 0.75, stop=("00001", 1)))) == {
+        "best value": by_value,
+        "best at the highest epoch": [1.0] * POINTS,
+    }
 
 
-def run(policy, seed, level, *, problem="p", grace=3, pick="best value"):
+def run(policy, seed, level, *, problem="p", grace=3, ending="best value"):
     fields = {"policy": policy, "seed": seed, "problem": problem, "grace_epochs": grace}
-    return SimpleNamespace(**fields, regret={pick: [level] * POINTS}).__dict__
+    return SimpleNamespace(**fields, regret={ending: [level] * POINTS}).__dict__
 
 
 def test_a_policy_with_several_ways_is_shown_with_the_better():
