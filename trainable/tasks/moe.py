@@ -11,6 +11,7 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.configuration.share_of_epochs import share_of_epochs
+from trainable.data.crowns.outlined_pairs import outlined_pairs
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks
@@ -68,7 +69,8 @@ class CamouflageData:
     inverted_masks: bool | None = None
     """True: 255 is the background. False: it is not. None: an error when it looks so."""
     foreground_values: tuple[str, ...] | None = None
-    """Grey levels ("255") and colours ("255/0/0") of a folder's masks that are the object; None: what is above 127."""
+    """Grey levels ("255") and colours ("255/0/0") of a folder's masks, or labels of its outlines, that are the object;
+    None: what is above 127, or inside any outline."""
     group_pattern: str | None = None
     """Regular expression whose match in the name keeps files of one origin in one split; None: each its own."""
     split_seed: int = 0
@@ -111,8 +113,9 @@ def open_camouflage(data: CamouflageData, cache_dir: Path | None, on_progress: P
         sizes = ("image_height_px", "image_width_px", "long_side_px")
         unused = of_folders_alone(data, (*sizes, "inverted_masks", "group_pattern"), drawn="scenes")
         return with_findings(scene_splits(data.scenes, cache_dir, on_progress), unused)
+    root, options = Path(data.source), data.folder_options
     return with_findings(
-        open_image_masks(Path(data.source), data.folder_options, cache_dir=cache_dir, on_progress=on_progress)
+        open_image_masks(root, options, cache_dir=cache_dir, on_progress=on_progress, outlined=outlined_pairs)
     )
 
 

@@ -307,6 +307,10 @@ LAYOUTS = {
         (tools.drive, ["6 images with the masks of test/1st_manual (test)"]),
         (tools.voc_of_both, ["8 images with the masks of SegmentationClass", "SegmentationObject  pictures: 8"]),
         (a_folder_for_each_sample, ["sample0  1 image with the masks in this folder"]),
+        (coco_masks, ["8 outlines on 8 images: palm"]),
+        (yolo_outlines, ["8 outlines on 8 images: palm"]),
+        (labelme, ["8 outlines on 8 images: palm"]),
+        (via, ["8 outlines on 8 images: no label"]),
     ],
     "leaf": [
         (class_folders, ["train       clean 4, dirty 4"]),

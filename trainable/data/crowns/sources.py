@@ -105,7 +105,7 @@ def find_sources(root: Path) -> CrownSources:
     splits, beside = named_splits(root, [image.file for image in found], described_in)
     found = [replace(image, split=split) for image, split in zip(found, splits, strict=True) if split != LEFT_OUT]
     findings += beside
-    findings += gathered.other_files() + _described(found, headers)
+    findings += gathered.other_files() + _without_annotation(found, headers)
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
     return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
@@ -195,19 +195,21 @@ def _check_masks(
     return findings + check_mask_turns(turned, num_masks=len(pairs))
 
 
-def _described(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
-    """Notes that count the pictures without annotation, and those with boxes alone."""
+def boxes_alone(images: Sequence[CrownImage]) -> list[Finding]:
+    """A note that counts the pictures with boxes alone, whose crowns are the whole boxes."""
+    boxes = [image for image in images if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
+    if not boxes:
+        return []
+    num_boxes = sum(len(image.shapes or ()) for image in boxes)
+    problem = f"{len(boxes)} of {len(images)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
+    return [note("boxes", problem, _BOX_ONLY)]
+
+
+def _without_annotation(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
+    """A note that counts the pictures that nothing is known of."""
     annotated = {image.file for image in found}
     bare = [file for file in headers if file not in annotated]
-    boxes = [image for image in found if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
-    findings = []
-    if bare:
-        problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {first_of(bare, _MAX_NAMED)}"
-        findings.append(note("pictures", problem, "They are left out."))
-    if boxes:
-        num_boxes = sum(len(image.shapes or ()) for image in boxes)
-        problem = (
-            f"{len(boxes)} of {len(found)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
-        )
-        findings.append(note("boxes", problem, _BOX_ONLY))
-    return findings
+    if not bare:
+        return []
+    problem = f"{len(bare)} of {len(headers)} pictures have no annotation: {first_of(bare, _MAX_NAMED)}"
+    return [note("pictures", problem, "They are left out.")]

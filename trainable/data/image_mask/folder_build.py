@@ -26,7 +26,7 @@ from trainable.data.image_mask.mask_check import (
     facts_of,
 )
 from trainable.data.image_mask.mask_values import in_eight_bits
-from trainable.data.image_mask.pairs import Pair
+from trainable.data.image_mask.pairs import DrawnMask, Pair
 from trainable.data.io.counted import counted, wide_by_high
 from trainable.data.io.decoding import (
     Header,
@@ -146,6 +146,8 @@ def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> t
 
     What is wrong with a file is added to the findings.
     """
+    if pair.drawn:
+        return _draw_mask(pair.drawn, pair, findings)
     inverted, values = bool(source.options.inverted_masks), source.options.foreground_values
     united, num_read, histogram = None, 0, np.zeros(256, np.int64)
     for mask_file in pair.masks:
@@ -161,6 +163,17 @@ def _unite_masks(source: FolderSource, pair: Pair, findings: list[Finding]) -> t
         except BadFileError as error:
             findings.append(error.finding(plain_name(mask_file)))
     return united if num_read == len(pair.masks) else None, histogram.tolist()
+
+
+def _draw_mask(drawn: DrawnMask, pair: Pair, findings: list[Finding]) -> tuple[np.ndarray | None, list[int]]:
+    """The same of a mask that no picture holds: its object counts as white."""
+    try:
+        mask = drawn.pixels()
+    except BadFileError as error:
+        findings.append(error.finding(plain_name(pair.image)))
+        return None, [0] * 256
+    num_object = int(mask.sum())
+    return mask, [mask.size - num_object, *[0] * 254, num_object]
 
 
 def _check_masks(source: FolderSource, inspections: Sequence[_Inspection]) -> list[Finding]:

@@ -2,19 +2,28 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from trainable.data.image_mask.leakage import without_known_leaks
 from trainable.data.image_mask.mask_values import levels_of
-from trainable.data.image_mask.pairs import Pair, find_pairs
+from trainable.data.image_mask.pairs import Pair, Pairs, find_pairs
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
-from trainable.data.io.findings import Finding
+from trainable.data.io.findings import DataError, Finding
 from trainable.data.io.splits import DivisionOptions, group_ids
 from trainable.data.splitting.copies import source_files
 from trainable.data.splitting.group_tables import stated_groups
+
+Outlined = Callable[[Path, Sequence[str]], Pairs | None]
+"""Finds the images of a folder whose objects are outlined, of these labels or, with none, of all; None where there are
+none."""
+
+
+def no_outlines(root: Path, labels: Sequence[str]) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +38,14 @@ class FolderOptions(DivisionOptions):
     """True: 255 is the background. False: it is the object, however large. None: it is the object, and masks that
     look otherwise are an error."""
     foreground_values: tuple[str, ...] = ()
-    """Grey levels (`255`) and colours (`255/0/0`) of masks that are the object; none: what is above 127."""
+    """Grey levels (`255`) and colours (`255/0/0`) of masks, or labels of outlines, that are the object; none: what is
+    above 127, or inside any outline."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and min(self.image_size) < MIN_SIDE_PX:
             raise ValueError(f"image_size is {self.image_size}, but height and width must be at least {MIN_SIDE_PX}.")
         if self.long_side_px < MIN_SIDE_PX:
             raise ValueError(f"long_side_px is {self.long_side_px}, but must be at least {MIN_SIDE_PX}.")
-        for value in self.foreground_values:
-            levels_of(value)
         if self.foreground_values and self.inverted_masks is not None:
             raise ValueError("foreground_values say what the object is; give them, or --inverted-masks, not both.")
         self.check_division()
@@ -58,8 +66,11 @@ class FolderSource:
     options: FolderOptions
 
     @classmethod
-    def find(cls, root: Path, options: FolderOptions, cache_dir: Path) -> Self:
-        pairs, mismatches = find_pairs(root)
+    def find(cls, root: Path, options: FolderOptions, cache_dir: Path, *, outlined: Outlined = no_outlines) -> Self:
+        pairs, mismatches = _with_masks(root, options, outlined)
+        if any(pair.drawn for pair in pairs):
+            # They have chosen among the labels.
+            options = replace(options, foreground_values=())
         pairs, leaks = without_known_leaks(pairs)
         digests = content_digests(root, [file for pair in pairs for file in (pair.image, *pair.masks)], cache_dir)
         contents = [digests[pair.image] for pair in pairs]
@@ -89,4 +100,23 @@ class FolderSource:
         return hashlib.sha256(f"{self.digests[pair.image]} {self._mask_digests(pair)} {polarity}".encode()).hexdigest()
 
     def _mask_digests(self, pair: Pair) -> str:
-        return " ".join(self.digests[mask] for mask in pair.masks)
+        return pair.drawn.digest if pair.drawn else " ".join(self.digests[mask] for mask in pair.masks)
+
+
+def _with_masks(root: Path, options: FolderOptions, outlined: Outlined) -> Pairs:
+    """The pairs of the folder; where no image has the picture of a mask, those of outlines, if there are any."""
+    try:
+        found = find_pairs(root)
+    except DataError:
+        if (drawn := outlined(root, options.foreground_values)) is None:
+            raise
+    else:
+        if found[0] or (drawn := outlined(root, options.foreground_values)) is None:
+            for value in options.foreground_values:
+                levels_of(value)
+            return found
+    if options.inverted_masks is not None:
+        raise DataError(
+            f"{root} has outlines, whose inside is the object, and no pictures of masks: leave out --inverted-masks."
+        )
+    return drawn

@@ -13,10 +13,13 @@ from trainable.data.splitting.split_names import split_of
 
 EXPECTED = "Imgs, Image or Images beside GT, GT_Object, Mask or Masks"
 _OUTLINE_ENDINGS = (".json", ".xml", ".txt")
-_NO_OUTLINES = "is not a picture: where it holds outlines, export them as masks, one picture for each image."
+_NO_OUTLINES = (
+    "holds no outline that can be read. A box is no mask: outline the objects, or search them as boxes with --space "
+    "agroforestry."
+)
 _PUT_MASKS = (
-    "Put the masks beside it in a folder GT, Mask or Masks, each under its image's name. Outlines and boxes (json, "
-    "xml, txt) are not read: export them as masks, one picture for each image."
+    "Put the masks beside it in a folder GT, Mask or Masks, each under its image's name. Outlines in json, xml, txt or "
+    "csv are read where no image of the folder has the picture of a mask; boxes are no masks."
 )
 _MAX_NAMED = 3
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."

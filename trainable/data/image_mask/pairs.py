@@ -10,6 +10,9 @@ them. Files are matched by name, never by order, or as a table says that has a c
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from trainable.data.image_mask import pair_findings
 from trainable.data.image_mask.matching import (
@@ -38,6 +41,21 @@ from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 _MAX_DEPTH = 4
 
 
+class DrawnMask(Protocol):
+    """A mask that no picture holds, such as the outlines of a label tool."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what is drawn."""
+
+    def pixels(self) -> np.ndarray:
+        """uint8 0 or 1, in the size of the upright image.
+
+        Raises:
+            BadFileError: it can't be drawn.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """One image and its mask."""
@@ -47,15 +65,23 @@ class Pair:
     image: Path
     """Below the data folder."""
     mask: Path
-    """Below the data folder."""
+    """Below the data folder; the image, where the mask is drawn."""
     split: str | None = None
     """The split that a folder's name or a list says: train, validation, test; None when nothing does."""
     more_masks: tuple[Path, ...] = ()
     """Masks of further instances on the image, below the data folder; a pixel of any of them is object."""
 
+    drawn: DrawnMask | None = None
+    """In place of pictures of masks."""
+
     @property
     def masks(self) -> tuple[Path, ...]:
-        return (self.mask, *self.more_masks)
+        """The pictures of masks; none where the mask is drawn."""
+        return () if self.drawn else (self.mask, *self.more_masks)
+
+
+Pairs = tuple[list[Pair], list[Finding]]
+"""Pairs, and findings about their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +94,7 @@ class FolderPair:
     """Prefix of the names of its pairs."""
 
 
-def find_pairs(root: Path) -> tuple[list[Pair], list[Finding]]:
+def find_pairs(root: Path) -> Pairs:
     """All pairs below the folder in order of name, what was read as what, and what does not match.
 
     Raises:

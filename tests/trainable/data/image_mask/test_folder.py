@@ -184,7 +184,7 @@ def test_values_that_no_mask_holds_or_that_are_none_are_refused(folder, cache):
         open_pairs(folder, cache, foreground_values=("254",))
     for value in ("red", "1/2", "256", "-1", "1/2/3/4"):
         with pytest.raises(ValueError, match="foreground_values holds"):
-            FolderOptions(foreground_values=(value,))
+            open_pairs(folder, cache, foreground_values=(value,))
     with pytest.raises(ValueError, match="not both"):
         FolderOptions(foreground_values=("255",), inverted_masks=True)
 

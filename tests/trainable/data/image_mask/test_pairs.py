@@ -341,14 +341,14 @@ def test_a_numbered_mask_with_the_whole_name_of_an_image_is_of_that_image(tmp_pa
 
 
 @pytest.mark.parametrize(("folder", "file"), [("labels", "a.txt"), ("Annotations", "a.xml"), ("ann", "a.jpg.json")])
-def test_a_folder_of_boxes_or_outlines_is_no_folder_of_masks(tmp_path, folder, file):
+def test_a_folder_of_annotations_is_no_folder_of_masks(tmp_path, folder, file):
     touch(tmp_path, *(f"{part}/images/a.jpg" for part in ("train", "valid")))
     touch(tmp_path, *(f"{part}/{folder}/{file}" for part in ("train", "valid")))
     pairs, findings = find_pairs(tmp_path)
     beside = f"there is only {folder} with {file} beside it"
     assert pairs == []
     assert serious(findings) == [f"{part}/images: 1 image without masks: {beside}" for part in ("train", "valid")]
-    assert {"export them as masks" in one.action for one in findings} == {True}
+    assert {"boxes are no masks" in one.action for one in findings} == {True}
 
 
 def test_a_split_whose_masks_are_no_pictures_is_an_error_beside_one_that_has_them(tmp_path):

@@ -1,0 +1,111 @@
+"""Images whose objects a label tool outlined, as images with masks: the outlines of an image, drawn into one mask."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from trainable.data.crowns.formats.shapes import UNNAMED, CrownError, CrownShape, label_text
+from trainable.data.crowns.sources import CrownImage, find_sources
+from trainable.data.crowns.tiling import rasterise
+from trainable.data.image_mask.pairs import Pair, Pairs
+from trainable.data.io.counted import counted, first_of
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
+
+_MAX_NAMED = 3
+_CROWN = re.compile(r"(?<![\w./-])crown(s?)(?![\w/-]|\.\w)")
+"""The word, not a part of a file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What is outlined on one image; a pixel inside of any outline is object."""
+
+    shapes: tuple[CrownShape, ...]
+    size: tuple[int, int]
+    """Height and width of the image in pixels."""
+
+    @property
+    def digest(self) -> str:
+        drawn = [(shape.polygons, shape.run_length) for shape in self.shapes]
+        return hashlib.sha256(repr((self.size, drawn)).encode()).hexdigest()
+
+    def pixels(self) -> np.ndarray:
+        mask = np.zeros(self.size, np.uint8)
+        for shape in self.shapes:
+            try:
+                inside = rasterise(shape, 1, self.size)
+            except CrownError as error:
+                raise BadFileError(f"an outline can't be drawn: {error.detail}", "Draw it again.") from error
+            if inside is not None:
+                left, top, right, bottom = inside.box
+                mask[top:bottom, left:right] |= inside.mask
+        return mask
+
+
+def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
+    """The images that are annotated, in order of name; an image on which nothing is outlined has an empty mask.
+
+    None where nothing is outlined on any.
+
+    Args:
+        labels: those of the object; none: all.
+
+    Raises:
+        DataError: no annotation has one of the labels.
+    """
+    try:
+        sources = find_sources(root)
+    except DataError:
+        return None
+    annotated = [image for image in sources.images if image.shapes is not None]
+    if not any(shape.is_outlined for image in annotated for shape in image.shapes or ()):
+        return None
+    chosen = sorted(_with_labels(annotated, labels), key=lambda image: image.name)
+    outlined = [image for image in chosen if all(shape.is_outlined for shape in image.shapes or ())]
+    in_boxes = [image for image in chosen if image not in outlined]
+    findings = [*map(_of_objects, sources.findings), _read_as(outlined), *_left_out(in_boxes, among=len(chosen))]
+    return [_pair(image) for image in outlined], findings
+
+
+def _with_labels(images: Sequence[CrownImage], labels: Sequence[str]) -> list[CrownImage]:
+    """The images with those of their shapes that have one of the labels; none: with all."""
+    known = {shape.label for image in images for shape in image.shapes or ()}
+    wanted = set(map(label_text, labels)) or known
+    if unknown := sorted(wanted - known):
+        named = ", ".join(sorted(known - {UNNAMED})) or "none"
+        raise DataError(f"foreground_values holds {unknown[0]!r}, which no outline has as its label; labels: {named}.")
+    shapes = [tuple(shape for shape in image.shapes or () if shape.label in wanted) for image in images]
+    return [replace(image, shapes=own) for image, own in zip(images, shapes, strict=True)]
+
+
+def _pair(image: CrownImage) -> Pair:
+    drawn = Outlines(image.shapes or (), image.size)
+    return Pair(name=image.name, image=image.file, mask=image.file, split=image.split, drawn=drawn)
+
+
+def _of_objects(finding: Finding) -> Finding:
+    """The readers of annotations call what they read crowns."""
+    problem, action = (_CROWN.sub(r"object\1", text) for text in (finding.problem, finding.action))
+    return replace(finding, problem=problem, action=action)
+
+
+def _read_as(outlined: Sequence[CrownImage]) -> Finding:
+    labels = Counter(shape.label for image in outlined for shape in image.shapes or ())
+    named = first_of([label or "no label" for label, _ in labels.most_common()], _MAX_NAMED)
+    problem = f"{counted(labels.total(), 'outline')} on {counted(len(outlined), 'image')}: {named}"
+    is_mixed = "All of them are the object; for some labels alone: --set foreground_values='[\"LABEL\"]'."
+    return note("outlines", problem, is_mixed if len(labels) > 1 else "What lies inside is the object.")
+
+
+def _left_out(in_boxes: Sequence[CrownImage], *, among: int) -> list[Finding]:
+    if not in_boxes:
+        return []
+    names = first_of([image.file.as_posix() for image in in_boxes], _MAX_NAMED)
+    problem = f"{len(in_boxes)} of {among} images have a box without an outline: {names}"
+    action = "Left out: a box is no mask. Outline what is in it."
+    return [Finding(file="boxes", problem=problem, action=action, severity=Severity.WARNING)]
