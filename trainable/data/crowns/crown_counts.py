@@ -9,11 +9,12 @@ from trainable.data.crowns.formats.reading import Problem, findings_of
 from trainable.data.crowns.formats.shapes import UNNAMED, CrownShape
 from trainable.data.crowns.sources import CrownImage
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.findings import Finding, Severity
+from trainable.data.io.findings import Finding, Severity, note
 
 CountedCrown = tuple[CrownImage, CrownShape, str]
 """A crown with its picture and why it is counted, in the plural."""
 ONE_KIND = "crown"
+_BOX_ONLY = "The whole box is taken as the mask of its crown."
 DROPPED = "No tile shows these crowns; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
 _CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
@@ -44,7 +45,7 @@ def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Seque
 
 
 def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
-    """Crowns by kind and pictures, as a note."""
+    """Crowns by kind and pictures, and pictures that have boxes alone, as notes."""
     kinds = Counter(shape.label or ONE_KIND for image in images for shape in image.shapes or ())
     if not kinds:
         return []
@@ -52,7 +53,17 @@ def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
     more = f" and {counted(len(kinds) - _MAX_KINDS, 'more kind')}" if len(kinds) > _MAX_KINDS else ""
     annotated = sum(image.shapes is not None for image in images)
     problem = f"{kinds.total()} on {counted(annotated, 'picture')}: {listed}{more}"
-    return [Finding(file="crowns", problem=problem, action="What was found.", severity=Severity.NOTE)]
+    return [note("crowns", problem, "What was found."), *_boxes_alone(images)]
+
+
+def _boxes_alone(images: Sequence[CrownImage]) -> list[Finding]:
+    """A note that counts the pictures with boxes alone, whose crowns are the whole boxes."""
+    boxes = [image for image in images if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
+    if not boxes:
+        return []
+    num_boxes = sum(len(image.shapes or ()) for image in boxes)
+    problem = f"{len(boxes)} of {len(images)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
+    return [note("boxes", problem, _BOX_ONLY)]
 
 
 def check_splits(shown: Mapping[str, Set[str]]) -> list[Finding]:

@@ -27,7 +27,7 @@ from trainable.data.crowns.crown_counts import (
 from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
 from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
-from trainable.data.crowns.sources import CrownImage, CrownSources, boxes_alone, find_sources, with_stated_groups
+from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources, with_stated_groups
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel
@@ -117,15 +117,7 @@ def _build(
     kinds = (ONE_KIND,) if options.one_kind or not labels else tuple(labels)
     label_images = [image.label_image for image in images if image.label_image is not None]
     classes, class_findings = semantic_classes(sources.root, label_images, options.void_label)
-    findings = [
-        *sources.findings,
-        *boxes_alone(sources.images),
-        *copies,
-        *findings,
-        *class_findings,
-        *describe_crowns(images),
-        *check_edges(images),
-    ]
+    findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     if errors_among(class_findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
     tick, dropped = Ticker(len(images), on_progress), list[CountedCrown]()

@@ -13,7 +13,7 @@ from trainable.data.crowns.instance_masks import masks_of_samples, read_instance
 from trainable.data.crowns.numbered_masks import read_numbered_masks
 from trainable.data.crowns.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.image_mask.mask_check import check_size
-from trainable.data.io.counted import counted, first_of
+from trainable.data.io.counted import first_of
 from trainable.data.io.decoding import Header, check_bands, check_mask_turns, check_turns, read_header
 from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
 from trainable.data.io.folder_layout import files_below, is_image, refuse_dead_links, require_folder
@@ -25,7 +25,6 @@ from trainable.data.splitting.split_lists import LEFT_OUT, named_splits
 from trainable.data.splitting.split_names import share_a_split
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
-_BOX_ONLY = "The whole box is taken as the mask of its crown."
 _NOTHING_FOUND = (
     "has no image with crowns or semantic classes: put COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely json, "
     "Pascal VOC or CVAT xml, YOLO, KITTI or DOTA txt, or csv "
@@ -193,16 +192,6 @@ def _check_masks(
             if mask == label_images.get(picture):
                 findings += check_size(headers[picture], header.size, mask.as_posix())
     return findings + check_mask_turns(turned, num_masks=len(pairs))
-
-
-def boxes_alone(images: Sequence[CrownImage]) -> list[Finding]:
-    """A note that counts the pictures with boxes alone, whose crowns are the whole boxes."""
-    boxes = [image for image in images if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
-    if not boxes:
-        return []
-    num_boxes = sum(len(image.shapes or ()) for image in boxes)
-    problem = f"{len(boxes)} of {len(images)} pictures have boxes and no outline ({counted(num_boxes, 'box', 'boxes')})"
-    return [note("boxes", problem, _BOX_ONLY)]
 
 
 def _without_annotation(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
