@@ -82,7 +82,8 @@ def distributions_of(trials: Sequence[TrialRecord]) -> dict[str, BaseDistributio
     for name, values in tried.items():
         distinct = {repr(value): value for value in values}
         kinds = set(map(type, values))
-        if len(distinct) == 1:
+        # 0 and 0.0 are one number, as JSON writes either.
+        if len(distinct) == 1 or (kinds <= {int, float} and min(values) == max(values)):
             continue
         if kinds == {int}:
             distributions[name] = IntDistribution(min(values), max(values), log=is_logarithmic(values))

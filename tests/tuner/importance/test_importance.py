@@ -100,6 +100,12 @@ def test_too_few_trials_or_parameters_that_never_vary_have_no_importance():
     assert measure_importance(search_of([], lambda _: 0.5)) is None
 
 
+def test_one_number_written_as_whole_and_as_decimal_has_not_varied():
+    params = [values | {"decay": 0.0 if number else 0} for number, values in enumerate(sampled(30))]
+    importance = measure_importance(search_of(params, lambda values: values["decisive"]))
+    assert "decay" not in importance.shares
+
+
 def test_the_ranges_are_those_that_were_tried():
     rows = [(1e-4, 2, "off", True, 1), (1e-3, 4, "ema", True, 1.5), (1e-2, 3, None, False, 2)]
     names = ("lr", "experts", "averaging", "flag", "mixed")
