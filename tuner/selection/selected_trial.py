@@ -1,5 +1,6 @@
 """The one trial of a search that is exported. Every reader of a results folder shows this one."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class SelectedTrial:
     """The best on the search's one seed: `trial` itself, or one that several seeds did not confirm."""
     pair_seconds: float
     """Seconds to train it and the default on one more seed."""
+    num_failed: int = 0
+    """Number of further seeds that it was trained on, where it failed on every one; else 0."""
 
     @property
     def is_confirmed(self) -> bool:
@@ -82,7 +85,10 @@ class SelectedTrial:
 
     @property
     def remark(self) -> str | None:
-        """Sentence on the trial that led on one seed, if that is another."""
+        """Sentence on the leader, if another is exported or it failed on all further seeds."""
+        if self.choice is None and self.num_failed:
+            seeds = formatting.count(self.num_failed, "further seed")
+            return f"Trial {self.trial.name} diverged or ran out of memory on {seeds}, each that it was trained on."
         if self.choice is None or self.leader is self.trial:
             return None
         name = "the default" if self.leader.number == 0 else f"trial {self.leader.name}"
@@ -90,6 +96,8 @@ class SelectedTrial:
         if self.leader.name not in self.choice.others:
             return f"{there}; it was not trained on other seeds."
         seeds = formatting.count(self.choice.num_seeds, "seed")
+        if math.isnan(self.choice.others[self.leader.name]):
+            return f"{there}; it diverged or ran out of memory on each of {seeds}."
         mean, own = self.choice.mean_in_words(self.leader.name), self.choice.mean_in_words(self.trial.name)
         return f"{there}; its mean of {seeds} is {mean}, that of trial {self.trial.name} {own}."
 
@@ -107,6 +115,7 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
         return None
     trial = leader if choice is None else choice.trial
     runs = confirmed_runs(folder, search)
+    own = [run for run in runs if run.trial == trial.name]
     both = (_training_seconds(search, one, runs) for one in (trial, search.default_trial or trial))
     return SelectedTrial(
         trial=trial,
@@ -116,6 +125,7 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
         on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
         leader=leader,
         pair_seconds=sum(both) / min(2, search.settings.resources.concurrent),
+        num_failed=len(own) if all(run.objective is None and run.validation is None for run in own) else 0,
     )
 
 

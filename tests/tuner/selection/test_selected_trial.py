@@ -99,6 +99,37 @@ def test_a_leader_that_was_not_trained_on_other_seeds_is_named_as_such(trained_f
     assert remark == f"On the search's one seed, trial {leader} was the best; it was not trained on other seeds."
 
 
+def fail_on_further_seeds(folder, trials):
+    """The confirmed trainings of these trials diverged."""
+    runs = [json.loads(line) for line in (folder / "confirm.jsonl").read_text().splitlines()]
+    failed = {"objective": None, "validation": None}
+    lines = (json.dumps(run | (failed if run["trial"] in trials else {})) + "\n" for run in runs)
+    (folder / "confirm.jsonl").write_text("".join(lines))
+
+
+def test_a_leader_that_failed_on_every_other_seed_has_no_mean_in_the_remark(trained_folder, tmp_path):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    told_apart(folder)
+    search = read_search(folder)
+    leader = search.trials[2].name
+    fail_on_further_seeds(folder, [leader])
+    assert select_trial(folder, search).remark == (
+        f"On the search's one seed, trial {leader} was the best; it diverged or ran out of memory on each of 2 seeds."
+    )
+
+
+def test_where_every_training_of_the_confirmation_failed_the_report_says_so_of_the_leader(trained_folder, tmp_path):
+    folder = shutil.copytree(trained_folder, tmp_path / "discs")
+    told_apart(folder)
+    search = read_search(folder)
+    fail_on_further_seeds(folder, [trial.name for trial in search.trials])
+    leader = search.trials[2].name
+    remark = f"Trial {leader} diverged or ran out of memory on 2 further seeds, each that it was trained on."
+    assert select_trial(folder, search).remark == remark
+    finish(folder, search)
+    assert remark in (folder / "report.md").read_text().split("\n## ")[0]
+
+
 def test_the_report_names_it_in_its_headline_its_own_section_and_its_table(folder, chosen, leader):
     text = (folder / "report.md").read_text()
     head, *_ = text.split("\n## ")
