@@ -60,7 +60,7 @@ def whole_parser() -> argparse.ArgumentParser:
                 action.choices = NAMES[action.dest]
             elif action.dest == "folder" or (action.metavar == "DIR" and action.dest != "data"):
                 action.complete = shtab.DIRECTORY
-            elif action.type is Path or action.dest == "data":
+            elif action.type is Path or action.metavar == "FILE" or action.dest == "data":
                 action.complete = shtab.FILE
         commands.add_parser(name, parents=[own], add_help=False, help=command.purpose)
     return parser
