@@ -66,10 +66,14 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
     if not any(shape.is_outlined for image in annotated for shape in image.shapes or ()):
         return None
     chosen = sorted(_with_labels(annotated, labels), key=lambda image: image.name)
-    outlined = [image for image in chosen if all(shape.is_outlined for shape in image.shapes or ())]
-    in_boxes = [image for image in chosen if image not in outlined]
+    outlined = [image for image in chosen if _is_outlined(image)]
+    in_boxes = [image for image in chosen if not _is_outlined(image)]
     findings = [*map(_of_objects, sources.findings), _read_as(outlined), *_left_out(in_boxes, among=len(chosen))]
     return [_pair(image) for image in outlined], findings
+
+
+def _is_outlined(image: CrownImage) -> bool:
+    return all(shape.is_outlined for shape in image.shapes or ())
 
 
 def _with_labels(images: Sequence[CrownImage], labels: Sequence[str]) -> list[CrownImage]:
