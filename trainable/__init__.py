@@ -7,7 +7,6 @@
     build_trainer, trainer                 from a configuration to the loop; the loop
     optimized_trainer                      the loop around a model of the user's own
     leg                                    what a search and a training process exchange
-    exchange                               ONNX and torch.export
     saved_state                            the state of an object that has a few plain values to save
     plain_state                            what a checkpoint can hold
 

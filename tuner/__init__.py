@@ -1,8 +1,8 @@
 """Chooses configurations, runs them and reports the results. Scripts and notebooks: `from tuner import load, resume,
 search`. The commands are here: search, confirm, export, ensemble, explain, report, page; __main__ lists them. What
 search calls: search_options and settings (its options, checked), run (from the cluster to the end), session (which leg
-is next), policy_from_records (the policy, new or replayed). May import trainable and search_spaces; ray only in
-tuner.ray.
+is next), policy_from_records (the policy, new or replayed). What export calls: exchange (ONNX, torch.export). May
+import trainable and search_spaces; ray only in tuner.ray.
 """
 
 import sys

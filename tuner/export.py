@@ -22,7 +22,6 @@ from trainable.configuration.run_config import RunConfig
 from trainable.console.command_line import error_line, run_main, unnamed_errors_name
 from trainable.console.json_output import write_json
 from trainable.console.visible_text import visible
-from trainable.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from trainable.predict import TrainedModel
 from trainable.techniques.checkpoint import read_checkpoint, save_whole, weights_to_export
 from trainable.techniques.memory import MemoryShortage, shortages_named
@@ -31,6 +30,7 @@ from trainable.workloads.registry import read_config
 from tuner import formatting
 from tuner.confirmation.verification import report_verification
 from tuner.confirmation.wanted import interrupted_at, what_is_left
+from tuner.exchange import ONNX, PROGRAM, check_exchangeable, check_onnx, write_onnx, write_program
 from tuner.records import SearchRecord, TrialRecord, lock_folder, read_search
 from tuner.records.checkpoints import trial_folder
 from tuner.records.settings import read_settings

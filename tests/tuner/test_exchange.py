@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from trainable import exchange
-from trainable.exchange import ONNX, PROGRAM, check_exchangeable, input_size, write_onnx, write_program
 from trainable.models.dense_experts import with_dense_experts
 from trainable.models.moe import MixtureOfExperts
 from trainable.predict import TrainedModel
 from trainable.tasks.registry import get_task
+from tuner import exchange
+from tuner.exchange import ONNX, PROGRAM, check_exchangeable, input_size, write_onnx, write_program
 
 EXCHANGEABLE = ("moe", "dishes", "leaf", "retina")
 
