@@ -31,11 +31,7 @@ def mattered_most(importance: Importance | None) -> str | None:
 def importance_sentence(search: SearchRecord, importance: Importance | None) -> str:
     """Describes how importance was measured and what is beyond chance, or why it was not measured."""
     if importance is None:
-        _, measured, ended_badly = usable_trials(search)
-        return (
-            f"Left out: needs {MIN_TRIALS} trials with different parameters at the first rung; this search has "
-            f"{len(measured) + len(ended_badly)}."
-        )
+        return f"Left out: {_why_not_measured(search)}."
     ended = importance.num_ended_before
     worst = (
         f"; {formatting.count(ended, 'trial')} that diverged, ran out of memory or collapsed counted as worst"
@@ -48,6 +44,16 @@ def importance_sentence(search: SearchRecord, importance: Importance | None) -> 
         f"epoch {importance.epoch}, before any was stopped at a rung{worst}. Above the 95 % quantile of chance: "
         f"{beyond}."
     )
+
+
+def _why_not_measured(search: SearchRecord) -> str:
+    _, measured, ended_badly = usable_trials(search)
+    number = len(measured) + len(ended_badly)
+    if number < MIN_TRIALS:
+        return f"needs {MIN_TRIALS} trials at the first rung; this search has {number}"
+    if len(measured) < BEST_SHARE * number:
+        return f"needs a value at the first rung from {BEST_SHARE:.0%} of {number} trials; {len(measured)} have one"
+    return f"no parameter differs between the {number} trials"
 
 
 def importance_section(search: SearchRecord, importance: Importance | None) -> str:
