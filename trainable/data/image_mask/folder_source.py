@@ -69,8 +69,8 @@ class FolderSource:
     def find(cls, root: Path, options: FolderOptions, cache_dir: Path, *, outlined: Outlined = no_outlines) -> Self:
         pairs, mismatches = _with_masks(root, options, outlined)
         if any(pair.drawn for pair in pairs):
-            # They have chosen among the labels.
-            options = replace(options, foreground_values=())
+            # They have chosen among the labels, and their inside is the object, however large.
+            options = replace(options, foreground_values=(), inverted_masks=False)
         pairs, leaks = without_known_leaks(pairs)
         digests = content_digests(root, [file for pair in pairs for file in (pair.image, *pair.masks)], cache_dir)
         contents = [digests[pair.image] for pair in pairs]
@@ -115,7 +115,7 @@ def _with_masks(root: Path, options: FolderOptions, outlined: Outlined) -> Pairs
             for value in options.foreground_values:
                 levels_of(value)
             return found
-    if options.inverted_masks is not None:
+    if options.inverted_masks:
         raise DataError(
             f"{root} has outlines, whose inside is the object, and no pictures of masks: leave out --inverted-masks."
         )

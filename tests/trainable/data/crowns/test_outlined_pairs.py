@@ -108,6 +108,15 @@ def test_outlines_can_not_be_inverted(coco, tmp_path):
         masks_of(root, cache=tmp_path / "cache", inverted_masks=True)
 
 
+@pytest.mark.parametrize("inverted_masks", [None, False])
+def test_what_lies_inside_an_outline_is_object_however_large(coco, tmp_path, inverted_masks):
+    sides = (1, 1, WIDTH - 1, HEIGHT - 1)
+    for _ in range(10):
+        coco.add((1, sides))
+    masks, _ = masks_of(coco.write(), cache=tmp_path / "cache", inverted_masks=inverted_masks)
+    np.testing.assert_array_equal(masks["p0"], inside(*sides))
+
+
 def test_an_image_with_a_box_and_no_outline_is_left_out_with_a_warning(coco, tmp_path):
     with_one_crack_each(coco)
     coco.add((1, (2, 3, 10, 9)))
