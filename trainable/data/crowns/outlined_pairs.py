@@ -56,7 +56,7 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
         labels: those of the object; none: all.
 
     Raises:
-        DataError: no annotation has one of the labels.
+        DataError: no annotation has one of the labels, or each image has a box without an outline.
     """
     try:
         sources = find_sources(root)
@@ -66,14 +66,17 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
     if not any(shape.is_outlined for image in annotated for shape in image.shapes or ()):
         return None
     chosen = sorted(_with_labels(annotated, labels), key=lambda image: image.name)
-    outlined = [image for image in chosen if _is_outlined(image)]
-    in_boxes = [image for image in chosen if not _is_outlined(image)]
-    findings = [*map(_of_objects, sources.findings), _read_as(outlined), *_left_out(in_boxes, among=len(chosen))]
+    outlined = [image for image in chosen if not _has_box(image)]
+    left_out = _left_out([image for image in chosen if _has_box(image)], among=len(chosen))
+    findings = [*map(_of_objects, sources.findings), _read_as(outlined), *left_out]
+    if not outlined:
+        raise DataError(f"{root} has no image whose objects are all outlined.", findings)
     return [_pair(image) for image in outlined], findings
 
 
-def _is_outlined(image: CrownImage) -> bool:
-    return all(shape.is_outlined for shape in image.shapes or ())
+def _has_box(image: CrownImage) -> bool:
+    """Whether an object has a box alone."""
+    return not all(shape.is_outlined for shape in image.shapes or ())
 
 
 def _with_labels(images: Sequence[CrownImage], labels: Sequence[str]) -> list[CrownImage]:

@@ -127,6 +127,16 @@ def test_an_image_with_a_box_and_no_outline_is_left_out_with_a_warning(coco, tmp
     assert (said.severity, said.problem) == (Severity.WARNING, "1 of 11 images have a box without an outline: p10.png")
 
 
+def test_a_folder_is_refused_where_each_image_has_a_box_without_an_outline(coco, tmp_path):
+    for _ in range(10):
+        coco.add((1, (4, 6, 20, 16)), (1, (2, 3, 10, 9)))
+        del coco.annotations[-1]["segmentation"]
+    with pytest.raises(
+        DataError, match=r"has no image whose objects are all outlined.*\n.*\n.*10 of 10 images have a box"
+    ):
+        masks_of(coco.write(), cache=tmp_path / "cache")
+
+
 def test_boxes_alone_are_no_masks(coco, tmp_path):
     root = with_one_crack_each(coco).write()
     content = json.loads((root / "outlines.json").read_text())
