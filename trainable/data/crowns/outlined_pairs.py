@@ -9,16 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from trainable.data.crowns.formats.shapes import UNNAMED, CrownError, CrownShape, label_text
+from trainable.data.crowns.crown_counts import check_edges, count_crowns
+from trainable.data.crowns.formats.reading import LEFT_OUT
+from trainable.data.crowns.formats.shapes import BOX_TAKEN, UNNAMED, CrownError, CrownShape, label_text
 from trainable.data.crowns.sources import CrownImage, find_sources
 from trainable.data.crowns.tiling import rasterise
+from trainable.data.image_mask.pair_findings import EXPECTED
 from trainable.data.image_mask.pairs import Pair, Pairs
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, note
+from trainable.data.io.findings import BadFileError, DataError, Finding, Severity, errors_among, note
+from trainable.data.io.folder_layout import is_image
 
 _MAX_NAMED = 3
 _CROWN = re.compile(r"(?<![\w./-])crown(s?)(?![\w/-]|\.\w)")
 """The word, not a part of a file's name."""
+_UNUSABLE = "have no outline that can be used"
+_DRAW_AGAIN = "Outline them again: an image with such an object is left out."
+_BACKGROUND = "They are not drawn, so that their pixels count as background; put them right."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,13 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
         labels: those of the object; none: all.
 
     Raises:
-        DataError: no annotation has one of the labels, or each image has a box without an outline.
+        DataError: the only annotations are in a damaged file, none has one of the labels, or each image has a box
+            without an outline.
     """
     try:
         sources = find_sources(root)
-    except DataError:
+    except DataError as error:
+        _refuse_damaged(root, error.findings)
         return None
     annotated = [image for image in sources.images if image.shapes is not None]
     if not any(shape.is_outlined for image in annotated for shape in image.shapes or ()):
@@ -68,10 +77,23 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
     chosen = sorted(_with_labels(annotated, labels), key=lambda image: image.name)
     outlined = [image for image in chosen if not _has_box(image)]
     left_out = _left_out([image for image in chosen if _has_box(image)], among=len(chosen))
-    findings = [*map(_of_objects, sources.findings), _read_as(outlined), *left_out]
+    of_outlines = [*sources.findings, *check_edges(outlined), *_outside(outlined)]
+    findings = [*map(_of_objects, of_outlines), _read_as(outlined), *left_out]
     if not outlined:
         raise DataError(f"{root} has no image whose objects are all outlined.", findings)
     return [_pair(image) for image in outlined], findings
+
+
+def _refuse_damaged(root: Path, findings: Sequence[Finding]) -> None:
+    """Raises DataError where a file that may hold outlines cannot be read."""
+    damaged = [_of_objects(one) for one in errors_among(findings) if not is_image(Path(one.file))]
+    if damaged:
+        raise DataError(f"{root} has no images with masks: expected {EXPECTED}, or outlines that can be read.", damaged)
+
+
+def _outside(images: Sequence[CrownImage]) -> list[Finding]:
+    outside = [(image, shape) for image in images for shape in image.shapes or () if shape.lies_outside(image.size)]
+    return count_crowns([(*one, "lie outside of their picture") for one in outside], images, _BACKGROUND)
 
 
 def _has_box(image: CrownImage) -> bool:
@@ -96,7 +118,11 @@ def _pair(image: CrownImage) -> Pair:
 
 
 def _of_objects(finding: Finding) -> Finding:
-    """The readers of annotations call what they read crowns."""
+    """The readers of annotations call what they read crowns, and take the box of one without an outline."""
+    if BOX_TAKEN in finding.problem:
+        finding = replace(finding, problem=finding.problem.replace(BOX_TAKEN, _UNUSABLE), action=_DRAW_AGAIN)
+    if finding.action == LEFT_OUT:
+        finding = replace(finding, action=_BACKGROUND)
     problem, action = (_CROWN.sub(r"object\1", text) for text in (finding.problem, finding.action))
     return replace(finding, problem=problem, action=action)
 

@@ -187,4 +187,32 @@ def test_what_is_wrong_with_an_outline_is_said_of_an_object_not_of_a_crown(coco,
     masks, splits = masks_of(coco.write(), cache=tmp_path / "cache")
     assert "crown" not in masks
     (said,) = (one for one in splits.findings if "no outline that can be used" in one.problem)
-    assert said.problem.startswith("1 of 11 objects have no outline that can be used; their box is the mask: crown.png")
+    assert said.problem.startswith("1 of 11 objects have no outline that can be used: crown.png")
+    assert said.action == "Outline them again: an image with such an object is left out."
+
+
+@pytest.mark.parametrize(
+    ("annotation", "problem"),
+    [
+        ({"segmentation": rectangle(100, 100, 120, 110)}, "1 of 11 objects lie outside of their picture: p10.png"),
+        ({"segmentation": {"size": [1, 1], "counts": [9]}}, "1 of 11 objects have a damaged run-length mask: p10.png"),
+    ],
+)
+def test_an_outline_that_is_not_drawn_is_reported_as_background(coco, tmp_path, annotation, problem):
+    with_one_crack_each(coco)
+    coco.add((1, (2, 3, 10, 9)))
+    coco.annotations[-1] |= annotation
+    masks, splits = masks_of(coco.write(), cache=tmp_path / "cache")
+    assert not masks["p10"].any()
+    (said,) = (one for one in splits.findings if one.problem.startswith(problem))
+    assert said.action == "They are not drawn, so that their pixels count as background; put them right."
+
+
+@pytest.mark.parametrize("place", ["", "images/"])
+def test_outlines_in_a_damaged_file_are_refused_with_what_is_wrong_with_it(coco, tmp_path, place):
+    for number in range(10):
+        coco.add((1, (4, 6, 20, 16)), name=f"{place}p{number}.png")
+    file = coco.write() / "outlines.json"
+    file.write_text(file.read_text()[:-9])
+    with pytest.raises(DataError, match=r"outlines\.json  cannot be read as annotations: it is not JSON"):
+        masks_of(coco.root, cache=tmp_path / "cache")

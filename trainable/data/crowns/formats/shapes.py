@@ -21,7 +21,7 @@ POINTS_ALONE = "are points, which say where a crown is and not how large: write 
 _DAMAGED_RUNS = "have a damaged run-length mask"
 _MOST_RUN_BITS = 35
 """More than a run within the largest picture that is read takes."""
-_BOX_TAKEN = "have no outline that can be used; their box is the mask"
+BOX_TAKEN = "have no outline that can be used; their box is the mask"
 
 
 class CrownError(ValueError):
@@ -189,7 +189,7 @@ def crown_from_outlines(
         return CrownShape(label=label, box=sides, polygons=tuple(parts), place=place, remark=remark)
     if box is None:
         raise reasons[0] if reasons else CrownError("have an empty outline", "no point")
-    return crown_from_box(label, box, place=place, remark=(_BOX_TAKEN, reasons[0].detail) if reasons else None)
+    return crown_from_box(label, box, place=place, remark=(BOX_TAKEN, reasons[0].detail) if reasons else None)
 
 
 def no_pixels(size: tuple[int, int]) -> np.ndarray:
