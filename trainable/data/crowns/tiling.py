@@ -6,16 +6,14 @@ from math import ceil, floor
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
-from trainable.data.crowns.formats.shapes import CrownShape, Points, RunLengthMask
+from trainable.data.crowns.formats.drawing import fill_outlines
+from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.io.decoding import shrink_image
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
 """A crown that a tile's edge leaves less of than this belongs to the neighbouring tile alone."""
-_FAR_PX = 10_000
-"""Corners further beyond the picture, which mistakes alone have, are drawn so far away: COCO walks along every edge."""
 
 
 def tile_starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
@@ -73,18 +71,10 @@ def rasterise(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | N
     if shape.run_length is not None:
         mask = shape.run_length.decoded()[top:bottom, left:right].copy()
     elif shape.polygons:
-        mask = _fill(shape.polygons, (left, top), (bottom - top, right - left))
+        mask = fill_outlines(shape.polygons, (left, top), (bottom - top, right - left))
     else:
         mask = np.ones((bottom - top, right - left), bool)
     return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
-
-
-def _fill(outlines: Sequence[Points], corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """bool, shape `size`, from this left and top on: what lies inside any of the outlines, as COCO's tools draw it."""
-    beyond = (size[1] + _FAR_PX, size[0] + _FAR_PX)
-    parts = [np.clip(np.subtract(outline, corner), -_FAR_PX, beyond).ravel().tolist() for outline in outlines]
-    drawn = coco_mask.merge(coco_mask.frPyObjects(parts, *size))
-    return RunLengthMask(size=size, counts=drawn["counts"]).decoded()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Supervisely's json: one file a picture, called as it (`a.jpg.json`), its objects as outlines, boxes or bitmaps."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from trainable.data.crowns.formats.drawing import fill_outlines
 from trainable.data.crowns.formats.inline_masks import inflate, on_picture, open_png
 from trainable.data.crowns.formats.reading import AnnotationFile
 from trainable.data.crowns.formats.shapes import (
@@ -17,6 +18,7 @@ from trainable.data.crowns.formats.shapes import (
     crown_from_mask,
     crown_from_outlines,
     label_text,
+    no_pixels,
     number,
     stated_size,
 )
@@ -24,11 +26,7 @@ from trainable.data.io.decoding import DECODER_ERRORS
 
 
 def read_supervisely(content: Mapping[str, Any], picture: str) -> AnnotationFile:
-    """Holes in an outline (`interior`) are not cut out.
-
-    Args:
-        picture: its name, which the file does not say.
-    """
+    """Args: picture: its name, which the file does not say."""
     found = AnnotationFile()
     size = stated_size(content["size"].get("height"), content["size"].get("width"))
     found.picture(picture, size)
@@ -53,8 +51,23 @@ def _shape(entry: object, size: tuple[int, int] | None, place: str) -> CrownShap
     if kind == "rectangle" and len(points) == 2:
         return crown_from_corners(label, points, place=place)
     if kind == "polygon":
-        return crown_from_outlines(label, [points], place=place)
+        outline = crown_from_outlines(label, [points], place=place)
+        holes = entry["points"].get("interior")
+        return _without_holes(outline, holes, size) if holes and size is not None else outline
     raise CrownError("are neither outline nor box", f"geometryType {kind!r}")
+
+
+def _without_holes(outline: CrownShape, holes: Sequence[Any], size: tuple[int, int]) -> CrownShape:
+    """The outline's pixels on the picture, less those of its holes; the outline itself where it lies beyond."""
+    if outline.lies_outside(size):
+        return outline
+    no_pixels(size)
+    try:
+        parts = [part for hole in holes for part in crown_from_outlines("", [hole], place="").polygons]
+    except (CrownError, TypeError) as error:
+        raise CrownError("have a damaged hole", repr(holes)[:40]) from error
+    inside = fill_outlines(outline.polygons, (0, 0), size) & ~fill_outlines(parts, (0, 0), size)
+    return crown_from_mask(outline.label, inside, place=outline.place)
 
 
 def _pixels(bitmap: object, size: tuple[int, int]) -> np.ndarray:

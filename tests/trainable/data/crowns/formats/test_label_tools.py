@@ -185,6 +185,21 @@ def test_x_and_y_of_createml_are_the_centre():
     assert reasons(read_createml([{"image": "a.png", "annotations": 3}])) == ["have no coordinates"]
 
 
+def test_holes_in_an_outline_of_supervisely_are_cut_out():
+    points = {"exterior": [[1, 0], [7, 0], [7, 4], [1, 4]], "interior": [[[3, 1], [5, 1], [5, 3], [3, 3]]]}
+    shape = only_shape(supervisely({"geometryType": "polygon", "points": points}))
+    expected = np.zeros((4, 8), bool)
+    expected[:, 1:7] = True
+    expected[1:3, 3:5] = False
+    assert (shape.run_length.decoded() == expected).all()
+
+
+@pytest.mark.parametrize("interior", [[[[3, 1]]], [5], "x"])
+def test_an_outline_of_supervisely_with_a_damaged_hole_is_reported(interior):
+    points = {"exterior": [[1, 0], [7, 0], [7, 4], [1, 4]], "interior": interior}
+    assert reasons(supervisely({"geometryType": "polygon", "points": points})) == ["have a damaged hole"]
+
+
 def test_a_bitmap_of_supervisely_lies_at_its_origin():
     pixels = np.zeros((2, 3, 4), np.uint8)
     pixels[:, 1:, 3] = 255
