@@ -9,6 +9,7 @@ from typing import Self
 
 from trainable.data.image_mask.leakage import without_known_leaks
 from trainable.data.image_mask.mask_values import levels_of
+from trainable.data.image_mask.pair_findings import only_lack_masks
 from trainable.data.image_mask.pairs import Pair, Pairs, find_pairs
 from trainable.data.io.decoding import MIN_SIDE_PX
 from trainable.data.io.files import content_digests
@@ -111,7 +112,8 @@ def _with_masks(root: Path, options: FolderOptions, outlined: Outlined) -> Pairs
         if (drawn := outlined(root, options.foreground_values)) is None:
             raise
     else:
-        if found[0] or (drawn := outlined(root, options.foreground_values)) is None:
+        has_masks = found[0] or not only_lack_masks(found[1])
+        if has_masks or (drawn := outlined(root, options.foreground_values)) is None:
             for value in options.foreground_values:
                 levels_of(value)
             return found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted, first_of
-from trainable.data.io.findings import DataError, Finding, Severity, note
+from trainable.data.io.findings import DataError, Finding, Severity, errors_among, note
 from trainable.data.io.folder_layout import COMMON_ENDINGS, files_below, is_image, plain_name, subfolders
 from trainable.data.io.unread import what_to_unpack
 from trainable.data.splitting.split_names import split_of
@@ -19,7 +19,7 @@ _NO_OUTLINES = (
 )
 _PUT_MASKS = (
     "Put the masks beside it in a folder GT, Mask or Masks, each under its image's name. Outlines in json, xml, txt or "
-    "csv are read where no image of the folder has the picture of a mask; boxes are no masks."
+    "csv are read where the folder has no pictures of masks; boxes are no masks."
 )
 _MAX_NAMED = 3
 _NO_PARTNER = "Left out: in no pair of an image and a mask folder. Nothing to do if they are neither."
@@ -87,6 +87,11 @@ def without_masks(root: Path, images: Path) -> Finding:
     beside = f"only {', '.join(_with_content(root, other) for other in others)}" if others else "no other folder"
     problem = f"{counted(number, 'image')} without masks: there is {beside} beside it"
     return Finding(file=plain_name(images), problem=problem, action=_PUT_MASKS)
+
+
+def only_lack_masks(findings: Sequence[Finding]) -> bool:
+    """Whether all errors are of `without_masks`: no picture may be a mask that does not fit."""
+    return all(error.action == _PUT_MASKS for error in errors_among(findings))
 
 
 def _with_content(root: Path, folder: Path) -> str:

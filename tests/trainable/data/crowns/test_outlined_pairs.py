@@ -158,6 +158,24 @@ def test_pictures_of_masks_are_the_truth_where_there_are_both(coco, tmp_path):
     assert all((mask == inside(0, 0, 8, 8)).all() for mask in masks.values())
 
 
+@pytest.mark.parametrize(
+    ("masks", "problem"),
+    [
+        (("masks/p{}_final.png",), "names must be equal"),
+        (("GT/p{}.png", "Mask/p{}.png"), "holds more than one mask folder"),
+    ],
+)
+def test_outlines_do_not_replace_pictures_of_masks_that_do_not_fit(coco, tmp_path, masks, problem):
+    for number in range(10):
+        coco.add((1, (4, 6, 20, 16)), name=f"images/p{number}.png")
+        for mask in masks:
+            file = coco.root / mask.format(number)
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(255 * inside(0, 0, 8, 8)).save(file)
+    with pytest.raises(DataError, match=problem):
+        masks_of(coco.write(), cache=tmp_path / "cache")
+
+
 def test_the_splits_of_folders_are_kept(coco, tmp_path):
     for split, number in (("train", 4), ("valid", 2), ("test", 3)):
         for one in range(number):
