@@ -63,8 +63,8 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
         labels: those of the object; none: all.
 
     Raises:
-        DataError: the only annotations are in a damaged file, none has one of the labels, or each image has a box
-            without an outline.
+        DataError: the only annotations are in a damaged file, none has one of the labels, or no image that is left has
+            an object.
     """
     try:
         sources = find_sources(root)
@@ -79,8 +79,8 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
     left_out = _left_out([image for image in chosen if _has_box(image)], among=len(chosen))
     of_outlines = [*sources.findings, *check_edges(outlined), *_outside(outlined)]
     findings = [*map(_of_objects, of_outlines), _read_as(outlined), *left_out]
-    if not outlined:
-        raise DataError(f"{root} has no image whose objects are all outlined.", findings)
+    if not any(not shape.lies_outside(image.size) for image in outlined for shape in image.shapes or ()):
+        raise DataError(f"Not one image of {root} shows an object whose outline can be drawn.", findings)
     return [_pair(image) for image in outlined], findings
 
 

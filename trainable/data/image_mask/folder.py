@@ -27,7 +27,7 @@ def open_image_masks(
 ) -> Splits:
     """The folder as `ImageMaskSet`s, through the cache, with warnings and notes.
 
-    `on_progress(done, total)` is called while something is decoded. Where no image has the picture of a mask, the
+    `on_progress(done, total)` is called while something is decoded. Where there are no pictures of masks, the
     pairs are those of `outlined`.
 
     Raises:

@@ -105,7 +105,7 @@ class FolderSource:
 
 
 def _with_masks(root: Path, options: FolderOptions, outlined: Outlined) -> Pairs:
-    """The pairs of the folder; where no image has the picture of a mask, those of outlines, if there are any."""
+    """The pairs of the folder; where there are no pictures of masks, those of outlines, if there are any."""
     try:
         found = find_pairs(root)
     except DataError:

@@ -127,14 +127,21 @@ def test_an_image_with_a_box_and_no_outline_is_left_out_with_a_warning(coco, tmp
     assert (said.severity, said.problem) == (Severity.WARNING, "1 of 11 images have a box without an outline: p10.png")
 
 
-def test_a_folder_is_refused_where_each_image_has_a_box_without_an_outline(coco, tmp_path):
+@pytest.mark.parametrize(
+    ("outlines", "labels", "problem"),
+    [
+        ([rectangle(4, 6, 20, 16), None], (), "10 of 10 images have a box without an outline"),
+        ([rectangle(4, 6, 20, 16), None], ("ruler",), "10 of 10 images have a box without an outline"),
+        ([rectangle(100, 6, 120, 16)], (), "10 of 10 objects lie outside of their picture"),
+    ],
+)
+def test_a_folder_without_an_outline_that_can_be_drawn_is_refused(coco, tmp_path, outlines, labels, problem):
     for _ in range(10):
-        coco.add((1, (4, 6, 20, 16)), (1, (2, 3, 10, 9)))
-        del coco.annotations[-1]["segmentation"]
-    with pytest.raises(
-        DataError, match=r"has no image whose objects are all outlined.*\n.*\n.*10 of 10 images have a box"
-    ):
-        masks_of(coco.write(), cache=tmp_path / "cache")
+        coco.add(*((category, (4, 6, 20, 16)) for category in range(1, len(outlines) + 1)))
+        for annotation, outline in zip(coco.annotations[-len(outlines) :], outlines, strict=True):
+            annotation["segmentation"] = outline or []
+    with pytest.raises(DataError, match=rf"shows an object whose outline can be drawn[^@]*{problem}"):
+        masks_of(coco.write(), cache=tmp_path / "cache", foreground_values=labels)
 
 
 def test_boxes_alone_are_no_masks(coco, tmp_path):
