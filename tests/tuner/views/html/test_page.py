@@ -14,6 +14,7 @@ from tuner.budget.time_left import TimeLeft, time_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
+from tuner.results.differences import differences
 from tuner.results.headline import State
 from tuner.views.html.content import commands, read_result
 from tuner.views.html.live import LivePage
@@ -194,6 +195,17 @@ def test_the_parts_of_the_time_and_what_mattered_are_on_the_page(finished):
     assert "max_lr (57%) mattered more than chance; " in finished.words
     assert "mattered most max_lr (57%) " in finished.words
     assert re.search(r" time \d+:\d\d min ", finished.words)
+
+
+def test_only_differences_within_chance_are_marked_so(finished_folder):
+    search = read_search(finished_folder)
+    importance = measure_importance(search)
+    differing = [one.parameter for one in differences(search, search.leader, importance)]
+    beyond = [name for name in differing if name in importance.beyond_chance]
+    words = page_of(finished_folder, State.OVER, importance=importance).words
+    table = words[words.index("What differs from the default parameter") : words.index("How sure it is")]
+    assert beyond
+    assert table.count("within chance") == len(differing) - len(beyond)
 
 
 def test_a_loop_of_the_user_s_own_without_pictures_is_offered_no_prediction(synthetic_search):
