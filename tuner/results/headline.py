@@ -127,7 +127,7 @@ def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
     """Clause about the best other trial on the test split."""
     rivals = [one for one in confirmations if one.gains]
     if not rivals:
-        return ""
+        return "".join(f"; {one.failures}" for one in confirmations if one.failures)
     rival = max(rivals, key=lambda one: one.mean_gain)
     gain = formatting.gain(rival.mean_gain)
     better = f"{sum(gain > 0 for gain in rival.gains)} of {formatting.count(len(rival.gains), 'seed')}"

@@ -216,7 +216,7 @@ def read_confirmations(folder: Path, search: SearchRecord) -> list[Confirmation]
             num_candidates=len(by_trial),
         )
         for trial, values in by_trial.items()
-        if _finite(values)
+        if _finite(values) or _finite(default)
     ]
 
 

@@ -116,13 +116,14 @@ def select_trial(folder: Path, search: SearchRecord) -> SelectedTrial | None:
     trial = leader if choice is None else choice.trial
     runs = confirmed_runs(folder, search)
     own = [run for run in runs if run.trial == trial.name]
+    tested = [one for one in read_confirmations(folder, search) if one.trial == trial.name and one.values]
     both = (_training_seconds(search, one, runs) for one in (trial, search.default_trial or trial))
     return SelectedTrial(
         trial=trial,
         epoch=exported_result(search, trial).epoch,
         in_search=compare_with_default(search, trial),
         choice=choice,
-        on_test=next((one for one in read_confirmations(folder, search) if one.trial == trial.name), None),
+        on_test=tested[0] if tested else None,
         leader=leader,
         pair_seconds=sum(both) / min(2, search.settings.resources.concurrent),
         num_failed=len(own) if all(run.objective is None and run.validation is None for run in own) else 0,

@@ -5,6 +5,7 @@ from tests.tuner.conftest import recorded_settings
 from tuner.records import ConfirmedRun, SearchRecord, append_run, trial_name
 from tuner.records.events import EpochDone, TrialStarted
 from tuner.results.headline import State, Verdict, headline_of
+from tuner.results.report_text import result_section
 from tuner.selection.comparison import Confirmation, choose, read_confirmations
 from tuner.selection.selected_trial import select_trial
 from tuner.selection.sequential import level
@@ -63,12 +64,13 @@ def test_only_seeds_of_both_are_paired():
     assert confirmation.gains == pytest.approx([0.1])
 
 
-def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_is_left_out(tmp_path):
+def test_runs_are_read_by_trial_and_seed_and_one_without_a_finite_value_has_failed(tmp_path):
     runs = [(0, 1000, 0.7), (5, 1000, 0.8), (0, 1001, 0.6), (5, 1001, None), (3, 1000, 0.75), (2, 1000, None)]
     for number, seed, value in runs:
         append_run(tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, objective=value, test={"mae": 0.1}))
-    third, fifth = read_confirmations(tmp_path, search_of())
-    assert (third.trial, fifth.trial) == (NAMES[3], NAMES[5])
+    second, third, fifth = read_confirmations(tmp_path, search_of())
+    assert (second.trial, third.trial, fifth.trial) == (NAMES[2], NAMES[3], NAMES[5])
+    assert (second.values, second.failed) == ({}, {1000})
     assert (fifth.values, fifth.default_values) == ({1000: 0.8}, {1000: 0.7, 1001: 0.6})
     assert (fifth.failed, third.failed, fifth.default_failed) == ({1001}, set(), set())
 
@@ -103,6 +105,24 @@ def test_a_default_that_fails_on_every_seed_is_reported_without_a_number_of_seed
     ]
     found = headline_of(search, selected.trial, confirmations, State.OVER, selected.choice)
     assert found.evidence == f"mean of 3 seeds, better than the default on 3; {failed}"
+
+
+def test_a_default_whose_rivals_fail_on_every_seed_keeps_its_values_on_the_test_split(tmp_path):
+    search = search_of()
+    for number, value in ((0, 0.7), (5, 0.8)):
+        search.apply(
+            EpochDone(trial=NAMES[number], epoch=12, objective=value, metrics={}, seconds=1.0, time=1.0 + number)
+        )
+    for seed in (1000, 1001, 1002):
+        for number, value in ((0, 0.6), (5, None)):
+            append_run(
+                tmp_path, ConfirmedRun(trial=NAMES[number], seed=seed, objective=value, validation=value, test={})
+            )
+    selected, confirmations = select_trial(tmp_path, search), read_confirmations(tmp_path, search)
+    found = headline_of(search, selected.trial, confirmations, State.OVER, selected.choice)
+    assert (found.verdict, found.default_value, found.where) == (Verdict.DEFAULT, 0.6, "on the test split")
+    assert f"trial {NAMES[5]} failed on 3 of 3 seeds" in found.evidence
+    assert f"trial {NAMES[5]} failed on 3 of 3 seeds" in result_section(search, confirmations, selected)
 
 
 def test_neither_of_two_equal_trials_is_called_ahead_or_behind():
