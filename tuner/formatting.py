@@ -40,6 +40,15 @@ def about(seconds: float) -> str:
     return count(round(seconds / 1800) / 2, "hour")
 
 
+def duration_with_unit(seconds: float) -> str:
+    """Formats a duration with the unit of its first number.
+
+    >>> duration_with_unit(72), duration_with_unit(3672)
+    ('1:12 min', '1:01:12 h')
+    """
+    return f"{duration(seconds)} {'min' if round(seconds) < 3600 else 'h'}"
+
+
 def metric(name: str) -> str:
     """A metric's name without its split: `s_measure` for `val/s_measure`."""
     return name.partition("/")[2] or name

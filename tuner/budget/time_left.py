@@ -155,7 +155,7 @@ class _Rest(SimulatedSearch):
         self.values = NoisyValues(known + new, rng)
         # Between two trials of a slot.
         gaps = progress.idle_gaps(search)
-        build = max(0.0, statistics.fmean(gaps)) if gaps else 0.0
+        build = statistics.fmean(gaps) if gaps else 0.0
         trained = sorted((one for one in search.trials if one.results), key=lambda one: one.last_result.time)
         found = map(_epoch_seconds, trained[-RECENT_TRIALS:])
         lately = [seconds for seconds in found if seconds is not None]

@@ -101,8 +101,8 @@ def _of_the_training_loss(trial: TrialRecord) -> str:
         return f"The training loss hardly fell, {words}: check the labels, or try other rates (--set max_lr=...)."
     if last < abs(first) / 2:
         return (
-            f"The training loss fell {words}, but the validation objective did not improve: more images, stronger "
-            "augmentation, or wrong labels."
+            f"The training loss fell {words}, but the validation objective stayed poor: add images or stronger "
+            "augmentation, or check the labels."
         )
     return ""
 

@@ -55,7 +55,8 @@ def precisions(search: SearchRecord) -> set[str]:
 def idle_gaps(search: SearchRecord) -> list[float]:
     """Seconds from a trial's last result to the first step of the next trial in the same process, for each change.
 
-    If the next one was promoted later, they count from its promotion: before that there was nothing to do.
+    If the next one was promoted later, they count from its promotion: before that there was nothing to do. Times are
+    rounded, so the next one may seem to begin before that; it counts as 0.
     """
     promoted = {(d.trial, d.decision.epoch): d.time for d in search.decisions if d.decision.action == PROMOTE}
     lanes: dict[str, list[_Step]] = {}
@@ -66,7 +67,7 @@ def idle_gaps(search: SearchRecord) -> list[float]:
                 due = promoted.get((trial.name, result.epoch - 1), -math.inf)
                 lanes.setdefault(result.process, []).append(_Step(result.time, begin, due, trial.name))
     return [
-        later.begin - max(earlier.end, later.due)
+        max(0.0, later.begin - max(earlier.end, later.due))
         for steps in lanes.values()
         for earlier, later in pairwise(sorted(steps))
         if earlier.trial != later.trial

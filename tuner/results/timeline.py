@@ -61,7 +61,7 @@ def parts_of_time(search: SearchRecord, confirmed: Sequence[ConfirmedRun]) -> di
     parts = {
         "training": math.fsum(result.seconds for result in epochs) - validation,
         "validation": validation,
-        "between trials": math.fsum(max(0.0, gap) for gap in idle_gaps(search)),
+        "between trials": math.fsum(idle_gaps(search)),
     }
     waiting = search.search_seconds * slots - math.fsum(parts.values())
     parts |= {"waiting": waiting, "confirmation": math.fsum(run.seconds or 0.0 for run in confirmed)}
@@ -82,7 +82,7 @@ def time_in_words(search: SearchRecord, confirmation_seconds: float) -> str:
     elif not confirmation_seconds:
         what = "report"
     total = in_search + after
-    words = f"{formatting.duration(total)} {'min' if round(total) < 3600 else 'h'}"
+    words = formatting.duration_with_unit(total)
     if round(after):
         words += f": {formatting.duration(in_search)} search, {formatting.duration(after)} {what}"
     stated, left = search.settings.stated_seconds, search.settings.duration_seconds

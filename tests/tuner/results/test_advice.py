@@ -1,4 +1,4 @@
-"""What would help is said by what was measured, and not otherwise."""
+"""Each piece of advice follows from a measurement, and appears only where that was made."""
 
 from dataclasses import replace
 
@@ -91,7 +91,13 @@ def test_a_training_loss_that_does_not_fall_points_at_labels_and_rates_and_one_t
     stuck = advice_of(search, FLAT, losses=[0.70, 0.7, 0.7, 0.69, 0.7, 0.69, 0.69, 0.69], base_config=base())
     learned = advice_of(search, FLAT, losses=[0.70, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.05], base_config=base())
     assert "The training loss hardly fell, from 0.700 to 0.690: check the labels" in stuck
-    assert "fell from 0.700 to 0.050, but the validation objective did not improve: more images" in learned
+    assert "fell from 0.700 to 0.050, but the validation objective stayed poor: add images" in learned
+
+
+def test_a_curve_that_still_rises_is_not_said_to_have_not_improved(search):
+    found = advice_of(search, RISING, losses=[0.70, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.05], base_config=base())
+    assert "still rose" in found
+    assert "not improve" not in found
 
 
 def test_small_objects_ask_for_crops_unless_there_are_any_and_for_larger_images_where_the_files_are(search):

@@ -1,3 +1,5 @@
+from contextlib import closing
+
 import pytest
 
 from tests.tuner.recorded_curves import recorded, settings_of
@@ -55,6 +57,17 @@ def test_a_hand_over_is_timed_within_its_process_from_the_last_result_to_the_fir
     recorder.record.decisions.append(promoted)
     assert progress.idle_gaps(recorder.record) == pytest.approx([0.1, 0.15])
     assert progress.precisions(recorder.record) == {"bf16"}
+
+
+def test_a_trial_that_seems_to_begin_before_the_last_one_ended_waits_for_nothing(tmp_path):
+    now = [0.0]
+    with closing(Recorder.create(tmp_path, settings_of(), clock=lambda: now[0])) as recorder:
+        for number in (0, 1):
+            now[0] += 2.0
+            trial, process = trial_name(number, {}), Execution(process="1", precision="bf16")
+            recorder.start(trial, params={}, answers={})
+            recorder.result(trial, epoch=1, objective=0.5, metrics={}, seconds=2.001, execution=process)
+    assert progress.idle_gaps(recorder.record) == [0.0]
 
 
 def test_a_trial_that_paused_waits_until_it_is_promoted(tmp_path):

@@ -150,10 +150,14 @@ def facts(result: Result) -> dict[str, str]:
         "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
         "time": time_in_words(search, parts.get("confirmation", 0.0)),
         "left": None if result.left is None else str(result.left),
-        "per epoch": f"{statistics.median(of_epochs):.2g} s" if of_epochs else None,
+        "per epoch": _epoch_in_words(statistics.median(of_epochs)) if of_epochs else None,
         "data": settings.data or ("embedded" if settings.images else "the loop's own"),
     }
     return {name: words for name, words in found.items() if words}
+
+
+def _epoch_in_words(seconds: float) -> str:
+    return f"{seconds:.2g} s" if round(seconds) < 60 else formatting.duration_with_unit(seconds)
 
 
 def time_parts(result: Result) -> list[tuple[str, str, float]]:

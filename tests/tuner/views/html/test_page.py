@@ -16,7 +16,7 @@ from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, append_run, read_search, trial_name
 from tuner.results.differences import differences
 from tuner.results.headline import State
-from tuner.views.html.content import commands, read_result
+from tuner.views.html.content import commands, facts, read_result
 from tuner.views.html.live import LivePage
 from tuner.views.html.page import PAGE, render, write_page
 
@@ -140,7 +140,7 @@ def test_an_interrupted_search_says_so_first_and_how_to_continue(synthetic_searc
     synthetic.run(until=40)
     words = page_of(synthetic.recorder.folder).words
     note = words.index("Interrupted: ")
-    assert " and the confirmation, about " in words
+    assert f" and the confirmation, {time_left(synthetic.recorder.record)}; " in words
     assert note < words.index("on the validation split")
     assert f"python -m tuner.search --resume {synthetic.recorder.folder}" in words
 
@@ -284,6 +284,17 @@ def test_a_live_page_is_replaced_with_every_update_and_leaves_nothing_beside_it(
     assert early.tags.count("tr") < late.tags.count("tr")
     assert ("body", "data-live", "yes") in late.attributes
     assert [path.name for path in folder.iterdir() if "report" in path.name] == [PAGE]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0123, "0.012 s"), (42.0, "42 s"), (125.0, "2:05 min"), (5000.0, "1:23:20 h")]
+)
+def test_the_time_of_an_epoch_has_its_unit_however_long_it_is(synthetic_search, seconds, words):
+    recorder = synthetic_search().recorder
+    trial = trial_name(0, {})
+    recorder.start(trial, params={}, answers={})
+    recorder.result(trial, epoch=1, objective=0.5, metrics={}, seconds=seconds)
+    assert facts(read_result(recorder.folder, recorder.record))["per epoch"] == words
 
 
 def test_a_live_page_says_how_long_the_search_or_its_confirmation_still_takes(synthetic_search):
