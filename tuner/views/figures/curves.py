@@ -105,8 +105,10 @@ def _rungs(search: SearchRecord) -> str:
     for number, epoch in enumerate(search.settings.rung_epochs, start=1):
         here = [one for one in search.decisions if one.decision.epoch == epoch and one.decision.rung is not None]
         stopped = {one.trial for one in here if one.decision.action == STOP}
+        # A trial that was promoted past a rung has no decision there.
+        num_reached = sum(epoch in trial.results for trial in search.trials)
         if here:
-            words.append(f"rung {number} (epoch {epoch}): {len(stopped)} of {len({one.trial for one in here})} stopped")
+            words.append(f"rung {number} (epoch {epoch}): {len(stopped)} of {num_reached} stopped")
     return f"{'; '.join(words)}.".capitalize() if words else ""
 
 

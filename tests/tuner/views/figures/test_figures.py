@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.tuner.importance.test_importance import search_of
+from tests.tuner.test_session import new_search, play
 from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
 from tuner.records import read_search
@@ -41,6 +42,17 @@ def curves_of(figure):
 def trace(figure, name):
     (found,) = [one for one in figure.data if one.name == name]
     return found
+
+
+def test_a_trial_that_was_promoted_past_a_rung_has_reached_it(tmp_path):
+    folder = new_search(tmp_path / "search", scheduler="asha", slots=2, num_trials=12, sampler="random")
+    play(folder, slots=2)
+    search = read_search(folder)
+    second = search.settings.rung_epochs[1]
+    there = [trial for trial in search.trials if trial.last_epoch >= second]
+    ended = [trial for trial in there if trial.last_epoch == second]
+    caption = draw_learning_curves(search, search.leader).caption
+    assert f"rung 2 (epoch {second}): {len(ended)} of {len(there)} stopped" in caption
 
 
 def test_the_curves_are_those_on_record_with_default_and_exported_named(search):
