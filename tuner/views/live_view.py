@@ -164,12 +164,13 @@ def _running_row(search: SearchRecord, trial: TrialRecord, *, low: float, high: 
     epoch, last = trial.last_epoch, search.settings.max_epochs
     curve = [trial.objective_at(e) for e in range(1, epoch + 1)]
     gain = in_search.gain_over_default(search, trial, epoch)
+    beside_default = "" if gain is None else formatting.difference(search.settings.sign * gain)
     row = [
         Text(f"trial {trial.name}"),
         Text(f"{epoch:>{len(str(last))}} of {last}"),
         Text(sparkline(curve, low=low, high=high).ljust(SPARKLINE_WIDTH), style="cyan"),
         Text(formatting.number(trial.objective_at(epoch))),
-        Text("" if gain is None else formatting.difference(gain), style="green" if (gain or 0) >= 0 else "red"),
+        Text(beside_default, style="green" if (gain or 0) >= 0 else "red"),
     ]
     if wide:
         changed = differences(search, trial, None)[:SHOWN_DIFFERENCES]

@@ -282,6 +282,18 @@ def test_a_running_trial_is_shown_by_what_differs_most_from_the_default(syntheti
     assert second.rstrip().endswith("max_lr 0.01, averaging ema, num_experts 8, top_k 1")
 
 
+@pytest.mark.parametrize(("mode", "better"), [("max", False), ("min", True)])
+def test_a_running_trial_below_the_default_has_a_negative_difference(synthetic_search, mode, better):
+    recorder = synthetic_search(mode=mode).recorder
+    for number, value in ((0, 0.5), (1, 0.4)):
+        trial = trial_name(number, {})
+        recorder.start(trial, params={}, answers={})
+        recorder.result(trial, epoch=1, objective=value, metrics={}, seconds=1.0)
+    text = drawn(recorder.record)
+    assert "-0.100" in text
+    assert ("0.100 better" in text) == better
+
+
 def test_nothing_that_a_terminal_would_obey_is_shown_of_names_and_values(synthetic_search):
     hostile = "/data/a\x1b[2Jb"
     synthetic = synthetic_search(data=hostile)
