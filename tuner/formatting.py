@@ -86,6 +86,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def code(text: str) -> str:
+    """Formats text as a code span, in which Markdown and HTML have no effect, even if it contains back-ticks."""
+    text = one_line(text)
+    longest = max(map(len, "".join(letter if letter == "`" else " " for letter in text).split()), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"`{text}`"
+
+
 def reason(error: Exception) -> str:
     """Formats an error as the end of a sentence: one line, at most 300 characters, without its full stop."""
     return one_line(str(error))[:300].removesuffix(".")

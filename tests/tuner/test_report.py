@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from rich.markdown import Markdown
 
+from tests.tuner.recorded_curves import recorded
 from trainable.data.io.findings import Finding, Severity, kinds_of
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmedRun, Execution, append_run, read_search, trial_name
@@ -145,6 +146,20 @@ def test_a_search_in_which_all_diverged_says_so(synthetic_search):
     assert "**No trial has a value to compare; " in text
     assert text.count("diverged in epoch 2 at step 31: loss was nan") == 5
     assert "python -m tuner.export" not in text
+
+
+def test_the_only_trial_is_not_called_the_best_of_one(tmp_path):
+    recorded(tmp_path, curves=[[0.1, 0.2, 0.3, 0.4]], endings={0: Outcome.COMPLETED}, num_trials=1)
+    text = write_report(tmp_path).read_text()
+    assert f"Trial {trial_name(0, {})} is the only one measured at epoch 4, the highest epoch reached. Its" in text
+
+
+def test_a_parameter_whose_name_has_back_ticks_stays_one_code_span(synthetic_search):
+    recorder, name = synthetic_search(num_trials=1).recorder, "`a` <b>"
+    trial = trial_name(0, {name: 1})
+    recorder.start(trial, params={name: 1}, answers={})
+    recorder.result(trial, epoch=1, objective=0.5, metrics={}, seconds=1.0)
+    assert f"| `` {name} `` | 1 |" in report_of(recorder)
 
 
 def test_a_search_without_a_single_trial_has_a_report(synthetic_search):

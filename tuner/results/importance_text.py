@@ -61,7 +61,7 @@ def importance_section(search: SearchRecord, importance: Importance | None) -> s
     parts = ["## Importance of the parameters", importance_sentence(search, importance)]
     if importance is not None:
         rows = [
-            (f"`{name}`", f"{share:.0%}", f"{importance.chance[name]:.0%}")
+            (formatting.code(name), f"{share:.0%}", f"{importance.chance[name]:.0%}")
             for name, share in list(importance.shares.items())[:MAX_ROWS]
         ]
         parts.append(table(("parameter", "share", "chance"), rows))

@@ -33,12 +33,12 @@ def model_card(
     weights = "the state of what the loop names `model`, if it names one" if is_loop else "the weights"
     objective = settings.metric
     facts = [
-        ("workload", _code(str(settings.base_config["workload"]))),
-        ("data", _code(settings.data) if settings.data else data),
+        ("workload", formatting.code(str(settings.base_config["workload"]))),
+        ("data", formatting.code(settings.data) if settings.data else data),
         ("images", formatting.counts_in_words(settings.images, settings.image_size_px) or "-"),
-        ("fingerprint of the data", _code(settings.data_fingerprint.get("all", "none")[:16])),
+        ("fingerprint of the data", formatting.code(settings.data_fingerprint.get("all", "none")[:16])),
         (f"{objective}, validation", f"{formatting.number(result.objective)} at epoch {result.epoch}"),
-        ("found by", _code(f"{settings.space}/{settings.name}, trial {trial.name}")),
+        ("found by", formatting.code(f"{settings.space}/{settings.name}, trial {trial.name}")),
         ("versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items())),
     ]
     return "\n\n".join(
@@ -73,17 +73,9 @@ def _differences(search: SearchRecord, trial: TrialRecord) -> str:
         return "Nothing: it is the default configuration."
     names = dict.fromkeys([*default.params, *trial.params])
     both = [(name, *both_in_words(trial, default, name)) for name in names]
-    rows = [(_code(name), _value(here), _value(there)) for name, here, there in both if here != there]
+    rows = [(formatting.code(name), _value(here), _value(there)) for name, here, there in both if here != there]
     return table(("parameter", "here", "default"), rows) if rows else "Nothing."
 
 
 def _value(words: str) -> str:
-    return words if words == NOT_USED else _code(words)
-
-
-def _code(text: str) -> str:
-    """Formats text as a code span, in which Markdown and HTML have no effect, even if it contains back-ticks."""
-    text = formatting.one_line(text)
-    longest = max(map(len, "".join(letter if letter == "`" else " " for letter in text).split()), default=0)
-    fence = "`" * (longest + 1)
-    return f"{fence} {text} {fence}" if longest else f"`{text}`"
+    return words if words == NOT_USED else formatting.code(words)

@@ -163,11 +163,13 @@ def exported_section(search: SearchRecord, selected: SelectedTrial | None) -> st
 
 def _chosen_on_one_seed(search: SearchRecord, trial: TrialRecord) -> str:
     epoch = search.comparison_epoch or 0
-    rivals = formatting.count(len(search.measured_at(epoch)), "trial")
+    number = len(search.measured_at(epoch))
+    if number == 1:
+        return f"Trial {trial.name} is the only one measured at epoch {epoch}, the highest epoch reached."
     return (
-        f"Trial {trial.name} has the best `{search.settings.metric}` of the {rivals} measured at epoch {epoch}, the "
-        "highest epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on the "
-        "validation split, it is likely to be slightly worse on new data."
+        f"Trial {trial.name} has the best `{search.settings.metric}` of the {number} trials measured at epoch {epoch}, "
+        "the highest epoch reached; a trial that plateaued before counts with its last value. Because it was chosen on "
+        "the validation split, it is likely to be slightly worse on new data."
     )
 
 
@@ -184,12 +186,14 @@ def _chosen_on_seeds(search: SearchRecord, selected: SelectedTrial) -> str:
 
 def _parameters(trial: TrialRecord, default: TrialRecord) -> str:
     if trial is default:
-        own = [(f"`{name}`", formatting.parameter(value)) for name, value in trial.params.items()]
+        own = [(formatting.code(name), formatting.parameter(value)) for name, value in trial.params.items()]
         return table(("parameter", "default"), own)
     names = list(dict.fromkeys([*default.params, *trial.params]))
     differing = [name for name in names if default.params.get(name, "") != trial.params.get(name, "")]
-    rows = [(f"`{name}`", *both_in_words(default, trial, name)) for name in differing]
-    same = ", ".join(f"`{name}` {_cell(value_in_words(trial, name))}" for name in names if name not in differing)
+    rows = [(formatting.code(name), *both_in_words(default, trial, name)) for name in differing]
+    same = ", ".join(
+        f"{formatting.code(name)} {_cell(value_in_words(trial, name))}" for name in names if name not in differing
+    )
     difference = table(("parameter", "default", f"trial {trial.name}"), rows)
     return difference + (f"\n\nThe same in both: {same}." if same else "")
 

@@ -174,7 +174,7 @@ def _parallel(search: SearchRecord, names: Sequence[str], epoch: int) -> Drawing
         go.Parcoords(
             dimensions=[
                 *(_dimension(trials, name) for name in shown),
-                {"label": search.settings.metric, "values": values},
+                {"label": as_text(search.settings.metric), "values": values},
             ],
             line={
                 "color": values,

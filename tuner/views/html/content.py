@@ -138,7 +138,8 @@ def facts(result: Result) -> dict[str, str]:
     settings, parts = search.settings, parts_of_time(search, result.confirmed)
     ended = len(search.trials) - len(search.unfinished)
     done, budget = progress.epochs_done(search), settings.max_epochs * settings.num_trials
-    is_over = result.state is State.OVER
+    # Trials that all failed have saved nothing.
+    has_saved = result.state is State.OVER and result.exported is not None and done < budget
     split: Split = "test" if result.headline.where == "on the test split" else "validation"
     untrained = [row for row in baselines(result) if not row.is_trial]
     of_epochs = [result.seconds for trial in search.trials for result in trial.results.values()]
@@ -147,7 +148,7 @@ def facts(result: Result) -> dict[str, str]:
         "main failures": None if result.samples is None else fails_most(result.samples),
         "without training": in_words(untrained, split),
         "trials": f"{ended} of {settings.num_trials} ended",
-        "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if is_over and done < budget else ""),
+        "epochs": f"{done} of {budget}" + (f", {1 - done / budget:.0%} saved" if has_saved else ""),
         "time": time_in_words(search, parts.get("confirmation", 0.0)),
         "left": None if result.left is None else str(result.left),
         "per epoch": _epoch_in_words(statistics.median(of_epochs)) if of_epochs else None,

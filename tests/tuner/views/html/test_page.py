@@ -10,6 +10,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
+from tests.tuner.recorded_curves import recorded
 from tuner.budget.time_left import TimeLeft, time_left
 from tuner.importance.measure import measure_importance
 from tuner.policy.outcomes import Outcome
@@ -295,6 +296,11 @@ def test_the_time_of_an_epoch_has_its_unit_however_long_it_is(synthetic_search, 
     recorder.start(trial, params={}, answers={})
     recorder.result(trial, epoch=1, objective=0.5, metrics={}, seconds=seconds)
     assert facts(read_result(recorder.folder, recorder.record))["per epoch"] == words
+
+
+def test_a_search_whose_trials_all_failed_has_saved_no_epochs(tmp_path):
+    search = recorded(tmp_path / "run", curves=[[], []], endings={0: Outcome.FAILED, 1: Outcome.DIVERGED}, num_trials=2)
+    assert facts(read_result(tmp_path / "run", search))["epochs"] == "0 of 8"
 
 
 def test_a_live_page_says_how_long_the_search_or_its_confirmation_still_takes(synthetic_search):
