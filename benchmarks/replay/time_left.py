@@ -1,4 +1,4 @@
-"""How true the time left was in finished searches: what is said when a trial ends, beside what it took.
+"""Compares the time left that was estimated during finished searches with the time that they took.
 
 python -m benchmarks.replay.time_left results/moe/<run> results/retina/<run>
 """
@@ -28,14 +28,14 @@ class Moment:
     """Since the search started."""
     num_ended: int
     """Trials that had ended."""
-    said: TimeLeft
+    estimate: TimeLeft
     took: float
     """Seconds until the report was written."""
 
     @property
     def error(self) -> float:
         """Relative error of the median estimate."""
-        return self.said.likely / self.took - 1
+        return self.estimate.likely / self.took - 1
 
 
 def moments(search: SearchRecord, *, pause_seconds: float) -> Iterator[Moment]:
@@ -52,10 +52,10 @@ def moments(search: SearchRecord, *, pause_seconds: float) -> Iterator[Moment]:
         so_far.apply(event)
         ended += isinstance(event, TrialEnded)
         if isinstance(event, EpochDone | TrialEnded) and event.time >= due and event.time < end:
-            said = time_left(so_far)
-            if said is not None:
+            estimate = time_left(so_far)
+            if estimate is not None:
                 due = event.time + pause_seconds
-                yield Moment(seconds=event.time, num_ended=ended, said=said, took=end - event.time)
+                yield Moment(seconds=event.time, num_ended=ended, estimate=estimate, took=end - event.time)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def _table(rows: Sequence[Moment]) -> str:
 
 def _line(row: Moment) -> str:
     at, took = formatting.duration(row.seconds), formatting.duration(row.took)
-    return f"{at:>8}  {row.num_ended:3} ended  took {took:>8}  said {row.said!s:16} {row.error:+5.0%}"
+    return f"{at:>8}  {row.num_ended:3} ended  took {took:>8}  estimated {row.estimate!s:16} {row.error:+5.0%}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Whether a search has learned anything: its values beside those of predictions that need no training.
 
 On several seeds the 95 % interval of the mean must lie above the trivial prediction, by the paired comparison's own
-rule; on one seed, the value alone. Above a random answer is what luck does not reach: 3 of its standard deviations on
-the validation split, where the best of many was chosen, 2 on the test split. Below the linear probe is a mean that is
-worse.
+rule; on one seed, the value alone. A value must exceed a random answer by more than luck: 3 standard deviations of that
+answer on the validation split, where the best of many was chosen, 2 on the test split. A trial is below the linear
+probe if its mean is worse.
 """
 
 import statistics

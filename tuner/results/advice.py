@@ -27,20 +27,20 @@ def advice_for(
     """One sentence for each measurement that points somewhere.
 
     Args:
-        facts: of the training labels, as `TrivialScore` has them.
-        is_below_probe: frozen features of trained weights are better than the training.
+        facts: measurements of the training labels, from `TrivialScore`.
+        is_below_probe: whether a linear layer on frozen trained features is better than the training.
     """
-    said = [
-        _of_the_weights(search, trial, is_below_probe=is_below_probe),
-        _of_the_curve(search, trial),
-        _of_the_training_loss(trial),
-        _of_the_objects(search, trial, facts),
+    sentences = [
+        _advice_on_weights(search, trial, is_below_probe=is_below_probe),
+        _advice_on_curve(search, trial),
+        _advice_on_training_loss(trial),
+        _advice_on_objects(search, trial, facts),
     ]
-    found = " ".join(sentence for sentence in said if sentence)
+    found = " ".join(sentence for sentence in sentences if sentence)
     return found or "No measurement shows why; check the labels."
 
 
-def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
+def _advice_on_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe: bool) -> str:
     if _is_from_scratch(search, trial):
         images = formatting.count(search.settings.images.get("train", 0), "image")
         # A network of the user's own has no weights by name.
@@ -55,7 +55,7 @@ def _of_the_weights(search: SearchRecord, trial: TrialRecord, *, is_below_probe:
     )
 
 
-def _of_the_curve(search: SearchRecord, trial: TrialRecord) -> str:
+def _advice_on_curve(search: SearchRecord, trial: TrialRecord) -> str:
     sign = search.settings.sign
     values = [sign * trial.results[epoch].objective for epoch in sorted(trial.results)]
     if len(values) < LEAST_EPOCHS:
@@ -86,11 +86,11 @@ def _is_from_scratch(search: SearchRecord, trial: TrialRecord) -> bool:
 def _updates_an_epoch(search: SearchRecord, trial: TrialRecord) -> int:
     """Updates per epoch; 0 if unknown, as for a user's own loop."""
     config = search.settings.base_config | trial.params
-    of_an_update = math.prod(size for name in BATCH_FIELDS if isinstance(size := config.get(name), int))
-    return math.ceil(search.settings.images.get("train", 0) / of_an_update)
+    images_per_update = math.prod(size for name in BATCH_FIELDS if isinstance(size := config.get(name), int))
+    return math.ceil(search.settings.images.get("train", 0) / images_per_update)
 
 
-def _of_the_training_loss(trial: TrialRecord) -> str:
+def _advice_on_training_loss(trial: TrialRecord) -> str:
     losses = [trial.results[epoch].metrics.get("train/loss") for epoch in sorted(trial.results)]
     finite = [loss for loss in losses if loss is not None]
     if len(finite) < LEAST_EPOCHS:
@@ -107,18 +107,18 @@ def _of_the_training_loss(trial: TrialRecord) -> str:
     return ""
 
 
-def _of_the_objects(search: SearchRecord, trial: TrialRecord, facts: Mapping[str, float]) -> str:
+def _advice_on_objects(search: SearchRecord, trial: TrialRecord, facts: Mapping[str, float]) -> str:
     share, side = facts.get("object_share"), facts.get("object_side_px")
     if share is None or side is None:
         return ""
-    said = []
+    found = []
     if share < SMALL_OBJECT_SHARE and not trial.params.get("crop", search.settings.base_config.get("crop")):
-        said.append(f"The median object covers {share:.1%} of an image: train on crops (--set crop=true).")
+        found.append(f"The median object covers {share:.1%} of an image: train on crops (--set crop=true).")
     size, file_side = search.settings.image_size_px, facts.get("file_side_px", 0.0)
     if size is not None and side < SMALL_OBJECT_PX and file_side > MUCH_LARGER * max(size):
         larger = 16 * round(min(2 * max(size), file_side) / 16)
-        said.append(
+        found.append(
             f"The median object has a side of {side:.0f} px at {max(size)} px, and the files have {file_side:.0f}: "
             f"train on larger images (--set long_side_px={larger})."
         )
-    return " ".join(said)
+    return " ".join(found)

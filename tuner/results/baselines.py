@@ -73,8 +73,8 @@ def baselines_section(search: SearchRecord, rows: Sequence[Row]) -> str:
     objective = search.settings.metric
     header = (f"`{objective}`", "validation split", "test split")
     cells = [(row.name, formatting.number(row.validation), formatting.number(row.test)) for row in rows]
-    words = f"Rows that are not trials need no training. On the validation split {_of_trials(rows, 'validation')}"
-    words += f"; on the test split {_of_trials(rows, 'test')}." if any(row.num_seeds for row in rows) else "."
+    words = f"Rows that are not trials need no training. On the validation split {_seeds_of_trials(rows, 'validation')}"
+    words += f"; on the test split {_seeds_of_trials(rows, 'test')}." if any(row.num_seeds for row in rows) else "."
     return f"## Beside predictions that need no training\n\n{table(header, cells)}\n\n{words}"
 
 
@@ -82,11 +82,11 @@ def in_words(rows: Sequence[Row], split: Split) -> str:
     """One line for the terminal; empty where nothing was measured on the split."""
     measured = [(row.name, value) for row in rows if (value := getattr(row, split)) is not None]
     words = ", ".join(f"{name} {formatting.number(value)}" for name, value in measured)
-    is_of_trials = any(name.startswith(TRIAL) for name, _ in measured)
-    return f"{words} ({_of_trials(rows, split)})" if is_of_trials else words
+    is_seeds_of_trials = any(name.startswith(TRIAL) for name, _ in measured)
+    return f"{words} ({_seeds_of_trials(rows, split)})" if is_seeds_of_trials else words
 
 
-def _of_trials(rows: Sequence[Row], split: Split) -> str:
+def _seeds_of_trials(rows: Sequence[Row], split: Split) -> str:
     """States how many seeds the values of trials on a split are from."""
     if split == "validation":
         return "trials have one seed, that of the search"

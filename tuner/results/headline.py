@@ -91,7 +91,7 @@ def headline_of(
             default_value=statistics.fmean(values) if values else None,
             value=None,
             where="on the test split",
-            evidence=f"the best mean over several seeds on the validation split{_of_best_rival(confirmations)}",
+            evidence=f"the best mean over several seeds on the validation split{_best_rival_clause(confirmations)}",
             is_default=True,
         )
     if choice is not None and state is not State.RUNNING:
@@ -123,7 +123,7 @@ def _chosen_headline(search: SearchRecord, choice: Choice, missing: str = "no va
     )
 
 
-def _of_best_rival(confirmations: Sequence[Confirmation]) -> str:
+def _best_rival_clause(confirmations: Sequence[Confirmation]) -> str:
     """Clause about the best other trial on the test split."""
     rivals = [one for one in confirmations if one.gains]
     if not rivals:

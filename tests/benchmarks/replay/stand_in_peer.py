@@ -45,7 +45,7 @@ FAILURES = {
     "leaves-the-range": lambda suggestion: {"start": dict.fromkeys(suggestion["start"], -1)},
     "resumes-nothing": lambda suggestion: {"resume": 1000},
 }
-"""What a peer of this name does at its proposal `FAILS_AT`."""
+"""How the peer with this name fails at its proposal `FAILS_AT`."""
 
 
 class StandIn:

@@ -1,4 +1,4 @@
-"""What was said of the time left, beside what it took."""
+"""The estimates of the time left are compared with the time that a finished search took."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_each_moment_knows_what_it_took_until_the_end(synthetic_search):
     seen = list(moments(synthetic.recorder.record, pause_seconds=3.0))
     assert len(seen) >= 4
     assert [one.took for one in seen] == pytest.approx([synthetic.now - one.seconds for one in seen], abs=0.01)
-    assert all(one.said.shortest <= one.said.likely <= one.said.longest for one in seen)
+    assert all(one.estimate.shortest <= one.estimate.likely <= one.estimate.longest for one in seen)
 
 
 def test_a_search_that_did_not_finish_has_no_end_to_compare_with(finished_folder, capsys):

@@ -1,4 +1,4 @@
-"""What a search has won, in every state that a search can be in."""
+"""The headline of a search in each of its states."""
 
 from dataclasses import replace
 

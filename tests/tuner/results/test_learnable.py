@@ -1,4 +1,4 @@
-"""Of each workload: a set that can't be learned from is reported as such, one that can is not.
+"""Each workload reports a data set that can't be learned from, and only such a set.
 
 Real trainings of seconds on arrays that this file draws, recorded as a search does.
 """
