@@ -3,7 +3,7 @@
 What: the recorded events are replayed into the policy of the estimate (duration.py), and from there the slots
     take trials as in the search. A trial takes the seconds of its own last epochs; a new one those of a trial that
     trained lately. Which trials are good is drawn at random, so each simulation ends at another time.
-    More than `MOST_SIMULATED` trials are not simulated: each takes what those that have ended took.
+    More than `MOST_SIMULATED` trials are not simulated: each takes what those that have ended or wait took.
 Cost: 2 ms per simulation of 30 trials; a longer search gets fewer.
 Assumes that the load of the machine stays what it was during the last epochs.
 """
@@ -30,7 +30,16 @@ from tuner.policy.decision import PROMOTE
 from tuner.policy.policy import Promote
 from tuner.policy.simulation import SimulatedSearch, SimulatedTrial
 from tuner.records import SearchRecord, TrialRecord
-from tuner.records.events import Decided, EpochDone, Event, PastTrialKnown, TrialEnded, TrialStarted
+from tuner.records.events import (
+    Decided,
+    EpochDone,
+    Event,
+    PastTrialKnown,
+    SessionEnded,
+    SessionStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from tuner.results import progress
 
 MOST_PLAYS = 20
@@ -90,27 +99,34 @@ def time_left(search: SearchRecord) -> TimeLeft | None:
 
 
 def _extrapolate(search: SearchRecord) -> TimeLeft | None:
-    """Time of the remaining trials at the mean pace of the ended ones, without the confirmation."""
-    num_ended = len(search.trials) - len(search.unfinished)
-    if not num_ended:
+    """Time of the remaining trials at the mean pace of those that ended or wait, without the confirmation.
+
+    Under promotion most trials wait at a rung until the search is over, so a waiting one counts as done.
+    """
+    num_done = len(search.trials) - len(progress.running(search))
+    if not num_done:
         return None
-    num_left = search.settings.num_trials - num_ended
-    likely = search.elapsed / num_ended * num_left
-    epochs = round(sum(len(trial.results) for trial in search.trials) / num_ended * num_left)
-    return TimeLeft(shortest=likely / WIDE, likely=likely, longest=likely * WIDE, epochs=epochs)
+    num_left = search.settings.num_trials - num_done
+    likely = search.elapsed / num_done * num_left
+    epochs = round(progress.epochs_done(search) / num_done * num_left)
+    limits = (search.time_budget_seconds, search.settings.duration_seconds)
+    most = min((max(0.0, limit - search.elapsed) for limit in limits if limit is not None), default=math.inf)
+    shortest, likely, longest = (min(most, seconds) for seconds in (likely / WIDE, likely, likely * WIDE))
+    return TimeLeft(shortest=shortest, likely=likely, longest=longest, epochs=epochs)
 
 
 def _play(search: SearchRecord, start_seconds: float, rng: random.Random) -> tuple[float, int]:
     """Seconds and epochs of one simulated rest."""
     shape, settings = shape_of(search), search.settings
     rest = _Rest(search, shape, rng)
-    rest.run()
-    batches = confirmation_batches(shape, rest, rest.drawn, rest.values.last, rng)
     pace, budget = math.exp(rng.gauss(0, _PACE_SPREAD)), search.time_budget_seconds
-    if budget is not None and search.elapsed + pace * rest.now > budget:
+    budget_left = math.inf if budget is None else max(0.0, budget - search.elapsed)
+    rest.run(until=budget_left / pace)
+    if rest.running:
         # The session ends there, without a confirmation.
-        seconds = max(0.0, budget - search.elapsed)
+        seconds = budget_left
     else:
+        batches = confirmation_batches(shape, rest, rest.drawn, rest.values.last, rng)
         confirmation = confirmation_seconds(batches, slots=shape.slots, process_seconds=start_seconds)
         seconds = pace * (rest.now + confirmation)
     if settings.duration_seconds is not None:
@@ -186,15 +202,22 @@ class _Rest(SimulatedSearch):
                 policy.promote(Promote(self.trial(event.trial).name, decision.to_epoch))
             case TrialEnded(outcome=outcome):
                 policy.end(self.trial(event.trial).name, outcome)
+            case SessionStarted(time=time) | SessionEnded(time=time):
+                self._session_changed = time
 
     _num_past = 0
+    _session_changed = 0.0
+    """Seconds at the last start or end of a session."""
 
     def _continue(self, search: SearchRecord, record: TrialRecord) -> None:
-        """Puts a running trial back on its slot; its current epoch started at its last report or its start."""
+        """Puts a running trial back on its slot.
+
+        Its current epoch started at its last report or its start; a resume trains an interrupted epoch again.
+        """
         trial = self.trial(record.name)
         since = record.time if record.last is None else record.last.time
         promoted = [one.time for one in search.decisions if one.trial == record.name and one.decision.action == PROMOTE]
-        begun = max([since, *promoted[-1:]])
+        begun = max([since, *promoted[-1:], self._session_changed])
         seconds = self.seconds(trial, begins=begun > since or record.last is None)
         self.occupy(trial, due=max(0.0, begun + seconds - search.elapsed))
 

@@ -5,6 +5,7 @@ import pytest
 from tests.tuner.conftest import recorded_settings
 from tests.tuner.test_session import new_search, play
 from tuner.budget.time_left import TimeLeft, time_left
+from tuner.policy.decision import PAUSE, Decision
 from tuner.policy.outcomes import Outcome
 from tuner.records import ConfirmSeeds, Recorder, SearchRecord, TrialResources, read_search, trial_name
 from tuner.records.events import TrialEnded
@@ -60,6 +61,26 @@ def test_the_trials_of_a_very_long_search_take_what_those_that_have_ended_took(t
     assert left.shortest < left.likely < left.longest
 
 
+def test_a_very_long_search_does_not_exceed_its_time(tmp_path):
+    slot = OneSlot(tmp_path, num_trials=20_000, duration_seconds=60.0)
+    slot.train(0, epochs=4)
+    search = slot.search
+    assert time_left(search).longest == 60.0 - 4 * EPOCH_SECONDS
+    search.time_budget_seconds = search.elapsed + 15.0
+    assert time_left(search).likely == 15.0
+
+
+def test_a_trial_of_a_very_long_search_that_waits_at_a_rung_takes_no_more_time(tmp_path):
+    slot = OneSlot(tmp_path, num_trials=20_000, scheduler="asha", rung_epochs=(2,))
+    slot.train(0, epochs=4)
+    for number in (1, 2, 3):
+        slot.train(number, epochs=2)
+        pause = Decision(epoch=2, rung=1, value=0.5, cutoff=None, rank=1, of=number, action=PAUSE)
+        slot.recorder.decision(trial_name(number, {"number": number}), pause)
+    # Ten epochs for four trials.
+    assert time_left(slot.search).likely == pytest.approx(19_996 * 2.5 * EPOCH_SECONDS)
+
+
 def test_the_confirmation_is_counted(tmp_path):
     slot = OneSlot(tmp_path, num_trials=2, confirm=1, confirm_seeds=ConfirmSeeds(first=3, last=3))
     slot.train(0, epochs=4)
@@ -83,6 +104,26 @@ def test_a_time_budget_ends_the_search_however_much_is_left_to_train(tmp_path):
     search = slot.search
     search.time_budget_seconds = search.elapsed + 15.0
     assert time_left(search).longest == pytest.approx(15.0)
+
+
+def test_only_the_epochs_within_a_time_budget_are_counted(tmp_path):
+    slot = OneSlot(tmp_path, num_trials=100)
+    slot.train(0, epochs=2)
+    search = slot.search
+    search.time_budget_seconds = search.elapsed + 15.0
+    assert time_left(search).epochs == pytest.approx(15.0 / EPOCH_SECONDS, abs=1)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True], ids=["interrupted", "resumed"])
+def test_an_interrupted_epoch_is_trained_again(tmp_path, is_resumed):
+    slot = OneSlot(tmp_path, num_trials=1)
+    slot.train(0, epochs=3)
+    slot.now += 0.9 * EPOCH_SECONDS
+    slot.recorder.close_session()
+    if is_resumed:
+        slot.recorder.open_session()
+    # Without the start of a process.
+    assert time_left(slot.search).likely == pytest.approx(EPOCH_SECONDS, rel=0.1)
 
 
 def test_a_stated_time_is_not_exceeded(tmp_path):
