@@ -180,8 +180,14 @@ class _Rest(SimulatedSearch):
         self.drawn = [Seconds(build=build, training=seconds) for seconds in own]
         for event in search.events:
             self._replay(event)
-        for trial in progress.running(search):
+        # A resume may have fewer slots than trials that it continues; the others wait.
+        latest_first = sorted(progress.running(search), key=_last_seconds, reverse=True)
+        self._interrupted = [self.trial(trial.name) for trial in latest_first[shape.slots :]]
+        for trial in latest_first[: shape.slots]:
             self._continue(search, trial)
+
+    def next_work(self) -> SimulatedTrial | None:
+        return self._interrupted.pop(0) if self._interrupted else super().next_work()
 
     def _replay(self, event: Event) -> None:
         policy = self.policy
@@ -215,11 +221,16 @@ class _Rest(SimulatedSearch):
         Its current epoch started at its last report or its start; a resume trains an interrupted epoch again.
         """
         trial = self.trial(record.name)
-        since = record.time if record.last is None else record.last.time
+        since = _last_seconds(record)
         promoted = [one.time for one in search.decisions if one.trial == record.name and one.decision.action == PROMOTE]
         begun = max([since, *promoted[-1:], self._session_changed])
         seconds = self.seconds(trial, begins=begun > since or record.last is None)
         self.occupy(trial, due=max(0.0, begun + seconds - search.elapsed))
+
+
+def _last_seconds(trial: TrialRecord) -> float:
+    """When the trial last reported, or else started, in seconds since the search started."""
+    return trial.time if trial.last is None else trial.last.time
 
 
 def _quality(search: SearchRecord, trial: TrialRecord) -> float:

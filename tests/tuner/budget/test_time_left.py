@@ -126,6 +126,15 @@ def test_an_interrupted_epoch_is_trained_again(tmp_path, is_resumed):
     assert time_left(slot.search).likely == pytest.approx(EPOCH_SECONDS, rel=0.1)
 
 
+def test_interrupted_trials_take_turns_where_a_resume_has_fewer_slots(tmp_path):
+    slot = OneSlot(tmp_path, num_trials=3)
+    for number in range(3):
+        slot.train(number, epochs=1)
+    slot.recorder.close_session()
+    slot.recorder.open_session()
+    assert time_left(slot.search).likely == pytest.approx(3 * 3 * EPOCH_SECONDS, rel=0.1)
+
+
 def test_a_stated_time_is_not_exceeded(tmp_path):
     slot = OneSlot(tmp_path, num_trials=100, confirm=1, duration_seconds=60.0)
     slot.train(0, epochs=2)
