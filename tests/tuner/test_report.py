@@ -220,6 +220,11 @@ def test_a_value_that_looks_like_html_is_seen_where_the_report_is_read():
         assert cell in read.getvalue()
 
 
+@pytest.mark.parametrize("text", ["`<b>", "`` <b>", "`a` <b> `c`"])
+def test_html_after_a_back_tick_has_no_effect(text):
+    assert "\\<b>" in table(("a",), [(text,)])
+
+
 def test_the_report_can_be_made_again_and_is_the_same(reported):
     def content():
         return {path: path.read_bytes() for path in reported.rglob("*") if path.suffix in (".md", ".csv")}

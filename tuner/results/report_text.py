@@ -1,5 +1,6 @@
 """The sections of a report, in Markdown; each is a function of the records."""
 
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ LEFT_OUT = (
     *("class_counts", "data_findings"),
 )
 """Settings that are too long for a table, only for machines, or shown elsewhere."""
+_CODE_SPAN = re.compile(r"(`+)(?!`)(?:(?!\1).)*\1")
 
 
 def result_section(
@@ -277,6 +279,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Escapes text for a table cell of Markdown: one line, no bars or HTML; a code span is kept."""
+    """Escapes text for a table cell of Markdown: one line, no bars or HTML; a whole code span is kept."""
     text = formatting.one_line(text).replace("|", "\\|")
-    return text if text.startswith("`") else text.replace("<", "\\<")
+    return text if _CODE_SPAN.fullmatch(text) else text.replace("<", "\\<")

@@ -117,7 +117,9 @@ def _drawings(result: Result, *, is_live: bool) -> Mapping[str, Sequence[Drawing
 def _template() -> jinja2.Template:
     """Template with the parts common to all pages; plotly.js is compressed to a third; the page unpacks it."""
     loader = jinja2.FileSystemLoader(HERE)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     environment.globals.update(
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script=(HERE / "report.js").read_text(encoding="utf-8"),
