@@ -91,6 +91,12 @@ class PinnedSpace:
                 params[name] = self._ranges[name].drawn(name, trial)
         return params
 
+    def pins_used_by(self, trial: Trial) -> Params:
+        """The user's fixed values that the trial's configuration uses; the space asks for some only at times."""
+        answering = self._answering(trial)
+        returned = self._space.suggest(answering, self._situation).keys() & self._returned
+        return {name: value for name, value in self._given.items() if name in answering.params or name in returned}
+
     def points_to_evaluate(self) -> list[Params]:
         """Answers to try first: the defaults, then the recommended; without pinned parameters and duplicates.
 

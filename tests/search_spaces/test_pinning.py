@@ -7,6 +7,7 @@ import pytest
 
 from search_spaces.pinning import PinnedSpace
 from search_spaces.space import Situation, Space
+from search_spaces.stub_trials import given_or_middle
 
 SITUATION = Situation(num_train_images=240, pretrained=False)
 DEFAULT = {"max_lr": 3e-3, "num_experts": 4, "top_k": 2, "averaging": False}
@@ -49,6 +50,14 @@ def sampled(space, number=40):
 
 def test_without_pins_it_is_the_space_itself():
     assert pinned()(optuna.trial.FixedTrial(DEFAULT)) == DEFAULT | {"batch_size": 16}
+
+
+def test_a_fixed_value_is_used_where_the_space_asks_for_it_and_not_where_it_is_off():
+    space = pinned(pins={"half_life_epochs": 0.5})
+    for is_on in (False, True):
+        trial = given_or_middle({"averaging": is_on})
+        assert space(trial).get("half_life_epochs") == (0.5 if is_on else None)
+        assert space.pins_used_by(trial) == ({"half_life_epochs": 0.5} if is_on else {})
 
 
 def test_a_pinned_parameter_has_its_value_in_every_configuration_and_is_never_asked_of_optuna():

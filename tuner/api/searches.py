@@ -124,7 +124,7 @@ def plan_search(settings: SearchSettings, *, began: float) -> "tuple[SearchSetti
     from tuner.budget.network_choice import choose_network
     from tuner.planning import preflight
     from tuner.planning.opened_data import open_for_search
-    from tuner.planning.plan import limit_to_space, log_ranges, plan_on
+    from tuner.planning.plan import limit_to_space, log_given, plan_on
     from tuner.planning.warm_start import with_earlier_search
 
     preflight.check_folder(settings.folder)
@@ -137,7 +137,7 @@ def plan_search(settings: SearchSettings, *, began: float) -> "tuple[SearchSetti
     with Waiting("Opening the data") as waiting:
         opened = open_for_search(settings, on_progress=waiting.count)
     plan = plan_on(opened, settings)
-    log_ranges(plan)
+    log_given(plan)
     preflight.check_configurations(plan, settings.pinned, settings.ranges)
     preflight.check_limits(plan, settings)
     measured, pilot = None, pilot_seconds(settings, opened)

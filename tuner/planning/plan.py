@@ -74,7 +74,7 @@ def plan_as_given(settings: SearchSettings) -> Plan:
         ValueError: the data cannot be used, a pinned parameter is unknown, or the space does not fit the budget.
     """
     plan = plan_on(open_for_search(settings), settings)
-    log_ranges(plan)
+    log_given(plan)
     return plan
 
 
@@ -160,13 +160,17 @@ def extend(settings: RecordedSettings, plan: Plan, *, more: int, known: Sequence
     return replace(settings, num_trials=num_trials, first_answers=(*settings.first_answers, *remaining))
 
 
-def log_ranges(plan: Plan) -> None:
-    """Says what is searched, and which values of trial 0 are not the default's."""
+def log_given(plan: Plan) -> None:
+    """Says what is searched, which values of trial 0 are not the default's, and which fixed ones it does not use."""
     for name, one in plan.ranges.items():
         logger.info("Searched: %s %s.", name, one.in_words)
         default, first = plan.pinned_space.default_of(name), plan.pinned_space.points_to_evaluate()[0]
         if name in first and first[name] != default:
             logger.info("The default, %s=%s, is outside: trial 0 has %s.", name, default, first[name])
+    used = plan.pinned_space.pins_used_by(given_or_middle(plan.points_to_evaluate[0]))
+    for name, value in plan.pins.items():
+        if name not in used:
+            logger.info("Fixed: %s=%s in each trial that uses it; the default does not.", name, value)
 
 
 def limit_to_space(settings: SearchSettings, plan: Plan) -> SearchSettings:

@@ -42,16 +42,17 @@ def check_configurations(plan: Plan, pinned: Mapping[str, object], ranges: Mappi
     """
     workload, given = get_workload(plan.base.workload), {**pinned, **(ranges or {})}
     try:
-        at_ends = map(given_or_middle, plan.pinned_space.points_at_ends())
-        first = [*plan.first_configs, *map(plan.config_of, at_ends)]
-        for config in first:
-            workload.check(config)
-        configs = [*map(plan.config_of, map(ends_or_inside, range(NUM_DRAWS))), *first]
+        first = [given_or_middle(point) for point in (*plan.points_to_evaluate, *plan.pinned_space.points_at_ends())]
+        for trial in first:
+            workload.check(plan.config_of(trial))
+        trials = [*map(ends_or_inside, range(NUM_DRAWS)), *first]
+        configs = [plan.config_of(trial) for trial in trials]
     except (ValueError, MemoryShortage) as error:
         fixed = " ".join(f"--set {name}={value}" for name, value in given.items())
         raise ValueError(f"With {fixed or 'these settings'} there are trials that can't be trained: {error}") from error
-    for config in configs:
-        _check_pins_hold(pinned, config)
+    of_all = {name: value for name, value in pinned.items() if name not in plan.pins}
+    for trial, config in zip(trials, configs, strict=True):
+        _check_pins_hold(of_all | plan.pinned_space.pins_used_by(trial), config)
         _check_warmup(config, plan.rungs, given)
 
 

@@ -1,6 +1,7 @@
 """Errors before a search starts, beyond the table of wrong inputs."""
 
 import json
+import logging
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -24,6 +25,15 @@ def test_a_space_whose_warmup_reaches_past_the_first_rung_is_refused_with_a_valu
         check_configurations(plan, {})
     pinned = {"warmup_fraction": 0.083}
     check_configurations(replace(plan_as_given(SearchSettings(space="moe", pinned=pinned)), rungs=(1,)), pinned)
+
+
+@pytest.mark.parametrize(("name", "value"), [("focal_gamma", 1.0), ("gradnorm_alpha", 1.0), ("label_smoothing", 0.1)])
+def test_a_fixed_value_that_only_some_trials_use_is_accepted(name, value, caplog):
+    caplog.set_level(logging.INFO)
+    plan = plan_as_given(SearchSettings(space="retina", pinned={name: value}))
+    check_configurations(plan, {name: value})
+    said = f"Fixed: {name}={value} in each trial that uses it; the default does not."
+    assert (said in caplog.text) == (name != "label_smoothing")
 
 
 def test_a_new_search_in_the_folder_of_a_running_one_is_not_sent_to_resume(trained_folder, tmp_path):
