@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tuner.planning.plan import plan_as_given, plan_from_records
+from search_spaces.registry import SPACES
+from search_spaces.stub_trials import middle
+from tuner.planning.opened_data import open_for_search
+from tuner.planning.plan import plan_as_given, plan_from_records, plan_on
 from tuner.planning.preflight import check_configurations, check_continuation, check_folder
 from tuner.policy.outcomes import Outcome
 from tuner.records import Recorder
@@ -34,6 +37,16 @@ def test_a_fixed_value_that_only_some_trials_use_is_accepted(name, value, caplog
     check_configurations(plan, {name: value})
     said = f"Fixed: {name}={value} in each trial that uses it; the default does not."
     assert (said in caplog.text) == (name != "label_smoothing")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", sorted(SPACES))
+def test_every_parameter_of_a_space_can_be_fixed(space):
+    settings = SearchSettings(space=space)
+    opened = open_for_search(settings)
+    for name, distribution in plan_on(opened, settings).pinned_space.asked.items():
+        pinned = {name: middle(distribution)}
+        check_configurations(plan_on(opened, replace(settings, pinned=pinned)), pinned)
 
 
 def test_a_new_search_in_the_folder_of_a_running_one_is_not_sent_to_resume(trained_folder, tmp_path):
