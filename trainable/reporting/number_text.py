@@ -4,14 +4,20 @@ import math
 
 
 def number_text(value: float | None, decimals: int = 3) -> str:
-    """Formats with `decimals` decimals from 0.01 to 100, else as many significant digits; a dash if None or not finite.
+    """Formats with `decimals` decimals from 0.01 to 100; a dash if None or not finite.
+
+    A smaller number has that many significant digits, a larger one two more, so that 1523 and 1527 differ.
 
     >>> number_text(0.8034), number_text(0.00012), number_text(0.8034, decimals=4), number_text(None)
     ('0.803', '0.00012', '0.8034', '-')
+    >>> number_text(142.3), number_text(1523), number_text(24_000_000)
+    ('142.3', '1523', '2.4e+07')
     """
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:.{decimals}f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.{decimals}g}"
+    if abs(value) >= 100:
+        return f"{value:.{decimals + 2}g}"
+    return f"{value:.{decimals}f}" if value == 0 or abs(value) >= 0.01 else f"{value:.{decimals}g}"
 
 
 def duration_text(seconds: float) -> str:
