@@ -111,6 +111,13 @@ def build_user_network(
     return network
 
 
+def check_mask(name: str, network: nn.Module, size_px: tuple[int, int]) -> None:
+    """Raises ValueError where a network does not return a mask of images of this height and width in evaluation."""
+    images = torch.zeros(CHECKED_IMAGES, 3, *size_px)
+    with torch.random.fork_rng(devices=[]):
+        _check_output(name, copy.deepcopy(network).eval(), images, (1, *size_px))
+
+
 def _check_state(name: str, network: nn.Module) -> None:
     """Raises ValueError for extra state of a module that a checkpoint can't hold or restore."""
     try:

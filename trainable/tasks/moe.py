@@ -22,7 +22,6 @@ from trainable.data.io.splits import FRACTIONS, Splits, check_drawn
 from trainable.losses.segmentation import bce_loss
 from trainable.losses.segmentation_config import SegmentationLossConfig
 from trainable.metrics.camouflage import METRIC_NAMES, CamouflageMetrics
-from trainable.models.backbone_config import MIN_SIDE_PX
 from trainable.models.camouflage_net import CamouflageNet, CamouflageNetConfig
 from trainable.models.moe import MixtureOfExperts
 from trainable.models.user_network import build_user_network
@@ -31,6 +30,7 @@ from trainable.supervision.base import DeepSupervision
 from trainable.supervision.pixel_probe import PixelProbe
 from trainable.supervision.trivial import TrivialFloor, TrivialPredictor, constant_masks, object_sizes
 from trainable.tasks.data_notes import of_folders_alone, with_findings
+from trainable.tasks.mask_views import check_views
 from trainable.tasks.presets.moe import PRESETS
 from trainable.tasks.task import Progress, Task
 from trainable.techniques.augment.progressive_augmentation import AugmentationConfig
@@ -186,11 +186,12 @@ class MoeTask(Task[MoeConfig]):
     def build_model(self, config: MoeConfig) -> nn.Module:
         network: nn.Module
         if config.model.network is None:
-            _check_views(config)
             network = CamouflageNet(config.model)
         else:
             size_px = config.trained_size_px or (CHECKED_SIDE_PX, CHECKED_SIDE_PX)
             network = build_user_network(config.model, num_outputs=1, is_mask=True, size_px=size_px)
+        if config.test_time_augmentation is not None and config.trained_size_px is not None:
+            check_views(config.test_time_augmentation, config.trained_size_px, config.model, network)
         return network.to(memory_format=torch.channels_last)
 
     def build_supervision(self, config: MoeConfig) -> DeepSupervision:
@@ -252,19 +253,6 @@ class MoeTask(Task[MoeConfig]):
         if device.type == "cpu":
             batch_size = ceil(EVALUATED_PIXELS / prod(data.images.shape[1:3]))
         return EvaluationBatches(data, batch_size=batch_size, device=device)
-
-
-def _check_views(config: MoeConfig) -> None:
-    """Raises ValueError if a view of the final test is too small, which would otherwise fail after the training."""
-    views, size_px = config.test_time_augmentation, config.trained_size_px
-    if views is None or size_px is None:
-        return
-    smallest_px = round(min(views.tta_scales) * min(size_px))
-    if smallest_px < MIN_SIDE_PX:
-        raise ValueError(
-            f"tta_scales has {min(views.tta_scales):g}, at which images of {size_px[1]}x{size_px[0]} px have a side of "
-            f"{smallest_px} px; the network needs {MIN_SIDE_PX} px or more: leave it out."
-        )
 
 
 def _with_watched_experts(

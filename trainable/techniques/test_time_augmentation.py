@@ -81,16 +81,20 @@ class MaskViewsConfig:
         if not self.tta_flips and self.tta_scales == (1.0,):
             raise ValueError("tta_flips is off and tta_scales (1.0,); set test_time_augmentation=None instead.")
 
+    def sizes_px(self, size_px: tuple[int, int]) -> list[tuple[int, int]]:
+        """Height and width of the view at each scale, for images of this height and width."""
+        height, width = size_px
+        return [(round(scale * height), round(scale * width)) for scale in self.tta_scales]
+
     def average_views(self, forward: Forward) -> Forward:
         """Logits [B, 1, H, W] of the mean probability of each pixel; all else is that of the first view."""
 
         def average(images: Tensor) -> ModelOutput:
-            size, outputs, logits = images.shape[-2:], [], []
-            for scale in self.tta_scales:
+            size, outputs, logits = (images.shape[-2], images.shape[-1]), [], []
+            for scaled_size in self.sizes_px(size):
                 scaled = images
-                if scale != 1:
-                    sides = tuple(round(scale * side) for side in size)
-                    scaled = F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)
+                if scaled_size != size:
+                    scaled = F.interpolate(images, scaled_size, mode="bilinear", antialias=True, align_corners=False)
                 outputs.append(forward(scaled))
                 logits.append(resize_logits(outputs[-1].predictions.float(), size))
                 if self.tta_flips:

@@ -29,10 +29,48 @@ def test_pictures_are_judged_in_the_size_that_the_data_was_opened_in():
     assert task.predictor(config).trained_size_px == (32, 48)
 
 
-@pytest.mark.parametrize(("scale", "is_refused"), [(0.25, True), (0.5, False)])
-def test_a_view_too_small_for_the_network_is_refused_before_the_training(scale, is_refused):
+OWN_NETWORK = """
+from torch import nn
+
+class Halves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 4, 2, stride=2), nn.ConvTranspose2d(4, 1, 2, stride=2)
+
+    def forward(self, images):
+        return self.up(self.down(images))
+"""
+
+
+@pytest.fixture(scope="module")
+def own_network(tmp_path_factory):
+    file = tmp_path_factory.mktemp("own") / "halves.py"
+    file.write_text(OWN_NETWORK)
+    return {"network": f"{file}:Halves"}
+
+
+@pytest.mark.parametrize(
+    ("network", "scale", "reason"),
+    [
+        ({}, 0.25, r"fails on images of 16x24 px in evaluation: .*the network needs 32 px or more"),
+        ({}, 0.5, None),
+        pytest.param(
+            {"backbone": "timm:vit_tiny_patch16_224"},
+            0.75,
+            r"does not take 48x72 px; give .* multiples of 16 px",
+            marks=pytest.mark.slow,
+        ),
+        ("own_network", 0.7, r"Halves returns predictions of shape \(B, 1, 44, 66\) in evaluation"),
+        ("own_network", 0.5, None),
+    ],
+)
+def test_a_view_that_the_network_does_not_take_is_refused_before_the_training(network, scale, reason, request):
+    chosen = request.getfixturevalue(network) if network == "own_network" else network
+    if "backbone" in chosen:
+        pytest.importorskip("timm")
     task = get_task("moe")
-    config = from_params({"test_time_augmentation": True, "tta_scales": (scale, 1.0)}, task.default_config("folder"))
-    refusal = pytest.raises(ValueError, match=r"tta_scales has 0\.25, at which images of 96x64 px have a side of 16 px")
-    with refusal if is_refused else nullcontext():
-        task.build_model(replace(config, trained_size_px=(64, 96)))
+    params = {"test_time_augmentation": True, "tta_scales": (scale, 1.0), **chosen}
+    config = replace(from_params(params, task.default_config("folder")), trained_size_px=(64, 96))
+    refusal = pytest.raises(ValueError, match=rf"^tta_scales has {scale:g}: .*{reason}")
+    with nullcontext() if reason is None else refusal:
+        task.build_model(config)
