@@ -11,7 +11,7 @@ from torch import nn
 
 from trainable.config import TrialConfig
 from trainable.configuration.share_of_epochs import share_of_epochs
-from trainable.data.crowns.outlined_pairs import outlined_pairs
+from trainable.data.annotations.outlined_pairs import outlined_pairs
 from trainable.data.generated.camouflage_scenes import SceneConfig, fresh_scenes, scene_splits
 from trainable.data.image_mask.batches import CropConfig, EvaluationBatches, TrainingBatches
 from trainable.data.image_mask.folder import open_image_masks

@@ -5,19 +5,16 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from trainable.data.crowns.formats.reading import Problem, findings_of
-from trainable.data.crowns.formats.shapes import UNNAMED, CrownShape
-from trainable.data.crowns.sources import CrownImage
+from trainable.data.annotations.object_counts import CountedCrown, count_crowns
+from trainable.data.annotations.objects.shapes import UNNAMED, CrownShape
+from trainable.data.annotations.sources import CrownImage
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import Finding, Severity, note
 
-CountedCrown = tuple[CrownImage, CrownShape, str]
-"""A crown with its picture and why it is counted, in the plural."""
 ONE_KIND = "crown"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
 DROPPED = "No tile shows these crowns; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
-_CUT = "These crowns are cut at the edge; check that their numbers mean what the form says."
 _NOT_LEARNED = (
     "The network cannot learn what no training tile shows: annotate more pictures, divide them differently (--set "
     "split_seed=1), or count all crowns as of one kind (--set one_kind=true)."
@@ -25,7 +22,6 @@ _NOT_LEARNED = (
 _NOT_MEASURED = (
     "The metrics of that split leave them out: annotate more pictures, or divide them differently (--set split_seed=1)."
 )
-_SLACK_PX = 1
 _MAX_KINDS = 12
 
 
@@ -81,19 +77,6 @@ def check_splits(shown: Mapping[str, Set[str]]) -> list[Finding]:
     ]
 
 
-def check_edges(images: Sequence[CrownImage]) -> list[Finding]:
-    """A warning for crowns that reach beyond their picture; those wholly outside are counted when they are cut."""
-    beyond = []
-    for image in images:
-        height, width = image.size
-        for shape in image.shapes or ():
-            left, top, right, bottom = shape.box
-            is_whole = min(left, top) >= -_SLACK_PX and right <= width + _SLACK_PX and bottom <= height + _SLACK_PX
-            if not is_whole and not shape.lies_outside(image.size):
-                beyond.append((image, shape, "reach beyond their picture"))
-    return count_crowns(beyond, images, _CUT)
-
-
 def nothing_left(root: Path, images: Sequence[CrownImage], dropped: Sequence[CountedCrown]) -> str:
     """Why there is no tile, with an example of a coordinate beside the size of its picture."""
     if not dropped:
@@ -110,16 +93,3 @@ def nothing_left(root: Path, images: Sequence[CrownImage], dropped: Sequence[Cou
 
 def _with_shapes(image: CrownImage, shapes: Sequence[CrownShape]) -> CrownImage:
     return image if image.shapes is None else replace(image, shapes=tuple(shapes))
-
-
-def count_crowns(crowns: Sequence[CountedCrown], images: Sequence[CrownImage], action: str) -> list[Finding]:
-    """One warning for each file and reason, with the crowns of the file beside."""
-    totals = Counter({image.annotated_in: 0 for image in images})
-    for image in images:
-        totals[image.annotated_in] += len(image.shapes or ())
-    problems: dict[str, list[Problem]] = {}
-    for image, shape, reason in crowns:
-        box = "({:g}, {:g}) to ({:g}, {:g})".format(*shape.box)
-        problem = Problem(picture=image.file.name, place=shape.place, reason=reason, detail=box, action=action)
-        problems.setdefault(image.annotated_in or "", []).append(problem)
-    return [finding for where, own in problems.items() for finding in findings_of(where, own, totals[where])]

@@ -13,21 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
+from trainable.data.annotations.object_counts import CountedCrown, check_edges, count_crowns
+from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.sources import CrownImage, CrownSources, find_sources, with_stated_groups
 from trainable.data.crowns.crown_counts import (
     DROPPED,
     ONE_KIND,
-    CountedCrown,
-    check_edges,
     check_splits,
-    count_crowns,
     describe_crowns,
     named_crowns,
     nothing_left,
 )
 from trainable.data.crowns.crown_set import VOID, Tile, open_tiles, write_tiles
-from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.crowns.label_images import read_label_image, semantic_classes
-from trainable.data.crowns.sources import CrownImage, CrownSources, find_sources, with_stated_groups
 from trainable.data.crowns.tiling import tiles_of
 from trainable.data.io.decoding import read_upright, shrink_image
 from trainable.data.io.files import Ticker, content_digests, in_parallel

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
 
 import numpy as np
 from PIL import Image
 
+from trainable.data.annotations.objects.rasterising import box_on_picture, rasterise
+from trainable.data.annotations.objects.shapes import CrownShape
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
-from trainable.data.crowns.formats.drawing import fill_outlines
-from trainable.data.crowns.formats.shapes import CrownShape
 from trainable.data.io.decoding import shrink_image
 
 MIN_SEEN_PX, MIN_SEEN_SHARE = 16, 0.3
@@ -63,20 +62,6 @@ def tiles_of(
             on_drop(shape, _why_not_shown(shape, whole.num_pixels, size, tile_px))
 
 
-def rasterise(shape: CrownShape, label: int, size: tuple[int, int]) -> Crown | None:
-    """The pixels whose centres lie in a shape; of a box without an outline, in the box. None when there are none."""
-    left, top, right, bottom = _on_picture(shape, size)
-    if right <= left or bottom <= top:
-        return None
-    if shape.run_length is not None:
-        mask = shape.run_length.decoded()[top:bottom, left:right].copy()
-    elif shape.polygons:
-        mask = fill_outlines(shape.polygons, (left, top), (bottom - top, right - left))
-    else:
-        mask = np.ones((bottom - top, right - left), bool)
-    return Crown(label=label, box=(left, top, right, bottom), mask=mask) if mask.any() else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Drawn:
     """A crown as pixels of its picture."""
@@ -87,24 +72,15 @@ class _Drawn:
 
 
 def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -> _Drawn:
-    left, top, right, bottom = _on_picture(shape, size)
+    left, top, right, bottom = box_on_picture(shape, size)
     box_pixels, most_pixels = max(0, right - left) * max(0, bottom - top), tile_px**2 / MIN_SEEN_SHARE
     if not shape.is_outlined and box_pixels > most_pixels:
         return _Drawn(None, box_pixels)
-    crown = rasterise(shape, label, size)
-    num_pixels = 0 if crown is None else int(crown.mask.sum())
-    return _Drawn(crown if num_pixels <= most_pixels else None, num_pixels)
-
-
-def _on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the pixels of a shape, or of those around an outline; empty if there are none."""
-    left, top, right, bottom = shape.box
-    height, width = size
-    if not shape.is_outlined:
-        # The pixels whose centres lie inside, as of an outline. All that it touches would be too many: a fraction of
-        # six decimals puts a side .001 px beyond a pixel, and the whole next row would be the crown's.
-        left, top, right, bottom = (floor(side + 0.5) for side in shape.box)
-    return max(0, floor(left)), max(0, floor(top)), min(width, ceil(right)), min(height, ceil(bottom))
+    drawn = rasterise(shape, size)
+    num_pixels = 0 if drawn is None else int(drawn.mask.sum())
+    if drawn is None or num_pixels > most_pixels:
+        return _Drawn(None, num_pixels)
+    return _Drawn(Crown(label=label, box=drawn.box, mask=drawn.mask), num_pixels)
 
 
 def _why_not_shown(shape: CrownShape, num_pixels: int, size: tuple[int, int], tile_px: int) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainable.data.annotations.sources import find_sources
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
-from trainable.data.crowns.sources import find_sources
 from trainable.data.io.findings import DataError, Severity
 
 DATA = Path(__file__).resolve().parents[5] / "shared" / "data"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainable.data.annotations.sources import find_sources
 from trainable.data.crowns.folder import CrownFolderOptions, open_crown_folder
-from trainable.data.crowns.sources import find_sources
 from trainable.data.io.findings import DataError, Severity, errors_among
 
 OUTLINE = [[10, 12, 50, 12, 50, 42, 10, 42]]

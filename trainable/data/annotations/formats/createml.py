@@ -1,0 +1,44 @@
+"""CreateML's json: a list of pictures, their crowns as the centre and the sides of a box."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from trainable.data.annotations.objects.annotation_file import AnnotationFile
+from trainable.data.annotations.objects.shapes import CrownError, CrownShape, crown_from_box, label_text, number
+
+_NAMES = ("image", "imagefilename", "filename")
+
+
+def is_createml(content: Sequence[Any]) -> bool:
+    """Whether the entries of a json list are pictures with their annotations."""
+    return any(isinstance(entry, dict) and _name(entry) and "annotations" in entry for entry in content)
+
+
+def read_createml(content: Sequence[Any]) -> AnnotationFile:
+    """A picture without annotations has no crown."""
+    found = AnnotationFile()
+    for entry in content:
+        name = _name(entry) if isinstance(entry, dict) else ""
+        if not name:
+            continue
+        found.picture(name)
+        listed = entry.get("annotations") or []
+        for index, crown in enumerate(listed if isinstance(listed, list) else [listed], start=1):
+            place = f"annotation {index}"
+            found.add(name, place, partial(_shape, crown, place))
+    found.drop_repeated()
+    return found
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return next((name for key in _NAMES if isinstance(name := entry.get(key), str)), "")
+
+
+def _shape(crown: object, place: str) -> CrownShape:
+    at = crown.get("coordinates") if isinstance(crown, dict) else None
+    if not isinstance(crown, dict) or not isinstance(at, dict):
+        raise CrownError("have no coordinates", repr(crown)[:40])
+    x, y, width, height = (number(at.get(side)) for side in ("x", "y", "width", "height"))
+    sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return crown_from_box(label_text(crown.get("label")), sides, place=place)
