@@ -25,7 +25,7 @@ _REPAIR = "Put the file right, or remove it."
 
 
 def read_annotations(path: Path) -> AnnotationFile:
-    """Reads the annotations of a file; each crown that cannot be used is among its problems.
+    """Reads the annotations of a file; each object that cannot be used is among its problems.
 
     Raises:
         OtherFileError: it is whole, but of none of the forms.
@@ -64,14 +64,14 @@ def _read_json(path: Path) -> AnnotationFile:
 
 
 def _read_coco(content: Mapping[str, Any]) -> AnnotationFile:
-    """Raises OtherFileError for what is not COCO, or has annotations that are no crowns."""
+    """Raises OtherFileError for what is not COCO, or has annotations that are no objects."""
     entries = content.get("annotations")
     listed = entries if isinstance(entries, list) else []
     keys = {key for entry in listed if isinstance(entry, dict) for key in entry}
     if "caption" in keys:
         raise OtherFileError("holds captions of pictures")
     if "segments_info" in keys:
-        raise OtherFileError("is COCO panoptic json, whose crowns lie in png files; convert it to COCO instances")
+        raise OtherFileError("is COCO panoptic json, whose objects lie in png files; convert it to COCO instances")
     if sum(section in content for section in SECTIONS) >= 2:
         return read_coco(content)
     if "features" in content:

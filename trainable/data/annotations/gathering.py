@@ -13,10 +13,11 @@ from trainable.data.annotations.objects.annotation_file import (
     MAP_COORDINATES,
     AnnotationFile,
     OtherFileError,
+    Outcome,
     Problem,
     findings_of,
 )
-from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.objects.shapes import ObjectShape
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.decoding import Header
 from trainable.data.io.findings import BadFileError, Finding, Severity, note
@@ -24,8 +25,8 @@ from trainable.data.io.picture_names import PictureNames, picture_key
 from trainable.data.io.table import SPREADSHEET_ENDINGS, predicted
 from trainable.data.splitting.split_names import share_a_split
 
-_SEVERAL = "Annotated in several files: the one with the most outlines, then crowns, is used; predictions last."
-_OTHER_FILE = "Not used: it is not an annotation of crowns."
+_SEVERAL = "Annotated in several files: the one with the most outlines, then objects, is used; predictions last."
+_OTHER_FILE = "Not used: it annotates no object."
 _UNREAD_FORMS = (
     dict.fromkeys(SPREADSHEET_ENDINGS, "is a spreadsheet; save it as csv to have it read")
     | dict.fromkeys((".geojson", ".shp", ".gpkg", ".kml", ".kmz"), MAP_COORDINATES)
@@ -37,7 +38,7 @@ _LIST_OF_BOXES = "_annotations.txt"
 _IN_PIXELS = ((is_kitti, read_kitti), (is_dota, read_dota))
 """Texts of a picture that are none of YOLO's: how they are known and read."""
 _ABSENT = {
-    "without a file here": "Put these pictures there, or leave it: their crowns are not used.",
+    "without a file here": "Put these pictures there, or leave it: their objects are not used.",
     "of another split": "Give the file, or its folder, the name of their split, or leave it: it is not used for them.",
 }
 """Pictures that are annotated in vain, each with what to do."""
@@ -52,12 +53,12 @@ class Candidate:
     """Below the root."""
     where: str
     """The name in findings: the file itself, or all files of its kind if each picture has one."""
-    shapes: tuple[CrownShape, ...]
+    shapes: tuple[ObjectShape, ...]
     stated_size: tuple[int, int] | None
     """Height and width that the file states."""
     is_predicted: bool = False
     is_in_fractions: bool = False
-    """Whether places are fractions of the picture's sides, so that crowns lie on it whichever way it is turned."""
+    """Whether places are fractions of the picture's sides, so that objects lie on it whichever way it is turned."""
 
     @property
     def rank(self) -> tuple[bool, int, int, str]:
@@ -77,7 +78,7 @@ class Gathered:
     """By picture."""
     problems: dict[str, list[Problem]] = field(default_factory=dict)
     """By file, or by kind and folder where each picture has a file of its own."""
-    num_crowns: Counter[str] = field(default_factory=Counter)
+    num_objects: Counter[str] = field(default_factory=Counter)
     absent: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Pictures that are annotated in vain, by file and why."""
     renamed: list[Path] = field(default_factory=list)
@@ -96,7 +97,7 @@ class Gathered:
         own.append(candidate)
 
     def chosen(self) -> dict[Path, Candidate]:
-        """For each picture the file with the most outlines, then crowns, that holds no predictions if there is one."""
+        """For each picture the file with the most outlines, then objects, that holds no predictions if there is one."""
         return {picture: max(own, key=lambda one: one.rank) for picture, own in self.candidates.items()}
 
     def described_in(self, picture: Path, names: PictureNames) -> list[Path]:
@@ -119,11 +120,11 @@ class Gathered:
             for problem, files in self.others.items()
         ]
 
-    def all_findings(self) -> list[Finding]:
+    def all_findings(self, actions: Mapping[Outcome, str]) -> list[Finding]:
         """Everything but the files that annotate nothing."""
         found = [*self.findings]
         for where, problems in self.problems.items():
-            found += findings_of(where, problems, self.num_crowns[where])
+            found += findings_of(where, problems, self.num_objects[where], actions)
         for (where, why), names in self.absent.items():
             problem = f"annotates {counted(len(names), 'picture')} {why}: {first_of(names, _MAX_NAMED)}"
             found.append(Finding(file=where, problem=problem, action=_ABSENT[why], severity=Severity.WARNING))
@@ -197,7 +198,7 @@ def _gather_file(found: Gathered, root: Path, file: Path, names: PictureNames) -
 def add_instance_masks(
     found: Gathered, annotated: Mapping[Path, AnnotationFile], masks: Mapping[Path, Sequence[Path]]
 ) -> None:
-    """The crowns of pictures that have a mask for each."""
+    """The objects of pictures that have a mask for each."""
     for picture, own in annotated.items():
         folder = masks[picture][0].parent
         where = _keep_problems(found, folder, own)
@@ -242,7 +243,7 @@ def _keep_problems(found: Gathered, file: Path, annotated: AnnotationFile) -> st
     """Adds the problems under the file, or, if each picture has its own file, under all such files of its folder."""
     alone = len(annotated.pictures) == 1 and file.suffix.lower() in (".xml", ".json", LABEL_ENDING)
     where = _kind(file) if alone else file.as_posix()
-    found.num_crowns[where] += annotated.num_crowns
+    found.num_objects[where] += annotated.num_objects
     if annotated.problems:
         own = [replace(problem, picture=file.name) for problem in annotated.problems] if alone else annotated.problems
         found.problems.setdefault(where, []).extend(own)

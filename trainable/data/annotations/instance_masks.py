@@ -1,11 +1,11 @@
-"""A mask for each crown, as of the Data Science Bowl 2018: `00ae6/images/00ae6.png` beside `00ae6/masks/*.png`."""
+"""A mask for each object, as of the Data Science Bowl 2018: `00ae6/images/00ae6.png` beside `00ae6/masks/*.png`."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import UNNAMED, CrownError, CrownShape, crown_from_mask
+from trainable.data.annotations.objects.shapes import UNNAMED, ObjectError, ObjectShape, object_from_mask
 from trainable.data.image_mask.mask_check import binarise
 from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.roles import role_of
@@ -51,8 +51,8 @@ def without_masks(pictures: Sequence[Path], used: Sequence[Path]) -> tuple[list[
     finding = Finding(
         file=first_of(folders, _MAX_NAMED),
         problem=f"{counted(len(masks), 'picture has', 'pictures have')} the name of another, in a folder of masks",
-        action="Not used: each crown needs an outline, a mask of its own, as a/masks/*.png beside a/images/a.png, or a "
-        "number of its own in the one mask of its picture: 1, 2, 3 ..., and 0 for the ground.",
+        action="Not used: each object needs an outline, a mask of its own, as a/masks/*.png beside a/images/a.png, or "
+        "a number of its own in the one mask of its picture: 1, 2, 3 ..., and 0 for the ground.",
         severity=Severity.WARNING,
     )
     left_out = set(masks)
@@ -60,7 +60,7 @@ def without_masks(pictures: Sequence[Path], used: Sequence[Path]) -> tuple[list[
 
 
 def read_instance_masks(root: Path, masks: Mapping[Path, Sequence[Path]]) -> dict[Path, AnnotationFile]:
-    """The crowns of each picture, without names; a mask that cannot be used is left out as a problem."""
+    """The objects of each picture, without names; a mask that cannot be used is left out as a problem."""
     every = [mask for own in masks.values() for mask in own]
     read = dict(zip(every, in_parallel(partial(_read, root), every), strict=True))
     found = {}
@@ -74,18 +74,18 @@ def read_instance_masks(root: Path, masks: Mapping[Path, Sequence[Path]]) -> dic
     return found
 
 
-def _read(root: Path, mask: Path) -> CrownShape | CrownError:
-    """Returns the crown as run lengths, since pixels of thousands would fill the memory; or the reason for none."""
+def _read(root: Path, mask: Path) -> ObjectShape | ObjectError:
+    """Returns the object as run lengths, since pixels of thousands would fill the memory; or the reason for none."""
     try:
         pixels = binarise(in_eight_bits(read_upright(root / mask)), plain_name(mask))[0].astype(bool)
-        return crown_from_mask(UNNAMED, pixels, place=plain_name(mask.name))
+        return object_from_mask(UNNAMED, pixels, place=plain_name(mask.name))
     except BadFileError as error:
-        return CrownError("have a mask that cannot be used", error.problem)
-    except CrownError as error:
+        return ObjectError("have a mask that cannot be used", error.problem)
+    except ObjectError as error:
         return error
 
 
-def _usable(read: CrownShape | CrownError) -> CrownShape:
-    if isinstance(read, CrownError):
+def _usable(read: ObjectShape | ObjectError) -> ObjectShape:
+    if isinstance(read, ObjectError):
         raise read
     return read

@@ -1,6 +1,6 @@
-"""One mask a picture in which each crown has a number of its own: 0 is the ground, 1 to n are the crowns.
+"""One mask a picture in which each object has a number of its own: 0 is the ground, 1 to n are the objects.
 
-Label images of classes look alike: numbers are taken for crowns where each is one area, none between 1 and n is
+Label images of classes look alike: numbers are taken for objects where each is one area, none between 1 and n is
 missing, and n differs from picture to picture, or where the folder is called after instances.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import UNNAMED, crown_from_mask
+from trainable.data.annotations.objects.shapes import UNNAMED, object_from_mask
 from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright
@@ -24,7 +24,7 @@ from trainable.data.io.picture_names import PictureNames
 from trainable.data.splitting.split_names import share_a_split
 
 _ONE_AREA_SHARE = 0.9
-"""Least share of the numbers that are one area each: another crown may hide the middle of one."""
+"""Least share of the numbers that are one area each: another object may hide the middle of one."""
 _INSTANCES = ("instance", "instances")
 _TOUCHING = np.ones((3, 3), bool)
 """Pixels that touch at a corner are of one area."""
@@ -32,7 +32,7 @@ _TOUCHING = np.ones((3, 3), bool)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberedMasks:
-    """The pictures of a folder whose crowns one mask numbers."""
+    """The pictures of a folder whose objects one mask numbers."""
 
     annotated: Mapping[Path, AnnotationFile]
     """By picture."""
@@ -42,7 +42,7 @@ class NumberedMasks:
 
 
 def read_numbered_masks(root: Path, pictures: Sequence[Path]) -> NumberedMasks:
-    """Finds the pictures whose masks, of the same names in one folder of masks, number crowns."""
+    """Finds the pictures whose masks, of the same names in one folder of masks, number objects."""
     in_masks = [picture for picture in pictures if role_of(picture.parent).holds == "masks"]
     outside = set(pictures) - set(in_masks)
     names = PictureNames(sorted(outside))
@@ -65,33 +65,33 @@ def _numbered(root: Path, place: Path, mask_of: Mapping[Path, Path]) -> Numbered
             bad.append(read.finding(plain_name(mask_of[picture])))
         else:
             numbers[picture] = read
-    num_crowns = [own.num_crowns for own in numbers.values()]
-    total, num_single = sum(num_crowns), sum(own.num_single_areas for own in numbers.values())
+    num_objects = [own.num_objects for own in numbers.values()]
+    total, num_single = sum(num_objects), sum(own.num_single_areas for own in numbers.values())
     is_called = any(word in _INSTANCES for word in role_of(place).whose)
-    looks_so = len({*num_crowns} - {0}) > 1 and num_single >= _ONE_AREA_SHARE * total
-    if max(num_crowns, default=0) < 2 or not (is_called or looks_so):
+    looks_so = len({*num_objects} - {0}) > 1 and num_single >= _ONE_AREA_SHARE * total
+    if max(num_objects, default=0) < 2 or not (is_called or looks_so):
         return None
-    how = counted(len(num_crowns), "mask numbers its crowns", "masks number their crowns")
-    action = "Read as one crown a number, 0 is the ground; check that the numbers are no classes."
+    how = counted(len(num_objects), "mask numbers its objects", "masks number their objects")
+    action = "Read as one object a number, 0 is the ground; check that the numbers are no classes."
     return NumberedMasks(
         annotated={picture: own.annotated for picture, own in numbers.items()},
         masks={picture: [mask_of[picture]] for picture in numbers},
-        findings=(note(plain_name(place), f"{how}, 1 to {max(num_crowns)}: {total} crowns", action), *bad),
+        findings=(note(plain_name(place), f"{how}, 1 to {max(num_objects)}: {total} objects", action), *bad),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Numbers:
-    """Crowns that one mask numbers."""
+    """Objects that one mask numbers."""
 
     annotated: AnnotationFile
-    num_crowns: int
+    num_objects: int
     num_single_areas: int
-    """Number of crowns in one piece."""
+    """Number of objects in one piece."""
 
 
 def _read(root: Path, picture_and_mask: tuple[Path, Path]) -> _Numbers | BadFileError | None:
-    """Reads a numbered mask; None unless its values are 0 to the number of crowns without gaps."""
+    """Reads a numbered mask; None unless its values are 0 to the number of objects without gaps."""
     picture, mask = picture_and_mask
     try:
         image = read_upright(root / mask)
@@ -109,5 +109,5 @@ def _read(root: Path, picture_and_mask: tuple[Path, Path]) -> _Numbers | BadFile
     for number, window in enumerate(ndimage.find_objects(pixels), start=1):
         num_single += ndimage.label(pixels[window] == number, _TOUCHING)[1] == 1
         place = f"number {number}"
-        annotated.add(picture.name, place, partial(crown_from_mask, UNNAMED, pixels == number, place=place))
-    return _Numbers(annotated=annotated, num_crowns=len(values), num_single_areas=num_single)
+        annotated.add(picture.name, place, partial(object_from_mask, UNNAMED, pixels == number, place=place))
+    return _Numbers(annotated=annotated, num_objects=len(values), num_single_areas=num_single)

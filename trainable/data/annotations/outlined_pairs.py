@@ -1,7 +1,6 @@
 """Images whose objects a label tool outlined, as images with masks: the outlines of an image, drawn into one mask."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trainable.data.annotations.object_counts import check_edges, count_crowns
-from trainable.data.annotations.objects.annotation_file import LEFT_OUT
+from trainable.data.annotations.object_counts import check_edges, count_objects
+from trainable.data.annotations.objects.annotation_file import ACTIONS, Outcome
 from trainable.data.annotations.objects.rasterising import rasterise
-from trainable.data.annotations.objects.shapes import BOX_TAKEN, UNNAMED, CrownError, CrownShape, label_text
-from trainable.data.annotations.sources import CrownImage, find_sources
+from trainable.data.annotations.objects.shapes import UNNAMED, ObjectError, ObjectShape, label_text
+from trainable.data.annotations.sources import AnnotatedImage, find_sources
 from trainable.data.image_mask.pair_findings import EXPECTED
 from trainable.data.image_mask.pairs import Pair, Pairs
 from trainable.data.io.counted import counted, first_of
@@ -21,18 +20,19 @@ from trainable.data.io.findings import BadFileError, DataError, Finding, Severit
 from trainable.data.io.folder_layout import is_image
 
 _MAX_NAMED = 3
-_CROWN = re.compile(r"(?<![\w./-])crown(s?)(?![\w/-]|\.\w)")
-"""The word, not a part of a file's name."""
-_UNUSABLE = "have no outline that can be used"
-_DRAW_AGAIN = "Outline them again: an image with such an object is left out."
 _BACKGROUND = "They are not drawn, so that their pixels count as background; put them right."
+_ACTIONS = {
+    **ACTIONS,
+    Outcome.LEFT_OUT: _BACKGROUND,
+    Outcome.BOX_ALONE: "Outline them again: an image with such an object is left out.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
     """What is outlined on one image; a pixel inside of any outline is object."""
 
-    shapes: tuple[CrownShape, ...]
+    shapes: tuple[ObjectShape, ...]
     size: tuple[int, int]
     """Height and width of the image in pixels."""
 
@@ -46,7 +46,7 @@ class Outlines:
         for shape in self.shapes:
             try:
                 inside = rasterise(shape, self.size)
-            except CrownError as error:
+            except ObjectError as error:
                 raise BadFileError(f"an outline can't be drawn: {error.detail}", "Draw it again.") from error
             if inside is not None:
                 left, top, right, bottom = inside.box
@@ -67,7 +67,7 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
             an object.
     """
     try:
-        sources = find_sources(root)
+        sources = find_sources(root, _ACTIONS)
     except DataError as error:
         _refuse_damaged(root, error.findings)
         return None
@@ -77,8 +77,7 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
     chosen = sorted(_with_labels(annotated, labels), key=lambda image: image.name)
     outlined = [image for image in chosen if not _has_box(image)]
     left_out = _left_out([image for image in chosen if _has_box(image)], among=len(chosen))
-    of_outlines = [*sources.findings, *check_edges(outlined), *_outside(outlined)]
-    findings = [*map(_of_objects, of_outlines), _read_as(outlined), *left_out]
+    findings = [*sources.findings, *check_edges(outlined), *_outside(outlined), _read_as(outlined), *left_out]
     if not any(not shape.lies_outside(image.size) for image in outlined for shape in image.shapes or ()):
         raise DataError(f"Not one image of {root} shows an object whose outline can be drawn.", findings)
     return [_pair(image) for image in outlined], findings
@@ -86,22 +85,22 @@ def outlined_pairs(root: Path, labels: Sequence[str]) -> Pairs | None:
 
 def _refuse_damaged(root: Path, findings: Sequence[Finding]) -> None:
     """Raises DataError where a file that may hold outlines cannot be read."""
-    damaged = [_of_objects(one) for one in errors_among(findings) if not is_image(Path(one.file))]
+    damaged = [one for one in errors_among(findings) if not is_image(Path(one.file))]
     if damaged:
         raise DataError(f"{root} has no images with masks: expected {EXPECTED}, or outlines that can be read.", damaged)
 
 
-def _outside(images: Sequence[CrownImage]) -> list[Finding]:
+def _outside(images: Sequence[AnnotatedImage]) -> list[Finding]:
     outside = [(image, shape) for image in images for shape in image.shapes or () if shape.lies_outside(image.size)]
-    return count_crowns([(*one, "lie outside of their picture") for one in outside], images, _BACKGROUND)
+    return count_objects([(*one, "lie outside of their picture") for one in outside], images, _BACKGROUND)
 
 
-def _has_box(image: CrownImage) -> bool:
+def _has_box(image: AnnotatedImage) -> bool:
     """Whether an object has a box alone."""
     return not all(shape.is_outlined for shape in image.shapes or ())
 
 
-def _with_labels(images: Sequence[CrownImage], labels: Sequence[str]) -> list[CrownImage]:
+def _with_labels(images: Sequence[AnnotatedImage], labels: Sequence[str]) -> list[AnnotatedImage]:
     """The images with those of their shapes that have one of the labels; none: with all."""
     known = {shape.label for image in images for shape in image.shapes or ()}
     wanted = set(map(label_text, labels)) or known
@@ -112,22 +111,12 @@ def _with_labels(images: Sequence[CrownImage], labels: Sequence[str]) -> list[Cr
     return [replace(image, shapes=own) for image, own in zip(images, shapes, strict=True)]
 
 
-def _pair(image: CrownImage) -> Pair:
+def _pair(image: AnnotatedImage) -> Pair:
     drawn = Outlines(image.shapes or (), image.size)
     return Pair(name=image.name, image=image.file, mask=image.file, split=image.split, drawn=drawn)
 
 
-def _of_objects(finding: Finding) -> Finding:
-    """The readers of annotations call what they read crowns, and take the box of one without an outline."""
-    if BOX_TAKEN in finding.problem:
-        finding = replace(finding, problem=finding.problem.replace(BOX_TAKEN, _UNUSABLE), action=_DRAW_AGAIN)
-    if finding.action == LEFT_OUT:
-        finding = replace(finding, action=_BACKGROUND)
-    problem, action = (_CROWN.sub(r"object\1", text) for text in (finding.problem, finding.action))
-    return replace(finding, problem=problem, action=action)
-
-
-def _read_as(outlined: Sequence[CrownImage]) -> Finding:
+def _read_as(outlined: Sequence[AnnotatedImage]) -> Finding:
     labels = Counter(shape.label for image in outlined for shape in image.shapes or ())
     named = first_of([label or "no label" for label, _ in labels.most_common()], _MAX_NAMED)
     problem = f"{counted(labels.total(), 'outline')} on {counted(len(outlined), 'image')}: {named}"
@@ -135,7 +124,7 @@ def _read_as(outlined: Sequence[CrownImage]) -> Finding:
     return note("outlines", problem, is_mixed if len(labels) > 1 else "What lies inside is the object.")
 
 
-def _left_out(in_boxes: Sequence[CrownImage], *, among: int) -> list[Finding]:
+def _left_out(in_boxes: Sequence[AnnotatedImage], *, among: int) -> list[Finding]:
     if not in_boxes:
         return []
     names = first_of([image.file.as_posix() for image in in_boxes], _MAX_NAMED)

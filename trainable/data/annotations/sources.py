@@ -1,4 +1,4 @@
-"""Finds each image of a folder with its crowns and its label image; nothing is decoded yet."""
+"""Finds each image of a folder with its objects and its label image; nothing is decoded yet."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +10,8 @@ from trainable.data.annotations.formats.yolo import LABEL_ENDING, lists_classes
 from trainable.data.annotations.gathering import Candidate, add_instance_masks, gather
 from trainable.data.annotations.instance_masks import masks_of_samples, read_instance_masks, without_masks
 from trainable.data.annotations.numbered_masks import read_numbered_masks
-from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.objects.annotation_file import ACTIONS, Outcome
+from trainable.data.annotations.objects.shapes import ObjectShape
 from trainable.data.annotations.stated_sizes import check_stated_sizes, check_turned
 from trainable.data.image_mask.mask_check import check_size
 from trainable.data.io.counted import first_of
@@ -26,15 +27,15 @@ from trainable.data.splitting.split_names import share_a_split
 
 SEMANTIC_FOLDER, SEMANTIC_ENDING = "semantic", "annot"
 _NOTHING_FOUND = (
-    "has no image with crowns or semantic classes: put COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely json, "
-    "Pascal VOC or CVAT xml, YOLO, KITTI or DOTA txt, or csv "
-    f"files beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
+    "has no image with objects or semantic classes: put COCO, LabelMe, VIA, Label Studio, CreateML or Supervisely "
+    "json, Pascal VOC or CVAT xml, YOLO, KITTI or DOTA txt, or csv files "
+    f"beside the images, or label images of the same names in a folder {SEMANTIC_FOLDER}."
 )
 _MAX_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrownImage:
+class AnnotatedImage:
     """One image with what is known of it."""
 
     name: str
@@ -43,10 +44,10 @@ class CrownImage:
     """Below the root."""
     size: tuple[int, int]
     """Height and width in pixels."""
-    shapes: tuple[CrownShape, ...] | None
-    """None: crowns are not annotated."""
+    shapes: tuple[ObjectShape, ...] | None
+    """None: objects are not annotated."""
     annotated_in: str | None
-    """The file that the crowns are from, or all files of its kind where each image has one."""
+    """The file that the objects are from, or all files of its kind where each image has one."""
     label_image: Path | None
     split: str | None = None
     """The split that a folder or a list names; None when none does."""
@@ -59,18 +60,21 @@ class CrownImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrownSources:
+class AnnotatedFolder:
     """The images of one folder that something is annotated of."""
 
     root: Path
-    images: tuple[CrownImage, ...]
+    images: tuple[AnnotatedImage, ...]
     files: tuple[Path, ...]
     """Everything that was read or will be, below the root."""
     findings: tuple[Finding, ...]
 
 
-def find_sources(root: Path) -> CrownSources:
+def find_sources(root: Path, actions: Mapping[Outcome, str] = ACTIONS) -> AnnotatedFolder:
     """Matches images, annotations and label images by name.
+
+    Args:
+        actions: what to do about annotations that cannot be used as they are written.
 
     Raises:
         DataError: no image has an annotation.
@@ -92,7 +96,7 @@ def find_sources(root: Path) -> CrownSources:
     add_instance_masks(gathered, annotated, {**masks, **numbered.masks})
     chosen = {picture: one for picture, one in gathered.chosen().items() if picture in headers}
     label_images, unmatched = _label_images([path for path in pictures if _is_label_folder(path.parent)], names)
-    findings += gathered.all_findings() + unmatched + check_stated_sizes(chosen, headers)
+    findings += gathered.all_findings(actions) + unmatched + check_stated_sizes(chosen, headers)
     findings += check_turned(chosen, headers)
     findings += _check_masks(root, {**masks, **numbered.masks}, label_images, headers)
     found = _annotated_images(headers, chosen, label_images, names)
@@ -107,10 +111,10 @@ def find_sources(root: Path) -> CrownSources:
     findings += gathered.other_files() + _without_annotation(found, headers)
     endings = (*ANNOTATION_ENDINGS, LABEL_ENDING)
     texts = [path for path in paths if path.suffix.lower() in endings or lists_classes(path)]
-    return CrownSources(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
+    return AnnotatedFolder(root=root, images=tuple(found), files=(*pictures, *texts), findings=tuple(findings))
 
 
-def with_stated_groups(sources: CrownSources) -> CrownSources:
+def with_stated_groups(sources: AnnotatedFolder) -> AnnotatedFolder:
     """The images with the groups that tables state."""
     files, splits = [image.file for image in sources.images], [image.split for image in sources.images]
     groups, findings = stated_groups(sources.root, source_files(files), splits)
@@ -123,9 +127,9 @@ def _annotated_images(
     chosen: Mapping[Path, Candidate],
     label_images: Mapping[Path, Path],
     names: PictureNames,
-) -> list[CrownImage]:
+) -> list[AnnotatedImage]:
     return [
-        CrownImage(
+        AnnotatedImage(
             name=names.unique_name(file),
             file=file,
             size=headers[file].size,
@@ -194,7 +198,7 @@ def _check_masks(
     return findings + check_mask_turns(turned, num_masks=len(pairs))
 
 
-def _without_annotation(found: Sequence[CrownImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
+def _without_annotation(found: Sequence[AnnotatedImage], headers: Sequence[Path] | dict[Path, Header]) -> list[Finding]:
     """A note that counts the pictures that nothing is known of."""
     annotated = {image.file for image in found}
     bare = [file for file in headers if file not in annotated]

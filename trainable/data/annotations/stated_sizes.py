@@ -1,4 +1,4 @@
-"""Is a picture of the size that its annotations state? Crowns of another size would be cut at the wrong places.
+"""Is a picture of the size that its annotations state? Objects of another size would be cut at the wrong places.
 
 Where they state none, a picture that EXIF turns by a quarter has two sizes that they may be of.
 """
@@ -13,15 +13,15 @@ from trainable.data.io.findings import Finding, Severity
 
 _OTHER = "Export the annotations at the size of these pictures, or put the pictures of that size back."
 _TURNED = "Two readings fit: save these pictures without EXIF turn, then state that size and annotate what you see."
-_SWAPPED = "Width and height are swapped there; the crowns lie on the pictures and are read as they are."
-_ROUNDED = "So small a difference moves no crown by more than a pixel; nothing to do."
+_SWAPPED = "Width and height are swapped there; the objects lie on the pictures and are read as they are."
+_ROUNDED = "So small a difference moves no object by more than a pixel; nothing to do."
 _BEFORE = "Take the EXIF turn out of these pictures, whose pixels stay as they are, or annotate what you see."
 _EITHER = "Read as turned, as you see them: check it, or save these pictures without EXIF turn and annotate those."
 _MAX_NAMED = 3
 
 
 def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
-    """An error for pictures whose crowns would lie elsewhere, a warning where a slip moves none of them.
+    """An error for pictures whose objects would lie elsewhere, a warning where a slip moves none of them.
 
     One for each annotation file and reason, with its count and the first pictures with both sizes.
     """
@@ -46,7 +46,7 @@ def check_stated_sizes(chosen: Mapping[Path, Candidate], headers: Mapping[Path, 
 
 
 def check_turned(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]) -> list[Finding]:
-    """For each file that states no size: an error where crowns fit only the picture before its EXIF turn, a warning
+    """For each file that states no size: an error where objects fit only the picture before its EXIF turn, a warning
     where they fit it before and after.
     """
     turned: dict[str, list[Path]] = {}
@@ -61,7 +61,7 @@ def check_turned(chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header
 def _check_turned(
     where: str, pictures: Sequence[Path], chosen: Mapping[Path, Candidate], headers: Mapping[Path, Header]
 ) -> Finding | None:
-    """One program wrote the file: where some crowns fit in one way alone, all of them are meant so."""
+    """One program wrote the file: where some objects fit in one way alone, all of them are meant so."""
     after = {one for one in pictures if _lies_within(chosen[one], headers[one].size)}
     before = {
         one for one in pictures if chosen[one].is_in_fractions or _lies_within(chosen[one], headers[one].size[::-1])
@@ -76,7 +76,7 @@ def _check_turned(
     pictures_are = counted(len(doubtful), "picture is", "pictures are")
     fit = "only before the turn" if is_before else "before and after the turn"
     problem = (
-        f"{pictures_are} turned by EXIF; no size is stated, and the crowns fit {fit}: {first.as_posix()} is "
+        f"{pictures_are} turned by EXIF; no size is stated, and the objects fit {fit}: {first.as_posix()} is "
         f"{wide_by_high(headers[first].size)} as you see it, {shape.place} reaches {box}"
     )
     severity = Severity.ERROR if is_before else Severity.WARNING
@@ -95,7 +95,7 @@ def _action(candidate: Candidate, stated: tuple[int, int], header: Header) -> st
 
 
 def _lies_within(candidate: Candidate, size: tuple[int, int]) -> bool:
-    """Annotated by hand, a crown may pass the edge by a pixel."""
+    """Annotated by hand, an object may pass the edge by a pixel."""
     height, width = size
     return all(
         min(shape.box[0], shape.box[1]) >= -1 and shape.box[2] <= width + 1 and shape.box[3] <= height + 1

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from trainable.data.annotations.object_counts import CountedCrown, count_crowns
-from trainable.data.annotations.objects.shapes import UNNAMED, CrownShape
-from trainable.data.annotations.sources import CrownImage
+from trainable.data.annotations.object_counts import CountedObject, count_objects
+from trainable.data.annotations.objects.shapes import UNNAMED, ObjectShape
+from trainable.data.annotations.sources import AnnotatedImage
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import Finding, Severity, note
 
 ONE_KIND = "crown"
 _BOX_ONLY = "The whole box is taken as the mask of its crown."
-DROPPED = "No tile shows these crowns; they are left out."
+DROPPED = "No tile shows them; they are left out."
 _UNNAMED = "Left out, for the others have names: give them one, or count all as of one kind with --set one_kind=true."
 _NOT_LEARNED = (
     "The network cannot learn what no training tile shows: annotate more pictures, divide them differently (--set "
@@ -25,7 +25,7 @@ _NOT_MEASURED = (
 _MAX_KINDS = 12
 
 
-def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Sequence[CrownImage], list[Finding]]:
+def named_crowns(images: Sequence[AnnotatedImage], *, one_kind: bool) -> tuple[Sequence[AnnotatedImage], list[Finding]]:
     """Leaves out crowns without a name if others have one; if none has, all are of one kind."""
     labels = {shape.label for image in images for shape in image.shapes or ()}
     if UNNAMED not in labels or one_kind:
@@ -37,10 +37,10 @@ def named_crowns(images: Sequence[CrownImage], *, one_kind: bool) -> tuple[Seque
         (image, shape, "have no name") for image in images for shape in image.shapes or () if shape.label == UNNAMED
     ]
     kept = [_with_shapes(image, [one for one in image.shapes or () if one.label != UNNAMED]) for image in images]
-    return kept, count_crowns(problems, images, _UNNAMED)
+    return kept, count_objects(problems, images, _UNNAMED)
 
 
-def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
+def describe_crowns(images: Sequence[AnnotatedImage]) -> list[Finding]:
     """Crowns by kind and pictures, and pictures that have boxes alone, as notes."""
     kinds = Counter(shape.label or ONE_KIND for image in images for shape in image.shapes or ())
     if not kinds:
@@ -52,7 +52,7 @@ def describe_crowns(images: Sequence[CrownImage]) -> list[Finding]:
     return [note("crowns", problem, "What was found."), *_boxes_alone(images)]
 
 
-def _boxes_alone(images: Sequence[CrownImage]) -> list[Finding]:
+def _boxes_alone(images: Sequence[AnnotatedImage]) -> list[Finding]:
     """A note that counts the pictures with boxes alone, whose crowns are the whole boxes."""
     boxes = [image for image in images if image.shapes and not any(shape.is_outlined for shape in image.shapes)]
     if not boxes:
@@ -77,7 +77,7 @@ def check_splits(shown: Mapping[str, Set[str]]) -> list[Finding]:
     ]
 
 
-def nothing_left(root: Path, images: Sequence[CrownImage], dropped: Sequence[CountedCrown]) -> str:
+def nothing_left(root: Path, images: Sequence[AnnotatedImage], dropped: Sequence[CountedObject]) -> str:
     """Why there is no tile, with an example of a coordinate beside the size of its picture."""
     if not dropped:
         return f"Not one of {len(images)} annotated pictures of {root} has a crown that can be used."
@@ -91,5 +91,5 @@ def nothing_left(root: Path, images: Sequence[CrownImage], dropped: Sequence[Cou
     )
 
 
-def _with_shapes(image: CrownImage, shapes: Sequence[CrownShape]) -> CrownImage:
+def _with_shapes(image: AnnotatedImage, shapes: Sequence[ObjectShape]) -> AnnotatedImage:
     return image if image.shapes is None else replace(image, shapes=tuple(shapes))

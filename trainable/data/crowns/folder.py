@@ -1,7 +1,7 @@
 """A folder of aerial images with mixed annotations, checked, split by image, cut into tiles and cached.
 
-Crowns come from files of any of the forms in formats/; semantic classes from label images of the same name
-in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks is not trained on it.
+Crowns come from files of any of the forms of trainable.data.annotations; semantic classes from label images of
+the same name in a folder `semantic`, or beside a folder `x` in `xannot`. What an image lacks is not trained on it.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainable.data.annotations.object_counts import CountedCrown, check_edges, count_crowns
-from trainable.data.annotations.objects.shapes import CrownShape
-from trainable.data.annotations.sources import CrownImage, CrownSources, find_sources, with_stated_groups
+from trainable.data.annotations.object_counts import CountedObject, check_edges, count_objects
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.sources import AnnotatedFolder, AnnotatedImage, find_sources, with_stated_groups
 from trainable.data.crowns.crown_counts import (
     DROPPED,
     ONE_KIND,
@@ -93,7 +93,7 @@ def open_crown_folder(
     return replace(open_tiles(folder), findings=read_findings(folder))
 
 
-def _key(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str]) -> str:
+def _key(sources: AnnotatedFolder, options: CrownFolderOptions, digests: Mapping[Path, str]) -> str:
     """Key of the cache. It covers findings, and splits, which lists may name that are no annotations."""
     splits = [(image.file.as_posix(), image.split, image.group) for image in sources.images]
     findings = [asdict(finding) for finding in sources.findings]
@@ -103,7 +103,7 @@ def _key(sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Pa
 
 
 def _build(
-    sources: CrownSources,
+    sources: AnnotatedFolder,
     options: CrownFolderOptions,
     digests: Mapping[Path, str],
     on_progress: Callable[[int, int], None] | None,
@@ -118,7 +118,7 @@ def _build(
     findings = [*sources.findings, *copies, *findings, *class_findings, *describe_crowns(images), *check_edges(images)]
     if errors_among(class_findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
-    tick, dropped = Ticker(len(images), on_progress), list[CountedCrown]()
+    tick, dropped = Ticker(len(images), on_progress), list[CountedObject]()
     shown: dict[str, set[str]] = {split: set() for split in SPLIT_NAMES}
 
     def tiles(split: str) -> Iterator[Tile]:
@@ -137,7 +137,7 @@ def _build(
 
     cut_tiles = {split: tiles(split) for split in SPLIT_NAMES}
     num_tiles = write_tiles(folder, cut_tiles, kinds=kinds, semantic_classes=classes)
-    findings += [*count_crowns(dropped, images, DROPPED), *check_splits(shown)]
+    findings += [*count_objects(dropped, images, DROPPED), *check_splits(shown)]
     if errors_among(findings):
         raise DataError(f"{sources.root} cannot be used.", findings)
     if not num_tiles:
@@ -145,10 +145,10 @@ def _build(
     write_findings(folder, findings)
 
 
-def _looks(sources: CrownSources) -> np.ndarray:
+def _looks(sources: AnnotatedFolder) -> np.ndarray:
     """Signatures of the whole images, shape (N, 4); zeros for one that is damaged, which is reported when it is cut."""
 
-    def look(image: CrownImage) -> np.ndarray:
+    def look(image: AnnotatedImage) -> np.ndarray:
         try:
             upright = read_upright(sources.root / image.file, least_px=_LOOK_PX)
             return signature(shrink_image(upright, (_LOOK_PX, _LOOK_PX)))
@@ -160,7 +160,7 @@ def _looks(sources: CrownSources) -> np.ndarray:
 
 
 def _divide(
-    sources: CrownSources, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
+    sources: AnnotatedFolder, options: CrownFolderOptions, digests: Mapping[Path, str], looks: np.ndarray
 ) -> tuple[list[str], list[Finding]]:
     """The split of each image, by its folder or as the folder is divided, and findings about copies.
 
@@ -191,12 +191,12 @@ def _divide(
 @dataclass(frozen=True, slots=True)
 class _CutImage:
     tiles: list[Tile]
-    dropped: list[tuple[CrownShape, str]]
+    dropped: list[tuple[ObjectShape, str]]
     """Crowns that are on no tile, each with the reason."""
 
 
 def _cut(
-    root: Path, image: CrownImage, *, options: CrownFolderOptions, kinds: Sequence[str]
+    root: Path, image: AnnotatedImage, *, options: CrownFolderOptions, kinds: Sequence[str]
 ) -> _CutImage | BadFileError:
     """Cuts an image into tiles, without those that have no annotation; or the error of one of its files."""
     try:
@@ -204,7 +204,7 @@ def _cut(
         semantic = None if image.label_image is None else read_label_image(root / image.label_image, options.void_label)
     except BadFileError as error:
         return error
-    dropped: list[tuple[CrownShape, str]] = []
+    dropped: list[tuple[ObjectShape, str]] = []
     tiles = tiles_of(
         image.name,
         upright,

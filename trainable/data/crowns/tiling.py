@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from trainable.data.annotations.objects.rasterising import box_on_picture, rasterise
-from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.objects.shapes import ObjectShape
 from trainable.data.crowns.crown_set import VOID, Crown, Tile
 from trainable.data.io.decoding import shrink_image
 
@@ -31,12 +31,12 @@ def tiles_of(
     name: str,
     image: Image.Image,
     *,
-    shapes: Sequence[CrownShape] | None,
+    shapes: Sequence[ObjectShape] | None,
     semantic: np.ndarray | None,
-    label_of: Callable[[CrownShape], int],
+    label_of: Callable[[ObjectShape], int],
     tile_px: int,
     overlap_px: int,
-    on_drop: Callable[[CrownShape, str], None] = lambda shape, reason: None,
+    on_drop: Callable[[ObjectShape, str], None] = lambda shape, reason: None,
 ) -> Iterator[Tile]:
     """Every tile of a picture, cut from it one by one; what a tile lacks of the picture is black and VOID.
 
@@ -71,7 +71,7 @@ class _Drawn:
     num_pixels: int
 
 
-def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -> _Drawn:
+def _drawn(shape: ObjectShape, label: int, size: tuple[int, int], tile_px: int) -> _Drawn:
     left, top, right, bottom = box_on_picture(shape, size)
     box_pixels, most_pixels = max(0, right - left) * max(0, bottom - top), tile_px**2 / MIN_SEEN_SHARE
     if not shape.is_outlined and box_pixels > most_pixels:
@@ -83,7 +83,7 @@ def _drawn(shape: CrownShape, label: int, size: tuple[int, int], tile_px: int) -
     return _Drawn(Crown(label=label, box=drawn.box, mask=drawn.mask), num_pixels)
 
 
-def _why_not_shown(shape: CrownShape, num_pixels: int, size: tuple[int, int], tile_px: int) -> str:
+def _why_not_shown(shape: ObjectShape, num_pixels: int, size: tuple[int, int], tile_px: int) -> str:
     """Reason, in the plural for all crowns that it applies to."""
     if shape.lies_outside(size):
         return "lie outside of their picture"

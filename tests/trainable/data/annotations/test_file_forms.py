@@ -59,12 +59,12 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("name", "text"), FORMS.items(), ids=FORMS)
-def test_the_same_crown_in_every_form_is_the_same_crown(tmp_path, name, text):
+def test_the_same_object_in_every_form_is_the_same_object(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     found = read_annotations(tmp_path / name)
-    ((crown,),) = (picture.shapes for picture in found.pictures.values())
+    ((shape,),) = (picture.shapes for picture in found.pictures.values())
     assert (list(found.pictures), found.problems) == (["plot.png"], [])
-    assert (crown.label, crown.box) == ("palm", BOX)
+    assert (shape.label, shape.box) == ("palm", BOX)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A folder of masks, one for each crown, beside the picture; and masks that are none of these."""
+"""A folder of masks, one for each object, beside the picture; and masks that are none of these."""
 
 import tracemalloc
 
@@ -22,7 +22,7 @@ def plot(path, seed):
     write(path, np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8))
 
 
-def crown_mask(path, top):
+def object_mask(path, top):
     pixels = np.zeros((48, 64), np.uint8)
     pixels[top : top + 9, 5:25] = 255
     write(path, pixels)
@@ -30,16 +30,16 @@ def crown_mask(path, top):
 
 @pytest.fixture
 def root(tmp_path):
-    """Six samples with two crowns each."""
+    """Six samples with two objects each."""
     for number in range(6):
         sample = tmp_path / "stage1_train" / f"0{number}ae"
         plot(sample / "images" / f"0{number}ae.png", number)
         for name, top in (("1b44d", 2), ("60cb1", 20)):
-            crown_mask(sample / "masks" / f"{name}{number}.png", top)
+            object_mask(sample / "masks" / f"{name}{number}.png", top)
     return tmp_path / "stage1_train"
 
 
-def test_each_mask_in_the_folder_of_a_sample_is_a_crown(root):
+def test_each_mask_in_the_folder_of_a_sample_is_an_object(root):
     (image, *others) = find_sources(root).images
     assert len(others) == 5
     assert [shape.box for shape in image.shapes] == [(5, 2, 25, 11), (5, 20, 25, 29)]
@@ -52,13 +52,13 @@ def test_a_mask_that_cannot_be_used_is_left_out(root):
     sources = find_sources(root)
     assert [len(image.shapes) for image in sources.images] == [1, 2, 2, 2, 2, 2]
     (reported,) = [one.problem for one in sources.findings if "00ae/masks" in one.file]
-    assert reported.startswith("1 of 2 crowns have a mask that cannot be used: 00ae.png 60cb10.png")
+    assert reported.startswith("1 of 2 objects have a mask that cannot be used: 00ae.png 60cb10.png")
 
 
 def test_masks_are_not_in_memory_all_at_once(root, monkeypatch):
     monkeypatch.setattr(files, "_NUM_THREADS", 1)
     for number in range(200):
-        crown_mask(root / "00ae" / "masks" / f"more{number}.png", 2 + number % 30)
+        object_mask(root / "00ae" / "masks" / f"more{number}.png", 2 + number % 30)
     samples = masks_of_samples(files_below(root))
     tracemalloc.start()
     read_instance_masks(root, samples)
@@ -67,10 +67,10 @@ def test_masks_are_not_in_memory_all_at_once(root, monkeypatch):
     assert most_bytes < 212 * 48 * 64 / 2
 
 
-def test_one_mask_of_all_crowns_is_no_picture_and_no_crown(tmp_path):
+def test_one_mask_of_all_objects_is_no_picture_and_no_object(tmp_path):
     for number in range(4):
         plot(tmp_path / "JPEGImages" / f"{number}.png", number)
-        crown_mask(tmp_path / "SegmentationClass" / f"{number}.png", 5)
+        object_mask(tmp_path / "SegmentationClass" / f"{number}.png", 5)
     rows = [f"{number}.png,9,9,30,30,tree" for number in range(4)]
     (tmp_path / "boxes.csv").write_text("\n".join(["image_path,xmin,ymin,xmax,ymax,label", *rows]))
     sources = find_sources(tmp_path)

@@ -212,7 +212,7 @@ def test_what_is_wrong_with_an_outline_is_said_of_an_object_not_of_a_crown(coco,
     masks, splits = masks_of(coco.write(), cache=tmp_path / "cache")
     assert "crown" not in masks
     (said,) = (one for one in splits.findings if "no outline that can be used" in one.problem)
-    assert said.problem.startswith("1 of 11 objects have no outline that can be used: crown.png")
+    assert said.problem.startswith("1 of 11 objects have no outline that can be used, only a box: crown.png")
     assert said.action == "Outline them again: an image with such an object is left out."
 
 

@@ -29,14 +29,14 @@ def reported(tmp_path):
 
 def test_boxes_that_fit_both_ways_are_counted_in_a_warning_with_an_example(reported):
     assert reported([BOTH, BOTH]) == {
-        "warning": "2 pictures are turned by EXIF; no size is stated, and the crowns fit before and after the turn: "
+        "warning": "2 pictures are turned by EXIF; no size is stated, and the objects fit before and after the turn: "
         "plot0.jpg is 64x96 as you see it, row 2 reaches from (10, 12) to (40, 42)"
     }
 
 
 def test_boxes_that_fit_the_picture_before_its_turn_alone_are_an_error(reported):
     (sentence,) = reported([BOTH, BEFORE_ALONE, BEFORE_ALONE]).values()
-    assert sentence.startswith("2 pictures are turned by EXIF; no size is stated, and the crowns fit only before")
+    assert sentence.startswith("2 pictures are turned by EXIF; no size is stated, and the objects fit only before")
     assert list(reported([BOTH, BEFORE_ALONE, BEFORE_ALONE])) == ["error"]
 
 

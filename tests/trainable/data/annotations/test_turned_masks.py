@@ -1,4 +1,4 @@
-"""Masks of crowns and label images that EXIF turns otherwise than their pictures: nothing is turned in silence."""
+"""Masks of objects and label images that EXIF turns otherwise than their pictures: nothing is turned in silence."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ def write(path, pixels, orientation):
 
 MASKS = {
     "a label image": ("images/p{}.jpg", "semantic/p{}.png"),
-    "numbers of crowns": ("images/p{}.jpg", "instance_masks/p{}.png"),
-    "a mask for each crown": ("p{0}/images/p{0}.jpg", "p{}/masks/first.png"),
+    "numbers of objects": ("images/p{}.jpg", "instance_masks/p{}.png"),
+    "a mask for each object": ("p{0}/images/p{0}.jpg", "p{}/masks/first.png"),
 }
 
 

@@ -170,7 +170,7 @@ def test_pictures_of_a_group_that_a_table_states_stay_together_unless_a_pattern_
 
 def test_a_folder_without_annotations_or_with_too_few_images_says_so(tmp_path, opened):
     write_image(tmp_path / "none", "a")
-    with pytest.raises(DataError, match="has no image with crowns or semantic classes"):
+    with pytest.raises(DataError, match="has no image with objects or semantic classes"):
         opened(tmp_path / "none")
     for name in ("a", "b"):
         write_image(tmp_path / "few", name)

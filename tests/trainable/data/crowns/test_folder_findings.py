@@ -66,7 +66,7 @@ def test_one_bad_crown_is_reported_with_file_picture_number_and_reason_and_the_o
     folder = opened(root, content)
     (warning,) = [finding for finding in folder.findings if finding.severity is Severity.WARNING]
     assert warning.file == "crowns.json"
-    assert warning.problem == "1 of 6 crowns have a box without area: plot3.png crown 3 (from (5, 5) to (5, 14))"
+    assert warning.problem == "1 of 6 objects have a box without area: plot3.png object 3 (from (5, 5) to (5, 14))"
     splits = folder
     assert splits.train.num_crowns + splits.validation.num_crowns + splits.test.num_crowns == 5 * 2
 
@@ -140,21 +140,21 @@ def test_crowns_that_no_tile_shows_are_counted_by_reason(root, opened):
         {"id": 12, "image_id": 2, "category_id": 1, "bbox": [0, 0, 96, 64]},
     ]
     problems = [finding.problem for finding in opened(root, content, tile_px=32, overlap_px=0).findings]
-    assert any("1 of 9 crowns lie outside of their picture: plot0.png crown 10" in problem for problem in problems)
-    assert any("1 of 9 crowns are smaller than 16 px: plot1.png crown 11" in problem for problem in problems)
-    assert any("1 of 9 crowns are too large: no tile of 32 px" in problem for problem in problems)
+    assert any("1 of 9 objects lie outside of their picture: plot0.png object 10" in problem for problem in problems)
+    assert any("1 of 9 objects are smaller than 16 px: plot1.png object 11" in problem for problem in problems)
+    assert any("1 of 9 objects are too large: no tile of 32 px" in problem for problem in problems)
 
 
 def test_crowns_that_reach_beyond_their_picture_are_counted(root, opened):
     folder = opened(root, coco(segmentation=None, bbox=[50, 12, 80, 30]))
-    assert "6 of 6 crowns reach beyond their picture: plot0.png crown 0" in said(folder)["crowns.json"]
+    assert "6 of 6 objects reach beyond their picture: plot0.png object 0" in said(folder)["crowns.json"]
 
 
 def test_an_unnamed_crown_among_named_ones_is_reported_and_left_out_unless_all_are_of_one_kind(root, opened):
     for index in range(6):
         write_voc(root, f"plot{index}", label="" if index == 3 else "palm")
     folder = opened(root)
-    assert said(folder)["*.xml"].startswith("1 of 6 crowns have no name: plot3.png object 1")
+    assert said(folder)["*.xml"].startswith("1 of 6 objects have no name: plot3.png object 1")
     assert folder.train.kinds == ("palm",)
     whole = opened(root, one_kind=True)
     assert whole.train.num_crowns + whole.validation.num_crowns + whole.test.num_crowns == 12
@@ -188,7 +188,7 @@ def test_lists_of_splits_are_not_blamed_where_nothing_is_annotated(root, opened)
         file.unlink()
     for number, split in enumerate(("train", "val", "test")):
         (root / f"{split}.txt").write_text(f"plot{number}\n")
-    with pytest.raises(DataError, match="has no image with crowns or semantic classes") as raised:
+    with pytest.raises(DataError, match="has no image with objects or semantic classes") as raised:
         opened(root)
     assert "names no picture here" not in str(raised.value)
 

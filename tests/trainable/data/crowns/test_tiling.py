@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.objects.shapes import ObjectShape
 from trainable.data.crowns.crown_set import VOID
 from trainable.data.crowns.tiling import tile_starts, tiles_of
 
@@ -27,7 +27,7 @@ def test_neighbours_reach_into_each_other_at_least_as_far_as_said():
 
 def test_an_outline_that_holds_no_centre_of_a_pixel_is_reported_as_too_small():
     points = ((5.1, 5.1), (5.4, 5.1), (5.1, 5.4))
-    tiny = CrownShape(label="palm", box=(5.1, 5.1, 5.4, 5.4), polygons=(points,))
+    tiny = ObjectShape(label="palm", box=(5.1, 5.1, 5.4, 5.4), polygons=(points,))
     reported = []
     image = Image.new("RGB", (20, 20))
     options = {"semantic": None, "label_of": lambda shape: 1, "tile_px": 32, "overlap_px": 0}
@@ -53,7 +53,7 @@ def cut(shapes, *, size=(64, 96), semantic=None):
 
 
 def test_a_crown_lies_on_every_tile_that_shows_enough_of_it_where_it_was_on_the_picture():
-    shape = CrownShape(label="palm", box=(28.0, 10.0, 44.0, 26.0))
+    shape = ObjectShape(label="palm", box=(28.0, 10.0, 44.0, 26.0))
     image, tiles = cut([shape])
     assert set(tiles) == {"plot_00000_00000", "plot_00000_00032"}
     assert [crown.box for crown in tiles["plot_00000_00000"].crowns] == [(28, 10, 44, 26)]
@@ -62,7 +62,7 @@ def test_a_crown_lies_on_every_tile_that_shows_enough_of_it_where_it_was_on_the_
 
 
 def test_what_an_edge_leaves_of_a_crown_belongs_to_the_neighbour_alone():
-    _, tiles = cut([CrownShape(label="palm", box=(20.0, 10.0, 36.0, 26.0))])
+    _, tiles = cut([ObjectShape(label="palm", box=(20.0, 10.0, 36.0, 26.0))])
     assert len(tiles["plot_00000_00000"].crowns) == 1
     assert tiles["plot_00000_00032"].crowns == ()
 

@@ -1,4 +1,4 @@
-"""COCO json: pictures, categories and crowns that refer to them by number."""
+"""COCO json: pictures, categories and objects that refer to them by number."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,11 +7,11 @@ from typing import Any
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
 from trainable.data.annotations.objects.shapes import (
     POINTS_ALONE,
-    CrownError,
-    CrownShape,
-    crown_from_outlines,
+    ObjectError,
+    ObjectShape,
     label_text,
     number,
+    object_from_outlines,
     run_length,
     stated_size,
 )
@@ -21,7 +21,7 @@ SECTIONS = ("images", "annotations", "categories")
 
 
 def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
-    """Every crown by itself: one that refers to nothing, or to two things, is left out.
+    """Every object by itself: one that refers to nothing, or to two things, is left out.
 
     Raises:
         BadFileError: a section is missing or is not a list of objects.
@@ -39,9 +39,9 @@ def read_coco(content: Mapping[str, Any]) -> AnnotationFile:
         if isinstance(name, str) and len(pictures.get(_key(entry.get("id")), [])) == 1:
             found.picture(name, stated_size(entry.get("height"), entry.get("width")))
     for index, entry in enumerate(content["annotations"], start=1):
-        _add(found, entry, f"crown {entry.get('id', f'number {index}')}", pictures, names)
+        _add(found, entry, f"object {entry.get('id', f'number {index}')}", pictures, names)
     if any("score" in entry for entry in content["annotations"]):
-        found.predicted.append("holds a score of its crowns, as predictions do")
+        found.predicted.append("holds a score of its objects, as predictions do")
     found.drop_repeated()
     return found
 
@@ -71,7 +71,7 @@ def _add(
 ) -> None:
     of_image = pictures.get(_key(entry.get("image_id")), [])
     if len(of_image) != 1:
-        found.num_crowns += 1
+        found.num_objects += 1
         reason = "name a picture that is given twice" if of_image else "name no picture of the file"
         detail = f"image_id {entry.get('image_id')!r}{' is ' + ' and '.join(of_image[:3]) if of_image else ''}"
         found.leave_out(of_image[0] if of_image else "", place, reason, detail)
@@ -82,36 +82,36 @@ def _add(
 
 def _shape(
     entry: Mapping[str, Any], place: str, names: Mapping[str, list[str]], size: tuple[int, int] | None
-) -> CrownShape:
+) -> ObjectShape:
     if str(entry.get("iscrowd", 0)) not in ("0", "False", "None", "0.0"):
-        raise CrownError("mark a crowd, not one crown (iscrowd=1)", "its area counts as background")
+        raise ObjectError("mark a crowd, not one object (iscrowd=1)", "its area counts as background")
     of_category = names.get(_key(entry.get("category_id")), [])
     if len(of_category) != 1:
         reason = "are of a category that is given twice" if of_category else "are of no category of the file"
         meant = f" is {' and '.join(of_category)}" if of_category else ""
-        raise CrownError(reason, f"category_id {entry.get('category_id')!r}{meant}")
+        raise ObjectError(reason, f"category_id {entry.get('category_id')!r}{meant}")
     label, segmentation = label_text(of_category[0]), entry.get("segmentation") or []
     if isinstance(segmentation, Mapping):
-        return _crown_from_segmentation(label, segmentation, place, size)
+        return _object_from_segmentation(label, segmentation, place, size)
     box = _corners(entry.get("bbox"))
     parts = segmentation if isinstance(segmentation, list) else [segmentation]
     if parts and all(isinstance(part, int | float | str) for part in parts):
         parts = [parts]
     if not parts and box is None:
         if entry.get("keypoints"):
-            raise CrownError(POINTS_ALONE, "keypoints")
-        raise CrownError("have neither outline nor box", "segmentation and bbox are empty")
-    return crown_from_outlines(label, [_points(part) for part in parts], box=box, place=place)
+            raise ObjectError(POINTS_ALONE, "keypoints")
+        raise ObjectError("have neither outline nor box", "segmentation and bbox are empty")
+    return object_from_outlines(label, [_points(part) for part in parts], box=box, place=place)
 
 
-def _crown_from_segmentation(
+def _object_from_segmentation(
     label: str, segmentation: Mapping[str, Any], place: str, size: tuple[int, int] | None
-) -> CrownShape:
+) -> ObjectShape:
     shape = run_length(label, segmentation, place=place)
     assert shape.run_length is not None
     height, width = shape.run_length.size
     if size is not None and size != (height, width):
-        raise CrownError(
+        raise ObjectError(
             "have a run-length mask of another size than their picture",
             f"{width}x{height}, the picture {size[1]}x{size[0]}",
         )
@@ -131,6 +131,6 @@ def _corners(box: object) -> list[object] | None:
     if box is None or box == []:
         return None
     if not isinstance(box, list) or len(box) != 4:
-        raise CrownError("have a box that is not four numbers", repr(box)[:40])
+        raise ObjectError("have a box that is not four numbers", repr(box)[:40])
     left, top, width, height = map(number, box)
     return [left, top, left + width, top + height]

@@ -1,11 +1,11 @@
-"""CreateML's json: a list of pictures, their crowns as the centre and the sides of a box."""
+"""CreateML's json: a list of pictures, their objects as the centre and the sides of a box."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import CrownError, CrownShape, crown_from_box, label_text, number
+from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, label_text, number, object_from_box
 
 _NAMES = ("image", "imagefilename", "filename")
 
@@ -16,7 +16,7 @@ def is_createml(content: Sequence[Any]) -> bool:
 
 
 def read_createml(content: Sequence[Any]) -> AnnotationFile:
-    """A picture without annotations has no crown."""
+    """A picture without annotations has no object."""
     found = AnnotationFile()
     for entry in content:
         name = _name(entry) if isinstance(entry, dict) else ""
@@ -24,9 +24,9 @@ def read_createml(content: Sequence[Any]) -> AnnotationFile:
             continue
         found.picture(name)
         listed = entry.get("annotations") or []
-        for index, crown in enumerate(listed if isinstance(listed, list) else [listed], start=1):
+        for index, box in enumerate(listed if isinstance(listed, list) else [listed], start=1):
             place = f"annotation {index}"
-            found.add(name, place, partial(_shape, crown, place))
+            found.add(name, place, partial(_shape, box, place))
     found.drop_repeated()
     return found
 
@@ -35,10 +35,10 @@ def _name(entry: Mapping[str, Any]) -> str:
     return next((name for key in _NAMES if isinstance(name := entry.get(key), str)), "")
 
 
-def _shape(crown: object, place: str) -> CrownShape:
-    at = crown.get("coordinates") if isinstance(crown, dict) else None
-    if not isinstance(crown, dict) or not isinstance(at, dict):
-        raise CrownError("have no coordinates", repr(crown)[:40])
+def _shape(box: object, place: str) -> ObjectShape:
+    at = box.get("coordinates") if isinstance(box, dict) else None
+    if not isinstance(box, dict) or not isinstance(at, dict):
+        raise ObjectError("have no coordinates", repr(box)[:40])
     x, y, width, height = (number(at.get(side)) for side in ("x", "y", "width", "height"))
     sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return crown_from_box(label_text(crown.get("label")), sides, place=place)
+    return object_from_box(label_text(box.get("label")), sides, place=place)

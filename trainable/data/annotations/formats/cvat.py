@@ -10,13 +10,13 @@ from trainable.data.annotations.objects.annotation_file import AnnotationFile
 from trainable.data.annotations.objects.inline_masks import on_picture
 from trainable.data.annotations.objects.shapes import (
     POINTS_ALONE,
-    CrownError,
-    CrownShape,
-    crown_from_mask,
-    crown_from_outlines,
-    crown_from_turned_box,
+    ObjectError,
+    ObjectShape,
     label_text,
     number,
+    object_from_mask,
+    object_from_outlines,
+    object_from_turned_box,
     stated_size,
 )
 from trainable.data.io.decoding import MAX_PIXELS
@@ -25,7 +25,7 @@ _SIDES = ("xtl", "ytl", "xbr", "ybr")
 
 
 def read_cvat(root: Element) -> AnnotationFile:
-    """Reads `<annotations>`; an image without shapes has no crown.
+    """Reads `<annotations>`; an image without shapes has no object.
 
     Of a video, whose shapes stand in tracks, frame 7 is the picture `frame_000007`, as it is exported.
     """
@@ -52,30 +52,30 @@ def read_cvat(root: Element) -> AnnotationFile:
     return found
 
 
-def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_track: str | None = None) -> CrownShape:
+def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_track: str | None = None) -> ObjectShape:
     label = label_text(shape.get("label") or label_of_track)
     if shape.tag == "box":
         sides = [number(shape.get(side)) for side in _SIDES]
-        return crown_from_turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
+        return object_from_turned_box(label, sides, number(shape.get("rotation", 0)), place=place)
     if shape.tag == "polygon":
         points = [point.split(",") for point in shape.get("points", "").split(";")]
-        return crown_from_outlines(label, [points], place=place)
+        return object_from_outlines(label, [points], place=place)
     if shape.tag == "ellipse":
         x, y, across, down = (number(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
         turn = np.deg2rad(number(shape.get("rotation", 0)))
-        return crown_from_outlines(label, [circle((x, y), across, down, turn=turn)], place=place)
+        return object_from_outlines(label, [circle((x, y), across, down, turn=turn)], place=place)
     if shape.tag == "mask" and size is not None:
-        return crown_from_mask(label, _pixels(shape, size), place=place)
+        return object_from_mask(label, _pixels(shape, size), place=place)
     if shape.tag == "points":
-        raise CrownError(POINTS_ALONE, "points")
-    raise CrownError("are neither outline nor box", f"<{shape.tag}>")
+        raise ObjectError(POINTS_ALONE, "points")
+    raise ObjectError("are neither outline nor box", f"<{shape.tag}>")
 
 
 def _pixels(mask: Element, size: tuple[int, int]) -> np.ndarray:
-    """bool, shape `size`: runs of background and crown in turn, row by row, in the box at `left` and `top`."""
+    """bool, shape `size`: runs of background and object in turn, row by row, in the box at `left` and `top`."""
     left, top, width, height = (int(number(mask.get(side))) for side in ("left", "top", "width", "height"))
     runs = [int(number(run)) for run in mask.get("rle", "").split(",")]
     if min(runs) < 0 or sum(runs) != width * height or min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise CrownError("have a damaged mask", f"runs of {sum(runs)} pixels in a box of {width}x{height}")
+        raise ObjectError("have a damaged mask", f"runs of {sum(runs)} pixels in a box of {width}x{height}")
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
     return on_picture(inside, (left, top), size)

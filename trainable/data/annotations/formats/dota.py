@@ -1,15 +1,15 @@
-"""DOTA's txt: one file a picture, a crown a line, the four corners of its box in pixels before its kind."""
+"""DOTA's txt: one file a picture, an object a line, the four corners of its box in pixels before its kind."""
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import CrownShape, crown_from_outlines, is_number, label_text
+from trainable.data.annotations.objects.shapes import ObjectShape, is_number, label_text, object_from_outlines
 
 _NUM_CORNERS = 8
 _HEAD = ("imagesource:", "gsd:")
-"""Lines above the crowns that say where the picture is from."""
+"""Lines above the objects that say where the picture is from."""
 
 
 def is_dota(path: Path) -> bool:
@@ -43,7 +43,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     ]
 
 
-def _shape(row: Sequence[str], place: str) -> CrownShape:
+def _shape(row: Sequence[str], place: str) -> ObjectShape:
     corners = row[:_NUM_CORNERS]
     points = list(zip(corners[::2], corners[1::2], strict=True))
-    return crown_from_outlines(label_text(row[_NUM_CORNERS]), [points], place=place)
+    return object_from_outlines(label_text(row[_NUM_CORNERS]), [points], place=place)

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import CrownError, CrownShape, crown_from_box, is_number, label_text
+from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, is_number, label_text, object_from_box
 
 _NUM_CELLS = (15, 16)
 """A score is the last where a network found the object."""
@@ -27,7 +27,7 @@ def read_kitti(path: Path) -> AnnotationFile:
         place = f"line {index}"
         found.add(path.stem, place, partial(_shape, row, place))
         if len(row) == max(_NUM_CELLS) and not found.predicted:
-            found.predicted.append("holds a score of its crowns, as predictions do")
+            found.predicted.append("holds a score of its objects, as predictions do")
     found.drop_repeated()
     return found
 
@@ -37,7 +37,7 @@ def _rows(path: Path) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if line.strip()]
 
 
-def _shape(row: Sequence[str], place: str) -> CrownShape:
+def _shape(row: Sequence[str], place: str) -> ObjectShape:
     if row[0].lower() == "dontcare":
-        raise CrownError("mark what was not annotated (DontCare)", "its area counts as background")
-    return crown_from_box(label_text(row[0]), row[4:8], place=place)
+        raise ObjectError("mark what was not annotated (DontCare)", "its area counts as background")
+    return object_from_box(label_text(row[0]), row[4:8], place=place)

@@ -13,14 +13,14 @@ from trainable.data.annotations.formats.labelme import circle
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
 from trainable.data.annotations.objects.shapes import (
     POINTS_ALONE,
-    CrownError,
-    CrownShape,
-    crown_from_mask,
-    crown_from_outlines,
-    crown_from_turned_box,
+    ObjectError,
+    ObjectShape,
     label_text,
     no_pixels,
     number,
+    object_from_mask,
+    object_from_outlines,
+    object_from_turned_box,
     stated_size,
 )
 from trainable.data.io.counted import counted
@@ -89,28 +89,28 @@ def _size(regions: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
     return stated_size(regions[0].get("original_height"), regions[0].get("original_width")) if regions else None
 
 
-def _shape(region: Mapping[str, Any], place: str) -> CrownShape:
+def _shape(region: Mapping[str, Any], place: str) -> ObjectShape:
     kind, at, size = _kind(region), region.get("value"), _size([region])
     if kind == "keypoint":
-        raise CrownError(POINTS_ALONE, "a keypoint")
+        raise ObjectError(POINTS_ALONE, "a keypoint")
     if not isinstance(at, dict) or size is None:
-        raise CrownError("have no value, or no original_width and original_height", repr(at)[:40])
+        raise ObjectError("have no value, or no original_width and original_height", repr(at)[:40])
     named = at.get(str(region.get("type"))) or [None]
     label = label_text(named[0] if isinstance(named, list) else named)
     if kind == "brush":
-        return crown_from_mask(label, decode_brush(at.get("rle"), size), place=place)
+        return object_from_mask(label, decode_brush(at.get("rle"), size), place=place)
     down, across = (side / 100 for side in size)
     if kind == "polygon":
         points = at.get("points")
         if not isinstance(points, list) or not all(isinstance(one, list) and len(one) == 2 for one in points):
-            raise CrownError("have no points", repr(points)[:40])
-        return crown_from_outlines(label, [[(number(x) * across, number(y) * down) for x, y in points]], place=place)
+            raise ObjectError("have no points", repr(points)[:40])
+        return object_from_outlines(label, [[(number(x) * across, number(y) * down) for x, y in points]], place=place)
     x, y, degrees = number(at.get("x")) * across, number(at.get("y")) * down, number(at.get("rotation", 0))
     if kind == "ellipse":
         radii = number(at.get("radiusX")) * across, number(at.get("radiusY")) * down
-        return crown_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], place=place)
+        return object_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], place=place)
     right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
-    return crown_from_turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
+    return object_from_turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
 
 
 def decode_brush(rle: object, size: tuple[int, int]) -> np.ndarray:
@@ -120,19 +120,19 @@ def decode_brush(rle: object, size: tuple[int, int]) -> np.ndarray:
     that says whether one level repeats, 2 for which of the lengths, the number of levels, and the one or all of them.
     """
     if not isinstance(rle, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in rle):
-        raise CrownError("have a damaged brush", "its rle is not a list of bytes")
+        raise ObjectError("have a damaged brush", "its rle is not a list of bytes")
     covered, bits = no_pixels(size), _Bits(bytes(rle))
     num_levels, level_bits = bits.take(32), bits.take(5) + 1
     length_bits = [bits.take(4) + 1 for _ in range(4)]
     if num_levels != 4 * size[0] * size[1]:
-        raise CrownError("have a damaged brush", f"{num_levels} levels of {size[1]}x{size[0]} pixels")
+        raise ObjectError("have a damaged brush", f"{num_levels} levels of {size[1]}x{size[0]} pixels")
     levels = np.zeros(num_levels, np.uint8)
     start = 0
     while start < num_levels:
         repeats = bits.take(1)
         end = start + 1 + bits.take(length_bits[bits.take(2)])
         if end > num_levels:
-            raise CrownError("have a damaged brush", f"a run to level {end} of {num_levels}")
+            raise ObjectError("have a damaged brush", f"a run to level {end} of {num_levels}")
         levels[start:end] = bits.take(level_bits) if repeats else [bits.take(level_bits) for _ in range(start, end)]
         start = end
     covered[:] = levels.reshape(*size, 4)[..., 3] > 0
@@ -150,6 +150,6 @@ class _Bits:
         first, self.position = self.position // 8, self.position + number
         last = -(-self.position // 8)
         if last > len(self.content):
-            raise CrownError("have a damaged brush", "it ends too soon")
+            raise ObjectError("have a damaged brush", "it ends too soon")
         around = int.from_bytes(self.content[first:last])
         return around >> 8 * last - self.position & (1 << number) - 1

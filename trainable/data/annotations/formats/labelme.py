@@ -11,13 +11,13 @@ import numpy as np
 from trainable.data.annotations.objects.annotation_file import AnnotatedPicture, AnnotationFile
 from trainable.data.annotations.objects.inline_masks import on_picture, open_png
 from trainable.data.annotations.objects.shapes import (
-    CrownError,
-    CrownShape,
-    crown_from_corners,
-    crown_from_mask,
-    crown_from_outlines,
+    ObjectError,
+    ObjectShape,
     label_text,
     number,
+    object_from_corners,
+    object_from_mask,
+    object_from_outlines,
     stated_size,
 )
 from trainable.data.io.counted import counted
@@ -27,7 +27,7 @@ _NUM_RIM_POINTS = 32
 
 
 def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
-    """Shapes of one label and one group_id are parts of one crown.
+    """Shapes of one label and one group_id are parts of one object.
 
     Args:
         own_name: of the file, which stands for the picture's where that is empty.
@@ -56,23 +56,23 @@ def circle(centre: tuple[float, float], across: float, down: float, *, turn: flo
     return rim
 
 
-def _shape(entry: object, place: str, size: tuple[int, int] | None) -> CrownShape:
+def _shape(entry: object, place: str, size: tuple[int, int] | None) -> ObjectShape:
     if not isinstance(entry, dict) or not isinstance(entry.get("points"), list):
-        raise CrownError("have no points", repr(entry)[:40])
+        raise ObjectError("have no points", repr(entry)[:40])
     label, points, kind = label_text(entry.get("label")), entry["points"], entry.get("shape_type") or "polygon"
     if not all(isinstance(point, list) and len(point) == 2 for point in points):
-        raise CrownError("have a point that is not two numbers", repr(points)[:40])
+        raise ObjectError("have a point that is not two numbers", repr(points)[:40])
     if kind == "polygon":
-        return crown_from_outlines(label, [points], place=place)
+        return object_from_outlines(label, [points], place=place)
     if kind == "rectangle" and len(points) in (2, 4):
-        return crown_from_corners(label, points, place=place)
+        return object_from_corners(label, points, place=place)
     if kind == "circle" and len(points) == 2:
         (x, y), rim = ([number(side) for side in point] for point in points)
         radius = math.hypot(rim[0] - x, rim[1] - y)
-        return crown_from_outlines(label, [circle((x, y), radius, radius)], place=place)
+        return object_from_outlines(label, [circle((x, y), radius, radius)], place=place)
     if kind == "mask" and len(points) == 2 and size is not None:
-        return crown_from_mask(label, _pixels(entry.get("mask"), points[0], size), place=place)
-    raise CrownError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")
+        return object_from_mask(label, _pixels(entry.get("mask"), points[0], size), place=place)
+    raise ObjectError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")
 
 
 def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np.ndarray:
@@ -80,18 +80,18 @@ def _pixels(mask: object, corner: Sequence[object], size: tuple[int, int]) -> np
     try:
         inside = np.asarray(open_png(base64.b64decode(str(mask), validate=True))) > 0
     except DECODER_ERRORS as error:
-        raise CrownError("have a damaged mask", str(error)[:40]) from error
+        raise ObjectError("have a damaged mask", str(error)[:40]) from error
     left, top = (int(number(side)) for side in corner)
     return on_picture(inside, (left, top), size)
 
 
 def _join_groups(picture: AnnotatedPicture, groups: Mapping[str, object]) -> None:
-    """Several outlines of one crown, as where a branch hides its middle."""
-    joined: dict[tuple[str, str], CrownShape] = {}
+    """Several outlines of one object, as where a branch hides its middle."""
+    joined: dict[tuple[str, str], ObjectShape] = {}
     for shape in picture.shapes:
         group = groups.get(shape.place)
         key = (shape.label, f"group {group}" if group is not None and shape.polygons else shape.place)
         first = joined.get(key)
         parts = [*first.polygons, *shape.polygons] if first else shape.polygons
-        joined[key] = crown_from_outlines(shape.label, parts, place=first.place) if first else shape
+        joined[key] = object_from_outlines(shape.label, parts, place=first.place) if first else shape
     picture.shapes = list(joined.values())

@@ -1,4 +1,4 @@
-"""Crowns as rows of a table: corners of boxes, outlines as well-known text, or both."""
+"""Objects as rows of a table: corners of boxes, outlines as well-known text, or both."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from trainable.data.annotations.objects.annotation_file import AnnotationFile, O
 from trainable.data.annotations.objects.shapes import (
     POINTS_ALONE,
     UNNAMED,
-    CrownError,
-    CrownShape,
-    crown_from_box,
-    crown_from_outlines,
+    ObjectError,
+    ObjectShape,
     is_number,
     label_text,
+    object_from_box,
+    object_from_outlines,
     stated_size,
 )
 from trainable.data.io.findings import BadFileError
@@ -35,8 +35,8 @@ _CORNERS = (
 _POINT = (re.compile("^x$"), re.compile("^y$"))
 _SIDES = (re.compile("^(width|w)$"), re.compile("^(height|h)$"))
 _POINTS = (
-    "holds points (x, y), which say where a crown is and not how large. Write a box around each, of the usual width of "
-    "a crown: a csv with image_path, xmin, ymin, xmax, ymax."
+    "holds points (x, y), which say where an object is and not how large. Write a box around each, of the usual width "
+    "of an object: a csv with image_path, xmin, ymin, xmax, ymax."
 )
 _CORNER_OR_CENTRE = (
     "holds x, y, width and height: x and y may be a corner of the box or its centre, the sides those of the box or of "
@@ -48,7 +48,7 @@ _NEEDED = "To be read as annotations, a csv needs image_path and either geometry
 
 
 def read_rows(path: Path) -> AnnotationFile:
-    """One crown a row; a row without a place says that its picture has no crown.
+    """One object a row; a row without a place says that its picture has no object.
 
     Raises:
         OtherFileError: it has not the columns of annotations.
@@ -58,7 +58,7 @@ def read_rows(path: Path) -> AnnotationFile:
     if VIA_COLUMN in table.header:
         return read_via_rows(table)
     cells = table.header
-    # Rows of picture, left, top, right, bottom, label, as for RetinaNet; no corners where there is no crown.
+    # Rows of picture, left, top, right, bottom, label, as for RetinaNet; no corners where there is no object.
     has_corners = len(cells) == 6 and all(cell == "" or is_number(cell) for cell in cells[1:5])
     if has_corners and cells[0].lower().endswith(IMAGE_ENDINGS):
         return _read(table.rows, found=AnnotationFile(notes=[_noted(table, "no header")]), columns=_AS_RETINANET)
@@ -66,7 +66,7 @@ def read_rows(path: Path) -> AnnotationFile:
     found = AnnotationFile(notes=[] if table.form == "UTF-8, separated by commas" else [_noted(table, "a header")])
     found.predicted = check_scores(table)
     for row in table.uneven:
-        found.num_crowns += 1
+        found.num_objects += 1
         detail = f"{len(row.cells)} of {len(table.header)}"
         found.leave_out("", f"row {row.number}", "have too few or too many cells", detail)
     return _read(table.body, found=found, columns=columns)
@@ -132,7 +132,7 @@ def _read(rows: Sequence[Row], *, found: AnnotationFile, columns: _Columns) -> A
     for row in rows:
         name = row.cells[columns.picture]
         if not name:
-            found.num_crowns += 1
+            found.num_objects += 1
             found.leave_out("", f"row {row.number}", "name no picture", "the cell is empty")
             continue
         size = None if columns.size is None else stated_size(*(row.cells[column] for column in columns.size))
@@ -144,8 +144,8 @@ def _read(rows: Sequence[Row], *, found: AnnotationFile, columns: _Columns) -> A
     return found
 
 
-def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
-    """Returns a reader of the row's shape; None for a picture without crowns: an empty box, or one of zeros."""
+def _reader(row: Row, columns: _Columns) -> Callable[[], ObjectShape] | None:
+    """Returns a reader of the row's shape; None for a picture without objects: an empty box, or one of zeros."""
     label = UNNAMED if columns.label is None else label_text(row.cells[columns.label])
     geometry = "" if columns.geometry is None else row.cells[columns.geometry]
     sides = [row.cells[column] for column in columns.corners or ()]
@@ -153,20 +153,20 @@ def _reader(row: Row, columns: _Columns) -> Callable[[], CrownShape] | None:
     place = f"row {row.number}"
     if geometry and geometry.lower() != "nan":
         return partial(_from_text, label, geometry, box, place)
-    return None if box is None else partial(crown_from_box, label, box, place=place)
+    return None if box is None else partial(object_from_box, label, box, place=place)
 
 
-def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> CrownShape:
+def _from_text(label: str, geometry: str, box: Sequence[object] | None, place: str) -> ObjectShape:
     outlines = _OUTER_RING.findall(re.sub(r"\s*([()])\s*", r"\1", geometry))
     if not outlines and box is None:
         if _POINT_TEXT.match(geometry):
-            raise CrownError(POINTS_ALONE, repr(geometry[:40]))
-        raise CrownError("have a geometry that is not a POLYGON or MULTIPOLYGON", repr(geometry[:40]))
+            raise ObjectError(POINTS_ALONE, repr(geometry[:40]))
+        raise ObjectError("have a geometry that is not a POLYGON or MULTIPOLYGON", repr(geometry[:40]))
     # x and y of each point; heights are left.
     points = [[point.split()[:2] for point in outline.split(",")] for outline in outlines]
-    shape = crown_from_outlines(label, points, box=box, place=place)
+    shape = object_from_outlines(label, points, box=box, place=place)
     left, top, right, bottom = shape.box
     corners = {(left, top), (right, top), (right, bottom), (left, bottom)}
     # A box that was written as a polygon says no more than the box.
     is_box = len(shape.polygons) == 1 and set(shape.polygons[0]) == corners
-    return crown_from_box(label, shape.box, place=place) if is_box else shape
+    return object_from_box(label, shape.box, place=place) if is_box else shape

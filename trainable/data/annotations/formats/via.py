@@ -8,12 +8,12 @@ from typing import Any
 from trainable.data.annotations.formats.labelme import circle
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
 from trainable.data.annotations.objects.shapes import (
-    CrownError,
-    CrownShape,
-    crown_from_box,
-    crown_from_outlines,
+    ObjectError,
+    ObjectShape,
     label_text,
     number,
+    object_from_box,
+    object_from_outlines,
 )
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import Table
@@ -87,7 +87,7 @@ def _label_attribute(regions: list[Mapping[str, Any]]) -> str | None:
     return names[0] if names else None
 
 
-def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> CrownShape:
+def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> ObjectShape:
     written = _mapping(region, "region_attributes").get(attribute)
     if isinstance(written, dict):
         # The choices that are ticked.
@@ -98,17 +98,17 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Crow
     if kind in ("polygon", "polyline"):
         across, down = at.get("all_points_x"), at.get("all_points_y")
         if not isinstance(across, list) or not isinstance(down, list) or len(across) != len(down):
-            raise CrownError("have unequal numbers of x and y", f"{str(across)[:20]} and {str(down)[:20]}")
-        return crown_from_outlines(label, [list(zip(across, down, strict=True))], place=place)
+            raise ObjectError("have unequal numbers of x and y", f"{str(across)[:20]} and {str(down)[:20]}")
+        return object_from_outlines(label, [list(zip(across, down, strict=True))], place=place)
     if kind == "rect":
         left, top, width, height = (number(at.get(name)) for name in ("x", "y", "width", "height"))
-        return crown_from_box(label, (left, top, left + width, top + height), place=place)
+        return object_from_box(label, (left, top, left + width, top + height), place=place)
     if kind in ("circle", "ellipse"):
         x, y = number(at.get("cx")), number(at.get("cy"))
         radii = ("r", "r") if kind == "circle" else ("rx", "ry")
         rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
-        return crown_from_outlines(label, [rim], place=place)
-    raise CrownError("are neither outline nor box", f"shape {kind!r}")
+        return object_from_outlines(label, [rim], place=place)
+    raise ObjectError("are neither outline nor box", f"shape {kind!r}")
 
 
 def _mapping(region: Mapping[str, Any], name: str) -> Mapping[Any, Any]:

@@ -4,7 +4,7 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
-from trainable.data.annotations.objects.shapes import CrownError, CrownShape, crown_from_box, label_text, stated_size
+from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, label_text, object_from_box, stated_size
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -20,15 +20,15 @@ def read_voc(root: Element, own_name: str) -> AnnotationFile:
     found = AnnotationFile()
     name = (root.findtext("filename") or "").strip() or own_name
     found.picture(name, stated_size(root.findtext("size/height"), root.findtext("size/width")))
-    for index, crown in enumerate(root.iter("object"), start=1):
+    for index, entry in enumerate(root.iter("object"), start=1):
         place = f"object {index}"
-        found.add(name, place, partial(_shape, crown, place))
+        found.add(name, place, partial(_shape, entry, place))
     found.drop_repeated()
     return found
 
 
-def _shape(crown: Element, place: str) -> CrownShape:
-    box = crown.find("bndbox")
+def _shape(entry: Element, place: str) -> ObjectShape:
+    box = entry.find("bndbox")
     if box is None:
-        raise CrownError("have no bndbox", f"it has {', '.join(child.tag for child in crown) or 'nothing'}")
-    return crown_from_box(label_text(crown.findtext("name")), [box.findtext(side) for side in _SIDES], place=place)
+        raise ObjectError("have no bndbox", f"it has {', '.join(child.tag for child in entry) or 'nothing'}")
+    return object_from_box(label_text(entry.findtext("name")), [box.findtext(side) for side in _SIDES], place=place)

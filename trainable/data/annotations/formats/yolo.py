@@ -1,4 +1,4 @@
-"""YOLO txt: one file a picture, a crown a line, in fractions of the picture's sides."""
+"""YOLO txt: one file a picture, an object a line, in fractions of the picture's sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import yaml
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
 from trainable.data.annotations.objects.shapes import (
-    CrownError,
-    CrownShape,
-    crown_from_box,
-    crown_from_outlines,
+    ObjectError,
+    ObjectShape,
     is_number,
     label_text,
     number,
+    object_from_box,
+    object_from_outlines,
 )
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
@@ -26,7 +26,7 @@ _YAML_ENDINGS = (".yaml", ".yml")
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 """Files with the name of a class on each line."""
 _SLACK = 0.01
-"""Rounding may leave a crown this share of the side beyond the picture."""
+"""Rounding may leave an object this share of the side beyond the picture."""
 
 Names = dict[int, str]
 
@@ -106,22 +106,24 @@ def _listed(path: Path) -> YoloClasses | None:
     )
 
 
-def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, place: str) -> CrownShape:
+def _shape(row: Sequence[str], size: tuple[int, int], classes: YoloClasses, place: str) -> ObjectShape:
     names, (kind, *sides) = classes.names, (number(text) for text in row)
     if classes.num_keypoint_values and len(sides) == 4 + classes.num_keypoint_values:
         sides = sides[:4]
     if kind != int(kind) or kind < 0 or (names and int(kind) not in names):
         listed = f"the names go from {min(names)} to {max(names)}" if names else "classes are whole numbers"
-        raise CrownError("are of a class that has no name", f"class {kind:g}, {listed}")
+        raise ObjectError("are of a class that has no name", f"class {kind:g}, {listed}")
     if any(not -_SLACK <= side <= 1 + _SLACK for side in sides):
         beyond = max(sides, key=abs)
-        raise CrownError("are not in fractions of their picture", f"{beyond:g} is not from 0 to 1")
+        raise ObjectError("are not in fractions of their picture", f"{beyond:g} is not from 0 to 1")
     label, (height, width) = label_text(names.get(int(kind), f"class {kind:g}")), size
     if len(sides) == 4:
         x, y, across, down = sides
         box = (x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height
-        return crown_from_box(label, box, place=place)
+        return object_from_box(label, box, place=place)
     if len(sides) < 6 or len(sides) % 2:
-        raise CrownError("are neither box nor outline", f"{counted(len(sides), 'number')} after the class; a box has 4")
+        raise ObjectError(
+            "are neither box nor outline", f"{counted(len(sides), 'number')} after the class; a box has 4"
+        )
     points = [(x * width, y * height) for x, y in zip(sides[::2], sides[1::2], strict=True)]
-    return crown_from_outlines(label, [points], place=place)
+    return object_from_outlines(label, [points], place=place)

@@ -1,18 +1,34 @@
-"""The content of one annotation file: its pictures, their crowns, and each crown that could not be used.
+"""The content of one annotation file: its pictures, their objects, and each object that could not be used.
 
 A picture is known by its name as the file writes it, since annotations often name another format than the one at hand.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
-from trainable.data.annotations.objects.shapes import CrownError, CrownShape
+from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape
 from trainable.data.io.findings import Finding, Severity
 
-LEFT_OUT = "These crowns are left out; put them right to train on them."
 MAP_COORDINATES = "holds map coordinates; write each outline in pixels of its picture: a csv with image_path, geometry"
-READ_OTHERWISE = "These crowns are used, though not as they were written; check them."
 _MAX_NAMED = 4
+
+
+class Outcome(Enum):
+    """How far an annotation can be used that is not as it should be."""
+
+    LEFT_OUT = auto()
+    BOX_ALONE = auto()
+    """An outline that cannot be used, with a box that can."""
+    IN_PART = auto()
+
+
+ACTIONS: Mapping[Outcome, str] = {
+    Outcome.LEFT_OUT: "They are left out; put them right to train on them.",
+    Outcome.BOX_ALONE: "The whole box is taken as the mask; check them.",
+    Outcome.IN_PART: "They are used, though not as they were written; check them.",
+}
+"""What a user reads where a box is as good as an outline."""
 
 
 class OtherFileError(ValueError):
@@ -30,7 +46,7 @@ class Problem:
     reason: str
     """The same words for all of the kind, in the plural."""
     detail: str
-    action: str = LEFT_OUT
+    outcome: Outcome = Outcome.LEFT_OUT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,8 +57,8 @@ class AnnotatedPicture:
     """As written."""
     size: tuple[int, int] | None = None
     """Height and width in pixels that the file states; None when it states none."""
-    shapes: list[CrownShape] = field(default_factory=list)
-    """Empty says that there is no crown."""
+    shapes: list[ObjectShape] = field(default_factory=list)
+    """Empty says that there is no object."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,10 +68,10 @@ class AnnotationFile:
     pictures: dict[str, AnnotatedPicture] = field(default_factory=dict)
     """By name."""
     problems: list[Problem] = field(default_factory=list)
-    num_crowns: int = 0
+    num_objects: int = 0
     """Those left out too."""
     predicted: list[str] = field(default_factory=list)
-    """Evidence that a network made these crowns."""
+    """Evidence that a network made these objects."""
     notes: list[str] = field(default_factory=list)
     """How the file was read, where that is not the only way."""
 
@@ -65,18 +81,19 @@ class AnnotationFile:
         found.size = found.size or size
         return found
 
-    def add(self, picture: str, place: str, read: Callable[[], CrownShape]) -> None:
-        """Adds the crown that `read` gives, unless it cannot be used or stands there already."""
-        self.num_crowns += 1
+    def add(self, picture: str, place: str, read: Callable[[], ObjectShape]) -> None:
+        """Adds the object that `read` gives, unless it cannot be used or stands there already."""
+        self.num_objects += 1
         try:
             shape = read()
-        except CrownError as error:
+        except ObjectError as error:
             self.leave_out(picture, place, error.reason, error.detail)
             return
         shapes = self.picture(picture).shapes
         if shape.remark:
             reason, detail = shape.remark
-            problem = Problem(picture=picture, place=place, reason=reason, detail=detail, action=READ_OTHERWISE)
+            outcome = Outcome.IN_PART if shape.is_outlined else Outcome.BOX_ALONE
+            problem = Problem(picture=picture, place=place, reason=reason, detail=detail, outcome=outcome)
             self.problems.append(problem)
         shapes.append(shape)
 
@@ -84,9 +101,9 @@ class AnnotationFile:
         self.problems.append(Problem(picture=picture, place=place, reason=reason, detail=detail))
 
     def drop_repeated(self) -> None:
-        """One crown that stands twice in a file is one crown."""
+        """One object that stands twice in a file is one object."""
         for picture in self.pictures.values():
-            first: dict[CrownShape, CrownShape] = {}
+            first: dict[ObjectShape, ObjectShape] = {}
             for shape in picture.shapes:
                 if shape in first:
                     self.leave_out(picture.name, shape.place, "are given twice", f"as {first[shape].place}")
@@ -94,19 +111,21 @@ class AnnotationFile:
             picture.shapes = list(first)
 
 
-def findings_of(where: str, problems: Iterable[Problem], num_crowns: int) -> list[Finding]:
-    """One line for each reason: how many crowns, and the first of them by picture and place."""
-    kinds: dict[tuple[str, str], list[Problem]] = {}
+def findings_of(
+    where: str, problems: Iterable[Problem], num_objects: int, actions: Mapping[Outcome, str]
+) -> list[Finding]:
+    """One line for each reason: how many objects, the first of them by picture and place, and what to do."""
+    kinds: dict[tuple[Outcome, str], list[Problem]] = {}
     for problem in problems:
-        kinds.setdefault((problem.action, problem.reason), []).append(problem)
+        kinds.setdefault((problem.outcome, problem.reason), []).append(problem)
     return [
         Finding(
             file=where,
-            problem=f"{len(own)} of {num_crowns} crowns {reason}: {_named(own)}",
-            action=action,
+            problem=f"{len(own)} of {num_objects} objects {reason}: {_named(own)}",
+            action=actions[outcome],
             severity=Severity.WARNING,
         )
-        for (action, reason), own in kinds.items()
+        for (outcome, reason), own in kinds.items()
     ]
 
 

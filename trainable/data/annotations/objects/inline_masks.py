@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from trainable.data.annotations.objects.shapes import CrownError, no_pixels
+from trainable.data.annotations.objects.shapes import ObjectError, no_pixels
 from trainable.data.io.decoding import MAX_PIXELS
 
 _MOST_PNG_BYTES = 2**26
@@ -36,11 +36,11 @@ def on_picture(inside: np.ndarray, corner: tuple[int, int], size: tuple[int, int
     """bool, shape `size`, of a mask whose first pixel lies at (left, top); what reaches beyond the picture is cut off.
 
     Raises:
-        CrownError: it begins outside of the picture, is no mask, or the picture is larger than any that is read.
+        ObjectError: it begins outside of the picture, is no mask, or the picture is larger than any that is read.
     """
     left, top = corner
     if inside.ndim != 2 or left < 0 or top < 0:
-        raise CrownError("have a damaged mask", f"{inside.ndim} dimensions at ({left}, {top})")
+        raise ObjectError("have a damaged mask", f"{inside.ndim} dimensions at ({left}, {top})")
     pixels = no_pixels(size)
     own = pixels[top : top + inside.shape[0], left : left + inside.shape[1]]
     own[:] = inside[: own.shape[0], : own.shape[1]]

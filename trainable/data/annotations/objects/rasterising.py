@@ -7,7 +7,7 @@ from math import ceil, floor
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from trainable.data.annotations.objects.shapes import CrownShape, Points, RunLengthMask
+from trainable.data.annotations.objects.shapes import ObjectShape, Points, RunLengthMask
 
 _FAR_PX = 10_000
 """Corners further beyond the picture, which mistakes alone have, are drawn so far away: COCO walks along every edge."""
@@ -23,7 +23,7 @@ class DrawnShape:
     """bool, in the frame of the box."""
 
 
-def rasterise(shape: CrownShape, size: tuple[int, int]) -> DrawnShape | None:
+def rasterise(shape: ObjectShape, size: tuple[int, int]) -> DrawnShape | None:
     """The pixels whose centres lie in a shape; of a box without an outline, in the box. None when there are none."""
     left, top, right, bottom = box_on_picture(shape, size)
     if right <= left or bottom <= top:
@@ -37,7 +37,7 @@ def rasterise(shape: CrownShape, size: tuple[int, int]) -> DrawnShape | None:
     return DrawnShape(box=(left, top, right, bottom), mask=mask) if mask.any() else None
 
 
-def box_on_picture(shape: CrownShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def box_on_picture(shape: ObjectShape, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the pixels of a shape, or of those around an outline; empty if there are none."""
     left, top, right, bottom = shape.box
     height, width = size

@@ -1,4 +1,4 @@
-"""In COCO json a bad crown costs itself, and says which one it is and why."""
+"""In COCO json a bad object costs itself, and says which one it is and why."""
 
 import numpy as np
 import pytest
@@ -12,25 +12,25 @@ MASK[5:11, 7:20] = 1
 RUN_LENGTH = coco_mask.encode(np.asfortranarray(MASK))
 
 
-def read(*crowns, images=({"id": 1, "file_name": "plot.png", "width": 48, "height": 32},), categories=None):
+def read(*entries, images=({"id": 1, "file_name": "plot.png", "width": 48, "height": 32},), categories=None):
     first = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 6, 6]}
     return read_coco(
         {
             "images": list(images),
             "categories": categories or [{"id": 3, "name": "palm"}],
-            "annotations": [first, *({"id": 9, "image_id": 1, "category_id": 3} | crown for crown in crowns)],
+            "annotations": [first, *({"id": 9, "image_id": 1, "category_id": 3} | entry for entry in entries)],
         }
     )
 
 
-def crown_of(found):
-    """The crown beside the first, which is always sound."""
+def object_of(found):
+    """The object beside the first, which is always sound."""
     (other,) = found.pictures["plot.png"].shapes[1:]
     return other
 
 
 @pytest.mark.parametrize(
-    ("crown", "reason"),
+    ("entry", "reason"),
     [
         ({"bbox": [5, 5, 0, 9]}, "have a box without area"),
         ({"bbox": [5, 5, -3, 9]}, "have a box without area"),
@@ -47,7 +47,7 @@ def crown_of(found):
         ({"segmentation": [SQUARE], "category_id": 7}, "are of no category of the file"),
         ({"segmentation": [SQUARE], "image_id": 7}, "name no picture of the file"),
         ({"segmentation": [SQUARE], "image_id": None}, "name no picture of the file"),
-        ({"segmentation": [SQUARE], "iscrowd": 1}, "mark a crowd, not one crown (iscrowd=1)"),
+        ({"segmentation": [SQUARE], "iscrowd": 1}, "mark a crowd, not one object (iscrowd=1)"),
         ({"segmentation": {"size": [32, 48], "counts": [1, 2]}}, "have a damaged run-length mask"),
         ({"segmentation": {"size": [32, 48], "counts": "###"}}, "have a damaged run-length mask"),
         ({"segmentation": {"size": [32, 48]}}, "have a damaged run-length mask"),
@@ -57,34 +57,34 @@ def crown_of(found):
     ],
     ids=str,
 )
-def test_a_bad_crown_is_left_out_with_the_reason(crown, reason):
-    found = read(crown)
+def test_a_bad_object_is_left_out_with_the_reason(entry, reason):
+    found = read(entry)
     (problem,) = found.problems
     assert problem.reason.startswith(reason)
-    assert problem.place == "crown 9"
-    assert (found.num_crowns, len(found.pictures["plot.png"].shapes)) == (2, 1)
+    assert problem.place == "object 9"
+    assert (found.num_objects, len(found.pictures["plot.png"].shapes)) == (2, 1)
 
 
 @pytest.mark.parametrize("stray", [[20, 20], [20, 20, 22, 22], [], [20, 20, 22, 22, 24, 24], [1, 2, 3]])
 def test_a_part_that_is_no_outline_is_left_out_and_reported(stray):
     found = read({"segmentation": [SQUARE, stray]})
-    assert crown_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
+    assert object_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
     assert "part that is not an outline" in found.problems[0].reason
 
 
-def test_a_crown_without_a_part_that_is_an_outline_is_its_box_and_reported():
+def test_an_object_without_a_part_that_is_an_outline_is_its_box_and_reported():
     found = read({"segmentation": [[4, 4, 9, 9]], "bbox": [4, 4, 5, 5]})
-    assert (crown_of(found).box, crown_of(found).polygons) == ((4, 4, 9, 9), ())
-    assert "their box is the mask" in found.problems[0].reason
+    assert (object_of(found).box, object_of(found).polygons) == ((4, 4, 9, 9), ())
+    assert "only a box" in found.problems[0].reason
 
 
 @pytest.mark.parametrize("counts", [RUN_LENGTH["counts"].decode(), None])
 def test_run_length_masks_are_decoded_compressed_or_not(counts):
     runs = np.flatnonzero(np.diff(np.concatenate([[0], MASK.T.ravel(), [0]])))
     plain = np.diff(np.concatenate([[0], runs, [MASK.size]])).tolist()
-    crown = crown_of(read({"segmentation": {"size": [32, 48], "counts": counts or plain}}))
-    assert crown.box == (7, 5, 20, 11)
-    np.testing.assert_array_equal(crown.run_length.decoded(), MASK)
+    shape = object_of(read({"segmentation": {"size": [32, 48], "counts": counts or plain}}))
+    assert shape.box == (7, 5, 20, 11)
+    np.testing.assert_array_equal(shape.run_length.decoded(), MASK)
 
 
 @pytest.mark.parametrize("density", [0.02, 0.5, 0.98])
@@ -93,8 +93,8 @@ def test_compressed_runs_are_the_pixels_that_coco_encoded(density):
     masks[0, :16], masks[1, 0, 0] = True, True
     for mask in masks:
         counts = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-        crown = crown_of(read({"segmentation": {"size": [32, 48], "counts": counts}}))
-        np.testing.assert_array_equal(crown.run_length.decoded(), mask)
+        shape = object_of(read({"segmentation": {"size": [32, 48], "counts": counts}}))
+        np.testing.assert_array_equal(shape.run_length.decoded(), mask)
 
 
 WHOLE = RUN_LENGTH["counts"].decode()
@@ -122,16 +122,16 @@ def test_compressed_runs_that_do_not_fill_the_picture_are_a_damaged_mask(counts)
 @pytest.mark.parametrize("segmentation", [SQUARE, [[[4, 4], [14, 4], [14, 14], [4, 14]]], [[str(n) for n in SQUARE]]])
 def test_an_outline_without_its_list_in_pairs_or_in_texts_is_one_outline(segmentation):
     found = read({"segmentation": segmentation})
-    assert crown_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
+    assert object_of(found).polygons == (((4, 4), (14, 4), (14, 14), (4, 14)),)
     assert found.problems == []
 
 
 def test_numbers_as_text_refer_to_the_same_things():
     found = read({"image_id": "1", "category_id": "3", "bbox": ["4", "5", "6", "7"]})
-    assert (crown_of(found).label, crown_of(found).box) == ("palm", (4, 5, 10, 12))
+    assert (object_of(found).label, object_of(found).box) == ("palm", (4, 5, 10, 12))
 
 
-def test_an_image_id_that_is_given_to_two_pictures_costs_the_crowns_that_refer_to_it():
+def test_an_image_id_that_is_given_to_two_pictures_costs_the_objects_that_refer_to_it():
     found = read(images=[{"id": 1, "file_name": "plot.png"}, {"id": 1, "file_name": "other.png"}])
     assert found.pictures == {}
     assert (found.problems[0].reason, found.problems[0].detail) == (
@@ -140,13 +140,13 @@ def test_an_image_id_that_is_given_to_two_pictures_costs_the_crowns_that_refer_t
     )
 
 
-def test_a_category_id_that_is_given_twice_costs_its_crowns_unless_the_names_are_the_same():
+def test_a_category_id_that_is_given_twice_costs_its_objects_unless_the_names_are_the_same():
     two = [{"id": 3, "name": "palm"}, {"id": 3, "name": "cacao"}]
     assert read(categories=two).problems[0].detail == "category_id 3 is palm and cacao"
     assert read(categories=[two[0], two[0]]).problems == []
 
 
-def test_a_picture_that_is_listed_under_two_ids_has_the_crowns_of_both():
+def test_a_picture_that_is_listed_under_two_ids_has_the_objects_of_both():
     images = [{"id": 1, "file_name": "plot.png"}, {"id": 2, "file_name": "plot.png"}]
     found = read({"image_id": 2, "bbox": [8, 8, 4, 4]}, images=images)
     assert len(found.pictures["plot.png"].shapes) == 2
@@ -161,4 +161,4 @@ def test_an_annotation_without_an_id_is_of_no_picture_and_no_category():
 
 def test_keypoints_without_a_box_are_reported_as_points():
     (problem,) = read({"bbox": None, "keypoints": [4, 4, 2, 9, 9, 2]}).problems
-    assert problem.reason == "are points, which say where a crown is and not how large: write a box around each"
+    assert problem.reason == "are points, which say where an object is and not how large: write a box around each"

@@ -1,4 +1,4 @@
-"""Files of CVAT, Label Studio, CreateML, Supervisely and KITTI are read in pixels; bad crowns are left out."""
+"""Files of CVAT, Label Studio, CreateML, Supervisely and KITTI are read in pixels; bad objects are left out."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ from trainable.data.annotations.formats.kitti import is_kitti, read_kitti
 from trainable.data.annotations.formats.label_studio import decode_brush, read_label_studio
 from trainable.data.annotations.formats.supervisely import read_supervisely
 from trainable.data.annotations.objects.annotation_file import OtherFileError
-from trainable.data.annotations.objects.shapes import CrownError, run_length
+from trainable.data.annotations.objects.shapes import ObjectError, run_length
 
 KITTI_LINE = "0.00 0 -1.58 10.0 12.0 50.0 42.0 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
 
@@ -236,7 +236,7 @@ def test_lines_of_kitti_are_boxes_in_pixels_and_what_was_not_annotated_is_report
 
 def test_a_score_behind_the_numbers_of_kitti_is_a_prediction(tmp_path):
     (tmp_path / "7.txt").write_text(f"Car {KITTI_LINE} 0.9\n")
-    assert read_kitti(tmp_path / "7.txt").predicted == ["holds a score of its crowns, as predictions do"]
+    assert read_kitti(tmp_path / "7.txt").predicted == ["holds a score of its objects, as predictions do"]
 
 
 @pytest.mark.parametrize("line", ["0 0.5 0.5 0.1 0.1", "", "Car 1 2 3", "some words"])
@@ -246,7 +246,7 @@ def test_other_texts_are_not_of_kitti(tmp_path, line):
 
 
 def test_a_mask_of_a_stated_size_beyond_any_picture_is_left_out_and_takes_no_memory():
-    with pytest.raises(CrownError, match="larger than any picture"):
+    with pytest.raises(ObjectError, match="larger than any picture"):
         decode_brush([0] * 20, (10**6, 10**6))
-    with pytest.raises(CrownError, match="damaged run-length mask"):
-        run_length("tree", {"size": [10**6, 10**6], "counts": [10**12]}, place="crown 1")
+    with pytest.raises(ObjectError, match="damaged run-length mask"):
+        run_length("tree", {"size": [10**6, 10**6], "counts": [10**12]}, place="object 1")

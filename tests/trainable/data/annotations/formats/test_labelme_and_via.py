@@ -1,4 +1,4 @@
-"""LabelMe and VIA: polygons, boxes and circles are crowns; points, lines and a label in doubt are told."""
+"""LabelMe and VIA: polygons, boxes and circles are objects; points, lines and a label in doubt are told."""
 
 import base64
 import io
@@ -47,13 +47,13 @@ def test_labelme_rectangles_may_begin_at_any_corner_and_circles_are_round(labelm
     assert second.box == pytest.approx((20, 20, 40, 40))
 
 
-def test_labelme_shapes_of_one_group_are_one_crown(labelme):
+def test_labelme_shapes_of_one_group_are_one_object(labelme):
     parts = [
         {"label": "palm", "points": [[x + left, y] for x, y in SQUARE], "shape_type": "polygon", "group_id": 1}
         for left in (0, 20)
     ]
-    (crown,) = shapes(labelme(*parts))
-    assert (len(crown.polygons), crown.box) == (2, (4, 4, 34, 14))
+    (shape,) = shapes(labelme(*parts))
+    assert (len(shape.polygons), shape.box) == (2, (4, 4, 34, 14))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_labelme_shapes_of_one_group_are_one_crown(labelme):
         ({"shape_type": "polygon"}, "have no points"),
     ],
 )
-def test_a_labelme_shape_that_is_no_crown_is_left_out(labelme, shape, reason):
+def test_a_labelme_shape_that_is_no_object_is_left_out(labelme, shape, reason):
     found = labelme({"label": "palm", "points": SQUARE}, {"label": "palm"} | shape)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("shape 2", reason)
@@ -85,9 +85,9 @@ def test_labelme_states_the_size_of_its_picture(labelme):
         ({"name": "ellipse", "cx": 9, "cy": 9, "rx": 5, "ry": 2}, (4, 7, 14, 11)),
     ],
 )
-def test_via_regions_are_crowns(via, place, box):
-    (crown,) = shapes(via(place, {"species": {"Palm": True, "cacao": False}}))
-    assert (crown.label, crown.box) == ("palm", pytest.approx(box))
+def test_via_regions_are_objects(via, place, box):
+    (shape,) = shapes(via(place, {"species": {"Palm": True, "cacao": False}}))
+    assert (shape.label, shape.box) == ("palm", pytest.approx(box))
 
 
 def test_a_via_point_is_left_out(via):
@@ -138,8 +138,8 @@ def test_a_mask_of_labelme_lies_at_its_first_corner(labelme):
         "mask": base64.b64encode(file.getvalue()).decode(),
     }
     found = labelme(shape, shape | {"mask": "AAAA"}, imageHeight=8, imageWidth=9)
-    ((crown,),) = (picture.shapes for picture in found.pictures.values())
+    ((shape,),) = (picture.shapes for picture in found.pictures.values())
     expected = np.zeros((8, 9), bool)
     expected[1:3, 4:7] = inside
-    assert (crown.run_length.decoded() == expected).all()
+    assert (shape.run_length.decoded() == expected).all()
     assert [problem.reason for problem in found.problems] == ["have a damaged mask"]

@@ -28,7 +28,7 @@ def read(tmp_path):
         ("plot.png,palm,,,,,POLYGON EMPTY", "have a geometry that is not a POLYGON or MULTIPOLYGON"),
         (
             "plot.png,palm,,,,,POINT (3 4)",
-            "are points, which say where a crown is and not how large: write a box around each",
+            "are points, which say where an object is and not how large: write a box around each",
         ),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 6))"', "have fewer than three points"),
         ('plot.png,palm,,,,,"POLYGON ((3 4, 5 x, 7 8))"', "have a coordinate that is not a number"),
@@ -42,25 +42,25 @@ def test_a_bad_row_is_left_out_and_named(read, row, reason):
     found = read(GOOD, "", row)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("row 4", reason)
-    assert (found.num_crowns, len(found.pictures["plot.png"].shapes)) == (2, 1)
+    assert (found.num_objects, len(found.pictures["plot.png"].shapes)) == (2, 1)
 
 
-def test_several_parts_are_one_crown_and_holes_are_left_out(read):
+def test_several_parts_are_one_object_and_holes_are_left_out(read):
     wkt = "MULTIPOLYGON ( ((4 4, 12 4, 4 14), (5 5, 6 5, 5 6)), ((20 2, 30 2, 30 12)))"
-    (crown,) = read(f'plot.png,palm,"{wkt}"', header="image_path,label,geometry").pictures["plot.png"].shapes
-    assert crown.polygons == (TRIANGLE, ((20.0, 2.0), (30.0, 2.0), (30.0, 12.0)))
-    assert crown.box == (4.0, 2.0, 30.0, 14.0)
+    (shape,) = read(f'plot.png,palm,"{wkt}"', header="image_path,label,geometry").pictures["plot.png"].shapes
+    assert shape.polygons == (TRIANGLE, ((20.0, 2.0), (30.0, 2.0), (30.0, 12.0)))
+    assert shape.box == (4.0, 2.0, 30.0, 14.0)
 
 
 def test_an_outline_longer_than_pythons_limit_of_a_cell_is_read(read):
     points = ", ".join(f"{4 + (number % 2)}.{number:06d} {number}" for number in range(20_000))
-    (crown,) = (
+    (shape,) = (
         read(f'plot.png,palm,"POLYGON (({points}))"', header="image_path,label,geometry").pictures["plot.png"].shapes
     )
-    assert len(crown.polygons[0]) == 20_000
+    assert len(shape.polygons[0]) == 20_000
 
 
-def test_a_row_without_a_place_says_that_its_picture_has_no_crown(read):
+def test_a_row_without_a_place_says_that_its_picture_has_no_object(read):
     found = read("bare.png,,0,0,0,0,", "empty.png,,,,,,")
     assert {name: picture.shapes for name, picture in found.pictures.items()} == {"bare.png": [], "empty.png": []}
     assert found.problems == []

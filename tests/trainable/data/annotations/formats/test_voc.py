@@ -12,14 +12,14 @@ BOX = "<bndbox><xmin>20</xmin><ymin>2</ymin><xmax>30</xmax><ymax>12</ymax></bndb
 @pytest.fixture
 def read():
     def read_text(*objects, head="<filename>plot_1.tif</filename>"):
-        crowns = "".join(f"<object>{one}</object>" for one in objects)
-        return read_voc(ElementTree.fromstring(f"<annotation>{head}{crowns}</annotation>"), "plot_2")
+        entries = "".join(f"<object>{one}</object>" for one in objects)
+        return read_voc(ElementTree.fromstring(f"<annotation>{head}{entries}</annotation>"), "plot_2")
 
     return read_text
 
 
 @pytest.mark.parametrize(
-    ("crown", "reason"),
+    ("entry", "reason"),
     [
         ("<name>palm</name>", "have no bndbox"),
         (f"<name>palm</name>{BOX}".replace("<xmin>20</xmin>", ""), "have a coordinate that is not a number"),
@@ -28,8 +28,8 @@ def read():
         (f"<name>palm</name>{BOX}".replace(">20<", ">30<"), "have a box without area"),
     ],
 )
-def test_a_bad_object_is_left_out_with_the_reason(read, crown, reason):
-    found = read(f"<name>palm</name>{BOX}", crown)
+def test_a_bad_object_is_left_out_with_the_reason(read, entry, reason):
+    found = read(f"<name>palm</name>{BOX}", entry)
     (problem,) = found.problems
     assert (problem.place, problem.reason) == ("object 2", reason)
     assert len(found.pictures["plot_1.tif"].shapes) == 1
@@ -37,8 +37,8 @@ def test_a_bad_object_is_left_out_with_the_reason(read, crown, reason):
 
 @pytest.mark.parametrize("name", ["", "<name/>", "<name> </name>", "<name>nan</name>"])
 def test_an_object_without_a_name_is_unnamed(read, name):
-    (crown,) = read(name + BOX).pictures["plot_1.tif"].shapes
-    assert crown.label == ""
+    (shape,) = read(name + BOX).pictures["plot_1.tif"].shapes
+    assert shape.label == ""
 
 
 @pytest.mark.parametrize("head", ["", "<filename/>"])

@@ -41,7 +41,7 @@ def test_a_bad_line_is_left_out(read, line, reason):
     assert (problem.place, problem.reason) == ("line 2", reason)
 
 
-def test_an_empty_file_says_that_its_picture_has_no_crown(read):
+def test_an_empty_file_says_that_its_picture_has_no_object(read):
     assert read("").pictures["plot"].shapes == []
 
 
@@ -84,8 +84,8 @@ def test_keypoints_of_a_pose_are_no_outline(tmp_path, shape):
     (tmp_path / "data.yaml").write_text(f"names: [palm]\nkpt_shape: {shape}")
     classes = read_classes(tmp_path, [tmp_path / "data.yaml"])
     (tmp_path / "plot.txt").write_text("0 0.5 0.5 0.2 0.4" + " 0.5" * classes.num_keypoint_values)
-    (crown,) = read_yolo(tmp_path / "plot.txt", size=(100, 200), classes=classes).pictures["plot"].shapes
-    assert (crown.box, crown.polygons) == ((80, 30, 120, 70), ())
+    (shape,) = read_yolo(tmp_path / "plot.txt", size=(100, 200), classes=classes).pictures["plot"].shapes
+    assert (shape.box, shape.polygons) == ((80, 30, 120, 70), ())
 
 
 def test_a_list_of_names_in_another_encoding_is_reported_by_name(tmp_path):

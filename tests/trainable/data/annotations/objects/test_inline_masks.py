@@ -10,7 +10,7 @@ import pytest
 from trainable.data.annotations.formats.labelme import read_labelme
 from trainable.data.annotations.formats.supervisely import read_supervisely
 from trainable.data.annotations.objects.inline_masks import inflate, on_picture, open_png
-from trainable.data.annotations.objects.shapes import CrownError
+from trainable.data.annotations.objects.shapes import ObjectError
 
 
 def png_of(side_px, *chunks):
@@ -42,7 +42,7 @@ def test_a_mask_that_is_zipped_a_thousandfold_or_cut_off_is_not_unpacked():
             inflate(damaged)
 
 
-def test_a_png_that_is_damaged_inside_costs_its_crown():
+def test_a_png_that_is_damaged_inside_costs_its_object():
     content = zlib.compress(bytes(64 * 9))
     png = png_of(64, (b"IDAT", content[:9]), (b"\2\xb5\x0f\xd5", content[9:]))
     shape = {
@@ -63,7 +63,7 @@ def test_what_reaches_beyond_the_picture_is_cut_off_and_what_begins_outside_is_d
     laid = on_picture(np.ones((2, 3), bool), (3, 1), (4, 5))
     assert laid.sum() == 4
     assert laid[1:3, 3:5].all()
-    with pytest.raises(CrownError, match="damaged mask"):
+    with pytest.raises(ObjectError, match="damaged mask"):
         on_picture(np.ones((2, 3), bool), (-1, 0), (4, 5))
-    with pytest.raises(CrownError, match="larger than any picture"):
+    with pytest.raises(ObjectError, match="larger than any picture"):
         on_picture(np.ones((2, 3), bool), (0, 0), (10**6, 10**6))

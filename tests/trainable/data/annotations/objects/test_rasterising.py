@@ -7,25 +7,25 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from trainable.data.annotations.objects.rasterising import rasterise
-from trainable.data.annotations.objects.shapes import CrownShape
+from trainable.data.annotations.objects.shapes import ObjectShape
 
 
 def polygon(*points, label="palm"):
     across, down = zip(*points, strict=True)
-    return CrownShape(label=label, box=(min(across), min(down), max(across), max(down)), polygons=(points,))
+    return ObjectShape(label=label, box=(min(across), min(down), max(across), max(down)), polygons=(points,))
 
 
 def test_an_outline_holds_the_pixels_whose_centres_lie_inside():
-    crown = rasterise(polygon((2.0, 3.0), (10.0, 3.0), (10.0, 9.0), (2.0, 9.0)), (20, 20))
-    assert crown.box == (2, 3, 10, 9)
-    assert crown.mask.all()
+    found = rasterise(polygon((2.0, 3.0), (10.0, 3.0), (10.0, 9.0), (2.0, 9.0)), (20, 20))
+    assert found.box == (2, 3, 10, 9)
+    assert found.mask.all()
     triangle = rasterise(polygon((0.0, 0.0), (16.0, 0.0), (0.0, 16.0)), (20, 20))
     rows, columns = np.mgrid[:16, :16] + 0.5
     assert np.abs(triangle.mask.astype(int) - (rows + columns < 16)).sum() <= 16
 
 
 def outline(rng, *, radius, middle, num_points=16):
-    """Corners of a round crown with a rough edge."""
+    """Corners of a round shape with a rough edge."""
     turns = np.linspace(0, 2 * np.pi, num_points, endpoint=False)
     radii = radius * (1 + 0.15 * rng.normal(size=num_points))
     return [*zip(middle[0] + radii * np.cos(turns), middle[1] + radii * np.sin(turns), strict=True)]
@@ -52,11 +52,11 @@ def is_inside(points, side_px):
     return inside
 
 
-def whole_mask(crown, size):
+def whole_mask(found, size):
     mask = np.zeros(size, bool)
-    if crown is not None:
-        left, top, right, bottom = crown.box
-        mask[top:bottom, left:right] = crown.mask
+    if found is not None:
+        left, top, right, bottom = found.box
+        mask[top:bottom, left:right] = found.mask
     return mask
 
 
@@ -81,9 +81,9 @@ def test_outlines_are_those_that_coco_draws_also_across_the_edge_and_of_several_
         parts = [tuple(outline(rng, radius=rng.uniform(1, 20), middle=rng.uniform(-10, 60, 2))) for _ in range(2)]
         across, down = np.concatenate(parts).T
         box = (across.min(), down.min(), across.max(), down.max())
-        crown = rasterise(CrownShape(label="palm", box=box, polygons=tuple(parts)), size)
+        found = rasterise(ObjectShape(label="palm", box=box, polygons=tuple(parts)), size)
         drawn = coco_mask.merge(coco_mask.frPyObjects([np.ravel(part).tolist() for part in parts], *size))
-        assert coco_mask.encode(np.asfortranarray(whole_mask(crown, size), np.uint8))["counts"] == drawn["counts"]
+        assert coco_mask.encode(np.asfortranarray(whole_mask(found, size), np.uint8))["counts"] == drawn["counts"]
 
 
 def test_an_outline_that_holds_no_centre_of_a_pixel_has_no_pixels():
@@ -98,10 +98,10 @@ def test_corners_that_are_far_outside_cost_no_time_and_leave_the_rest_where_it_i
 
 
 def test_a_box_is_taken_whole_and_cut_at_the_edge_of_the_picture():
-    crown = rasterise(CrownShape(label="palm", box=(-3.0, 12.0, 5.0, 30.0)), (20, 20))
-    assert crown.box == (0, 12, 5, 20)
-    assert crown.mask.all()
-    assert rasterise(CrownShape(label="palm", box=(25.0, 0.0, 30.0, 5.0)), (20, 20)) is None
+    found = rasterise(ObjectShape(label="palm", box=(-3.0, 12.0, 5.0, 30.0)), (20, 20))
+    assert found.box == (0, 12, 5, 20)
+    assert found.mask.all()
+    assert rasterise(ObjectShape(label="palm", box=(25.0, 0.0, 30.0, 5.0)), (20, 20)) is None
 
 
 @pytest.mark.parametrize("decimals", [6, 17])
@@ -112,17 +112,17 @@ def test_a_box_in_fractions_is_the_box_of_whole_pixels_that_it_was_written_from(
         middle = (left + sides[0] / 2) / width, (top + sides[1] / 2) / height
         x, y, across, down = (round(part, decimals) for part in (*middle, sides[0] / width, sides[1] / height))
         box = ((x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height)
-        crown = rasterise(CrownShape(label="palm", box=box), (height, width))
-        assert crown.box == (left, top, left + sides[0], top + sides[1])
-        assert crown.mask.all()
+        found = rasterise(ObjectShape(label="palm", box=box), (height, width))
+        assert found.box == (left, top, left + sides[0], top + sides[1])
+        assert found.mask.all()
 
 
 def test_boxes_between_pixels_are_on_average_as_large_as_they_are_and_the_pixels_that_coco_draws():
     rng, shares = np.random.default_rng(0), []
     for _ in range(500):
         left, top, across, down = rng.uniform(5, 20, 4)
-        crown = rasterise(CrownShape(label="palm", box=(left, top, left + across, top + down)), (50, 50))
-        shares.append(crown.mask.sum() / (across * down))
+        found = rasterise(ObjectShape(label="palm", box=(left, top, left + across, top + down)), (50, 50))
+        shares.append(found.mask.sum() / (across * down))
         (drawn,) = coco_mask.frPyObjects(np.array([[left, top, across, down]]), 50, 50)
-        assert coco_mask.encode(np.asfortranarray(whole_mask(crown, (50, 50)), np.uint8))["counts"] == drawn["counts"]
+        assert coco_mask.encode(np.asfortranarray(whole_mask(found, (50, 50)), np.uint8))["counts"] == drawn["counts"]
     assert np.mean(shares) == pytest.approx(1, abs=0.01)
