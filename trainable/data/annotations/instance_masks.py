@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import UNNAMED, ObjectError, ObjectShape, object_from_mask
+from trainable.data.annotations.objects.masks import object_from_mask
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import UNNAMED, ObjectError
 from trainable.data.image_mask.mask_check import binarise
 from trainable.data.image_mask.mask_values import in_eight_bits
 from trainable.data.image_mask.roles import role_of

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import UNNAMED, object_from_mask
+from trainable.data.annotations.objects.masks import object_from_mask
+from trainable.data.annotations.objects.written_values import UNNAMED
 from trainable.data.image_mask.roles import role_of
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import read_upright

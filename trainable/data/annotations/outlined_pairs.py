@@ -11,7 +11,8 @@ import numpy as np
 from trainable.data.annotations.object_counts import check_edges, count_objects
 from trainable.data.annotations.objects.annotation_file import ACTIONS, Outcome
 from trainable.data.annotations.objects.rasterising import rasterise
-from trainable.data.annotations.objects.shapes import UNNAMED, ObjectError, ObjectShape, label_text
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import UNNAMED, ObjectError, label_text
 from trainable.data.annotations.sources import AnnotatedImage, find_sources
 from trainable.data.image_mask.pair_findings import EXPECTED
 from trainable.data.image_mask.pairs import Pair, Pairs

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainable.data.annotations.object_counts import CountedObject, count_objects
-from trainable.data.annotations.objects.shapes import UNNAMED, ObjectShape
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import UNNAMED
 from trainable.data.annotations.sources import AnnotatedImage
 from trainable.data.io.counted import counted, first_of
 from trainable.data.io.findings import Finding, Severity, note

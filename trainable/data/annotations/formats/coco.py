@@ -5,16 +5,10 @@ from functools import partial
 from typing import Any
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import (
-    POINTS_ALONE,
-    ObjectError,
-    ObjectShape,
-    label_text,
-    number,
-    object_from_outlines,
-    run_length,
-    stated_size,
-)
+from trainable.data.annotations.objects.masks import object_from_run_lengths
+from trainable.data.annotations.objects.outlines import object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import POINTS_ALONE, ObjectError, label_text, number, stated_size
 from trainable.data.io.findings import BadFileError
 
 SECTIONS = ("images", "annotations", "categories")
@@ -107,7 +101,7 @@ def _shape(
 def _object_from_segmentation(
     label: str, segmentation: Mapping[str, Any], place: str, size: tuple[int, int] | None
 ) -> ObjectShape:
-    shape = run_length(label, segmentation, place=place)
+    shape = object_from_run_lengths(label, segmentation, place=place)
     assert shape.run_length is not None
     height, width = shape.run_length.size
     if size is not None and size != (height, width):

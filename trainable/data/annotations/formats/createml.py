@@ -5,7 +5,9 @@ from functools import partial
 from typing import Any
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, label_text, number, object_from_box
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, label_text, number
 
 _NAMES = ("image", "imagefilename", "filename")
 

@@ -5,20 +5,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from trainable.data.annotations.formats.labelme import circle
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
 from trainable.data.annotations.objects.inline_masks import on_picture
-from trainable.data.annotations.objects.shapes import (
-    POINTS_ALONE,
-    ObjectError,
-    ObjectShape,
-    label_text,
-    number,
-    object_from_mask,
-    object_from_outlines,
-    object_from_turned_box,
-    stated_size,
-)
+from trainable.data.annotations.objects.masks import object_from_mask
+from trainable.data.annotations.objects.outlines import ellipse, object_from_outlines, object_from_turned_box
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import POINTS_ALONE, ObjectError, label_text, number, stated_size
 from trainable.data.io.decoding import MAX_PIXELS
 
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
@@ -63,7 +55,7 @@ def _shape(shape: Element, size: tuple[int, int] | None, place: str, label_of_tr
     if shape.tag == "ellipse":
         x, y, across, down = (number(shape.get(side)) for side in ("cx", "cy", "rx", "ry"))
         turn = np.deg2rad(number(shape.get("rotation", 0)))
-        return object_from_outlines(label, [circle((x, y), across, down, turn=turn)], place=place)
+        return object_from_outlines(label, [ellipse((x, y), across, down, turn=turn)], place=place)
     if shape.tag == "mask" and size is not None:
         return object_from_mask(label, _pixels(shape, size), place=place)
     if shape.tag == "points":

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import ObjectShape, is_number, label_text, object_from_outlines
+from trainable.data.annotations.objects.outlines import object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import is_number, label_text
 
 _NUM_CORNERS = 8
 _HEAD = ("imagesource:", "gsd:")

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, is_number, label_text, object_from_box
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, is_number, label_text
 
 _NUM_CELLS = (15, 16)
 """A score is the last where a network found the object."""

@@ -9,20 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from trainable.data.annotations.formats.labelme import circle
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
-from trainable.data.annotations.objects.shapes import (
-    POINTS_ALONE,
-    ObjectError,
-    ObjectShape,
-    label_text,
-    no_pixels,
-    number,
-    object_from_mask,
-    object_from_outlines,
-    object_from_turned_box,
-    stated_size,
-)
+from trainable.data.annotations.objects.masks import no_pixels, object_from_mask
+from trainable.data.annotations.objects.outlines import ellipse, object_from_outlines, object_from_turned_box
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import POINTS_ALONE, ObjectError, label_text, number, stated_size
 from trainable.data.io.counted import counted
 
 _KINDS = {
@@ -108,7 +99,7 @@ def _shape(region: Mapping[str, Any], place: str) -> ObjectShape:
     x, y, degrees = number(at.get("x")) * across, number(at.get("y")) * down, number(at.get("rotation", 0))
     if kind == "ellipse":
         radii = number(at.get("radiusX")) * across, number(at.get("radiusY")) * down
-        return object_from_outlines(label, [circle((x, y), *radii, turn=radians(degrees))], place=place)
+        return object_from_outlines(label, [ellipse((x, y), *radii, turn=radians(degrees))], place=place)
     right, bottom = x + number(at.get("width")) * across, y + number(at.get("height")) * down
     return object_from_turned_box(label, (x, y, right, bottom), degrees, about=(x, y), place=place)
 

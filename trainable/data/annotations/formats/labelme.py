@@ -9,21 +9,14 @@ from typing import Any
 import numpy as np
 
 from trainable.data.annotations.objects.annotation_file import AnnotatedPicture, AnnotationFile
+from trainable.data.annotations.objects.boxes import object_from_corners
 from trainable.data.annotations.objects.inline_masks import on_picture, open_png
-from trainable.data.annotations.objects.shapes import (
-    ObjectError,
-    ObjectShape,
-    label_text,
-    number,
-    object_from_corners,
-    object_from_mask,
-    object_from_outlines,
-    stated_size,
-)
+from trainable.data.annotations.objects.masks import object_from_mask
+from trainable.data.annotations.objects.outlines import ellipse, object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, label_text, number, stated_size
 from trainable.data.io.counted import counted
 from trainable.data.io.decoding import DECODER_ERRORS
-
-_NUM_RIM_POINTS = 32
 
 
 def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
@@ -44,18 +37,6 @@ def read_labelme(content: Mapping[str, Any], own_name: str) -> AnnotationFile:
     return found
 
 
-def circle(centre: tuple[float, float], across: float, down: float, *, turn: float = 0.0) -> list[tuple[float, float]]:
-    """Points on the rim of an ellipse of these two radii, turned by radians."""
-    rim = []
-    for step in range(_NUM_RIM_POINTS):
-        angle = 2 * math.pi * step / _NUM_RIM_POINTS
-        x, y = across * math.cos(angle), down * math.sin(angle)
-        rim.append(
-            (centre[0] + x * math.cos(turn) - y * math.sin(turn), centre[1] + x * math.sin(turn) + y * math.cos(turn))
-        )
-    return rim
-
-
 def _shape(entry: object, place: str, size: tuple[int, int] | None) -> ObjectShape:
     if not isinstance(entry, dict) or not isinstance(entry.get("points"), list):
         raise ObjectError("have no points", repr(entry)[:40])
@@ -69,7 +50,7 @@ def _shape(entry: object, place: str, size: tuple[int, int] | None) -> ObjectSha
     if kind == "circle" and len(points) == 2:
         (x, y), rim = ([number(side) for side in point] for point in points)
         radius = math.hypot(rim[0] - x, rim[1] - y)
-        return object_from_outlines(label, [circle((x, y), radius, radius)], place=place)
+        return object_from_outlines(label, [ellipse((x, y), radius, radius)], place=place)
     if kind == "mask" and len(points) == 2 and size is not None:
         return object_from_mask(label, _pixels(entry.get("mask"), points[0], size), place=place)
     raise ObjectError("are neither outline nor box", f"shape_type {kind!r} of {counted(len(points), 'point')}")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from trainable.data.annotations.formats.via import VIA_COLUMN, read_via_rows
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
-from trainable.data.annotations.objects.shapes import (
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.outlines import object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import (
     POINTS_ALONE,
     UNNAMED,
     ObjectError,
-    ObjectShape,
     is_number,
     label_text,
-    object_from_box,
-    object_from_outlines,
     stated_size,
 )
 from trainable.data.io.findings import BadFileError

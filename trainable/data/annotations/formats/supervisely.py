@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
+from trainable.data.annotations.objects.boxes import object_from_corners
 from trainable.data.annotations.objects.inline_masks import inflate, on_picture, open_png
+from trainable.data.annotations.objects.masks import no_pixels, object_from_mask
+from trainable.data.annotations.objects.outlines import object_from_outlines
 from trainable.data.annotations.objects.rasterising import fill_outlines
-from trainable.data.annotations.objects.shapes import (
-    POINTS_ALONE,
-    ObjectError,
-    ObjectShape,
-    label_text,
-    no_pixels,
-    number,
-    object_from_corners,
-    object_from_mask,
-    object_from_outlines,
-    stated_size,
-)
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import POINTS_ALONE, ObjectError, label_text, number, stated_size
 from trainable.data.io.decoding import DECODER_ERRORS
 
 

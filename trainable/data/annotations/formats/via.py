@@ -5,16 +5,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from trainable.data.annotations.formats.labelme import circle
 from trainable.data.annotations.objects.annotation_file import AnnotationFile
-from trainable.data.annotations.objects.shapes import (
-    ObjectError,
-    ObjectShape,
-    label_text,
-    number,
-    object_from_box,
-    object_from_outlines,
-)
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.outlines import ellipse, object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, label_text, number
 from trainable.data.io.findings import BadFileError
 from trainable.data.io.table import Table
 
@@ -106,7 +101,7 @@ def _shape(region: Mapping[str, Any], attribute: str | None, place: str) -> Obje
     if kind in ("circle", "ellipse"):
         x, y = number(at.get("cx")), number(at.get("cy"))
         radii = ("r", "r") if kind == "circle" else ("rx", "ry")
-        rim = circle((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
+        rim = ellipse((x, y), number(at.get(radii[0])), number(at.get(radii[1])), turn=number(at.get("theta", 0)))
         return object_from_outlines(label, [rim], place=place)
     raise ObjectError("are neither outline nor box", f"shape {kind!r}")
 

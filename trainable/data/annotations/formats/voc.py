@@ -4,7 +4,9 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
-from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape, label_text, object_from_box, stated_size
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, label_text, stated_size
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 

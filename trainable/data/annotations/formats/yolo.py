@@ -9,15 +9,10 @@ from pathlib import Path
 import yaml
 
 from trainable.data.annotations.objects.annotation_file import AnnotationFile, OtherFileError
-from trainable.data.annotations.objects.shapes import (
-    ObjectError,
-    ObjectShape,
-    is_number,
-    label_text,
-    number,
-    object_from_box,
-    object_from_outlines,
-)
+from trainable.data.annotations.objects.boxes import object_from_box
+from trainable.data.annotations.objects.outlines import object_from_outlines
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError, is_number, label_text, number
 from trainable.data.io.counted import counted
 from trainable.data.io.findings import BadFileError
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from trainable.data.annotations.objects.shapes import ObjectError, ObjectShape
+from trainable.data.annotations.objects.shapes import ObjectShape
+from trainable.data.annotations.objects.written_values import ObjectError
 from trainable.data.io.findings import Finding, Severity
 
 MAP_COORDINATES = "holds map coordinates; write each outline in pixels of its picture: a csv with image_path, geometry"

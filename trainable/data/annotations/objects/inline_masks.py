@@ -6,7 +6,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from trainable.data.annotations.objects.shapes import ObjectError, no_pixels
+from trainable.data.annotations.objects.masks import no_pixels
+from trainable.data.annotations.objects.written_values import ObjectError
 from trainable.data.io.decoding import MAX_PIXELS
 
 _MOST_PNG_BYTES = 2**26

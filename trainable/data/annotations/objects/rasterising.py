@@ -7,7 +7,8 @@ from math import ceil, floor
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from trainable.data.annotations.objects.shapes import ObjectShape, Points, RunLengthMask
+from trainable.data.annotations.objects.run_lengths import RunLengthMask
+from trainable.data.annotations.objects.shapes import ObjectShape, Points
 
 _FAR_PX = 10_000
 """Corners further beyond the picture, which mistakes alone have, are drawn so far away: COCO walks along every edge."""

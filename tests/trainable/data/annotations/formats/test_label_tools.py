@@ -17,7 +17,7 @@ from trainable.data.annotations.formats.kitti import is_kitti, read_kitti
 from trainable.data.annotations.formats.label_studio import decode_brush, read_label_studio
 from trainable.data.annotations.formats.supervisely import read_supervisely
 from trainable.data.annotations.objects.annotation_file import OtherFileError
-from trainable.data.annotations.objects.shapes import ObjectError, run_length
+from trainable.data.annotations.objects.written_values import ObjectError
 
 KITTI_LINE = "0.00 0 -1.58 10.0 12.0 50.0 42.0 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
 
@@ -245,8 +245,6 @@ def test_other_texts_are_not_of_kitti(tmp_path, line):
     assert not is_kitti(tmp_path / "7.txt")
 
 
-def test_a_mask_of_a_stated_size_beyond_any_picture_is_left_out_and_takes_no_memory():
+def test_a_brush_of_a_stated_size_beyond_any_picture_is_left_out_and_takes_no_memory():
     with pytest.raises(ObjectError, match="larger than any picture"):
         decode_brush([0] * 20, (10**6, 10**6))
-    with pytest.raises(ObjectError, match="damaged run-length mask"):
-        run_length("tree", {"size": [10**6, 10**6], "counts": [10**12]}, place="object 1")

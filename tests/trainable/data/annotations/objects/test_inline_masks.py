@@ -10,7 +10,7 @@ import pytest
 from trainable.data.annotations.formats.labelme import read_labelme
 from trainable.data.annotations.formats.supervisely import read_supervisely
 from trainable.data.annotations.objects.inline_masks import inflate, on_picture, open_png
-from trainable.data.annotations.objects.shapes import ObjectError
+from trainable.data.annotations.objects.written_values import ObjectError
 
 
 def png_of(side_px, *chunks):
