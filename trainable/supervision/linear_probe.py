@@ -143,11 +143,12 @@ def measure_probe(
 
     Args:
         num_images: of the training split.
-        better: larger for better metrics.
+        better: larger for better metrics; NaN is worse than any number.
     """
     candidates = probe.fit(train, num_images)
     on_validation = _measure(probe, candidates, validation, new_metrics)
-    best = max(range(len(candidates)), key=lambda number: better(on_validation[number]))
+    gains = [better(metrics) for metrics in on_validation]
+    best = max(range(len(candidates)), key=lambda number: (not math.isnan(gains[number]), gains[number]))
     return on_validation[best] if test is None else _measure(probe, [candidates[best]], test, new_metrics)[0]
 
 

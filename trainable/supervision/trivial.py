@@ -55,7 +55,10 @@ def measured_floors(
     *,
     objective: str,
 ) -> list[TrivialFloor]:
-    """Measures the floor of each predictor in one pass over the split."""
+    """Measures the floor of each predictor in one pass over the split.
+
+    One without a finite objective has none: a correlation with a constant is not defined.
+    """
     accumulators = [[new_metrics() for _ in range(one.draws)] for one in predictors]
     for _, targets in batches:
         for predictor, draws in zip(predictors, accumulators, strict=True):
@@ -66,6 +69,8 @@ def measured_floors(
         drawn = [metrics.compute() for metrics in draws]
         means = {name: math.fsum(one[name] for one in drawn) / len(drawn) for name in drawn[0]}
         finite = {name: value for name, value in means.items() if math.isfinite(value)}
+        if objective not in finite:
+            continue
         spread = float(np.std([one[objective] for one in drawn]))
         floors.append(TrivialFloor(predictor.name, finite[objective], finite, spread=spread))
     return floors

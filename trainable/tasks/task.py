@@ -1,5 +1,6 @@
 """The interface of a workload: its data, network, loss and metrics. The loop is the trainer's."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
@@ -145,7 +146,7 @@ class Task(ABC, Generic[Config]):
         return {}
 
     def trivial_floor(self, config: Config, splits: Any, split: str) -> TrivialFloor | None:
-        """The trivial predictor with the best objective on `validation` or `test`; None where the task has none.
+        """The trivial predictor with the best objective on `validation` or `test`; None if none has a finite one.
 
         An override may add facts: what the labels of the training split say of how hard they are to learn.
         """
@@ -160,7 +161,7 @@ class Task(ABC, Generic[Config]):
             lambda: self.build_metrics(config, final=is_final),
             objective=self.measured_objective,
         )
-        return max(measured, key=lambda one: sign * one.objective + one.spread)
+        return max(measured, key=lambda one: sign * one.objective + one.spread, default=None)
 
     def start(self, config: Config, model: nn.Module, train: Any) -> bool:
         """Initialises a new network from the training split before the first epoch; returns whether it did."""
@@ -183,10 +184,14 @@ class Task(ABC, Generic[Config]):
         raise ValueError(f"No linear probe: {self.no_linear_probe(config)}.")
 
     def probe_metrics(self, config: Config, splits: Any, split: str, probe: LinearProbe) -> dict[str, float]:
-        """The metrics of a linear probe on `validation` or `test`."""
+        """The metrics of a linear probe on `validation` or `test`.
+
+        Raises:
+            ValueError: the objective is not finite.
+        """
         sign = 1.0 if self.mode == "max" else -1.0
         is_final, device = split == "test", torch.device("cpu")
-        return measure_probe(
+        metrics = measure_probe(
             probe,
             train=self.evaluation_batches(config, splits.train, device),
             num_images=len(splits.train),
@@ -195,6 +200,9 @@ class Task(ABC, Generic[Config]):
             new_metrics=lambda: self.build_metrics(config, final=is_final),
             better=lambda metrics: sign * metrics[self.measured_objective],
         )
+        if not math.isfinite(metrics[self.measured_objective]):
+            raise ValueError(f"No linear probe: its {self.measured_objective} on the {split} split is not finite.")
+        return metrics
 
     def fresh_test_set(self, config: Config, count: int) -> Any:
         """Generated samples that are in none of the splits, the same for every seed of a training.

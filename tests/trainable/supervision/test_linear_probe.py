@@ -1,5 +1,6 @@
 """Linear layers on frozen features, against scikit-learn itself and on features that say what they hold."""
 
+import math
 import sys
 from dataclasses import replace
 
@@ -275,3 +276,59 @@ def test_a_workload_measures_the_network_as_it_starts_and_leaves_the_random_stre
         splits, train=replace(splits.train, labels=np.random.default_rng(0).permutation(splits.train.labels))
     )
     assert workload.linear_probe(config, shuffled, "test")["macro_f1"] < 0.8
+
+
+class Correlation(ClassificationMetrics):
+    """Of the called class with the true one: not defined where either is constant."""
+
+    def __init__(self):
+        super().__init__(["clean", "dirty"])
+        self.called, self.labels = [], []
+
+    def update(self, scores, targets):
+        super().update(scores, targets)
+        self.called += scores.argmax(-1).tolist()
+        self.labels += targets.tolist()
+
+    def compute(self):
+        with np.errstate(invalid="ignore"):
+            return super().compute() | {"macro_f1": float(np.corrcoef(self.called, self.labels)[0, 1])}
+
+
+class CorrelatedPlates(type(get_task("dishes"))):
+    def build_metrics(self, config, *, final):
+        return Correlation()
+
+
+def test_where_the_objective_is_not_finite_there_is_no_baseline():
+    task = CorrelatedPlates()
+    one_class = replace(labelled(20, 1), labels=np.zeros(20, np.int64))
+    splits = Splits(train=labelled(60, 0), validation=labelled(20, 1), test=one_class, fingerprint={})
+    config = task.adapt_to_data(task.default_config(), splits)
+    probe = task.linear_probe(config, task.build_model(config).eval())
+    assert task.probe_metrics(config, splits, "validation", probe)["macro_f1"] > 0
+    with pytest.raises(ValueError, match="No linear probe: its macro_f1 on the test split is not finite"):
+        task.probe_metrics(config, splits, "test", probe)
+    floor = task.trivial_floor(config, splits, "validation")
+    assert (floor.name, math.isfinite(floor.objective)) == ("random classes", True)
+    assert task.trivial_floor(config, splits, "test") is None
+
+
+@pytest.mark.parametrize("values", [(math.nan, 0.2, 0.4), (0.4, math.nan, 0.2), (0.2, 0.4, math.nan)])
+def test_a_probe_without_a_finite_value_is_never_the_best(values):
+    class Heads:
+        def fit(self, train, num_images):
+            return values
+
+    class Value:
+        def __init__(self):
+            self.value = next(measured)
+
+        def compute(self):
+            return {"score": self.value}
+
+    measured = iter(values)
+    found = measure_probe(
+        Heads(), train=[], num_images=1, validation=[], test=None, new_metrics=Value, better=lambda one: one["score"]
+    )
+    assert found == {"score": 0.4}
